@@ -5,6 +5,7 @@ import type { LineSource } from '../domain/batch/line-batches.js';
 import type { Clock } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
+import type { RecordFormat, RecordKind } from './input/records.js';
 
 export interface Io {
   stdin: Readable & { isTTY?: boolean };
@@ -34,13 +35,12 @@ export interface Input {
   /** The name for messages: `standard input`, for example. */
   readonly name: string;
   chunks(): AsyncIterable<Uint8Array>;
-  lines(): LineSource<string>;
-  objects(): LineSource<Record<string, unknown>>;
-  /** Yields the rows of a CSV with a header, or the objects of NDJSON. Default: by name, else by content. */
-  rows(
-    columns: { required: readonly string[]; optional: readonly string[] },
-    format?: 'csv' | 'ndjson',
-  ): LineSource<Record<string, unknown>>;
+  /**
+   * Reads plain lines, a CSV with a header, or NDJSON. Default: by name, else by content.
+   *
+   * @throws JwtctlError (usage) `ERR_FILE_KIND_UNKNOWN`, `ERR_CSV_HEADER_INVALID`, before anything is done
+   */
+  records(kind: RecordKind, format?: RecordFormat): Promise<LineSource<Record<string, unknown>>>;
   /** Returns the fraction already read, from 0 to 1; null if the length is unknown. */
   fractionRead(): number | null;
 }
@@ -91,19 +91,15 @@ export async function openInput(
   io: Io,
   signal: AbortSignal,
 ): Promise<{ input: Input; close(): void }> {
-  const [{ openSource }, { readLines }, { readObjects }, { readRows }] = await Promise.all([
+  const [{ openSource }, { readRecords }] = await Promise.all([
     import('./input/source.js'),
-    import('./input/lines.js'),
-    import('./input/objects.js'),
-    import('./input/rows.js'),
+    import('./input/records.js'),
   ]);
   const source = await openSource(name, { stdin: io.stdin, cwd: io.cwd, signal });
   const { close, chunks, fractionRead } = source;
   const input: Input = {
     ...{ name: source.name, chunks, fractionRead },
-    lines: () => ({ close, lines: readLines(chunks()) }),
-    objects: () => ({ close, lines: readObjects(readLines(chunks())) }),
-    rows: (columns, format) => ({ close, lines: readRows(source, columns, format) }),
+    records: async (kind, format) => ({ close, lines: await readRecords(source, kind, format) }),
   };
   return { input, close };
 }

@@ -319,7 +319,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       words: ['--sub-file', '-', '--label', 'a\nb'],
       code: 'ERR_LABEL_INVALID',
     },
-    { name: 'a format that is none', words: ['--sub-file', '-', '--format', 'csv'], code: 'ERR_USAGE' },
+    { name: 'a format that is none', words: ['--sub-file', '-', '--format', 'xml'], code: 'ERR_USAGE' },
     {
       name: 'a file that is not there',
       words: ['--sub-file', '/nowhere/at/all'],

@@ -1,13 +1,8 @@
 import { type CsvError, parse } from 'csv-parse';
 import type { FailedLine, Line } from '../../domain/batch/line-batches.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import { excerpt } from '../../domain/shared/text.js';
+import { type CsvColumns, type CsvForm, checkedHeader } from './csv-header.js';
 import { MAX_LINE_BYTES } from './lines.js';
-
-export interface CsvColumns {
-  required: readonly string[];
-  optional: readonly string[];
-}
 
 type RowLine = Line<Record<string, unknown>>;
 type BrokenRow = FailedLine & { number: number };
@@ -25,9 +20,10 @@ interface Row {
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,
   columns: CsvColumns,
-): AsyncGenerator<readonly RowLine[]> {
+  form: CsvForm = { delimiter: ',', trim: false },
+): AsyncGenerator<ReadonlyArray<RowLine>> {
   let header: readonly string[] | undefined;
-  for await (const { rows, broken } of parsedChunks(chunks)) {
+  for await (const { rows, broken } of parsedChunks(chunks, form)) {
     const [first] = rows;
     if (header === undefined && first !== undefined) {
       header = checkedHeader(first.fields, columns);
@@ -35,7 +31,7 @@ export async function* readCsv(
     }
     if (header === undefined && broken !== null) throw broken.error;
     const named = header ?? [];
-    const lines = rows.map((row) => toObject(row, named));
+    const lines = rows.map((row) => toObject(row, named, columns));
     yield broken === null ? lines : [...lines, broken];
   }
   if (header === undefined) checkedHeader([], columns);
@@ -50,11 +46,13 @@ interface Place {
 /** Yields the rows that end in each chunk. A broken row is the last one. */
 async function* parsedChunks(
   chunks: AsyncIterable<Buffer>,
+  form: CsvForm,
 ): AsyncGenerator<{ rows: Row[]; broken: BrokenRow | null }> {
   let rows: Row[] = [];
   let end: Place = { line: 0, emptyLines: 0 };
   const parser = parse({
     bom: true,
+    ...form,
     record_delimiter: ['\n', '\r\n'],
     relax_column_count: true,
     skip_empty_lines: true,
@@ -84,7 +82,8 @@ async function feed(give: (done: (error?: Error | null) => void) => void): Promi
   return error;
 }
 
-function toObject({ number, fields }: Row, header: readonly string[]): RowLine {
+/** An empty field of an optional column is a missing one. */
+function toObject({ number, fields }: Row, header: readonly string[], { optional }: CsvColumns): RowLine {
   if (fields.length !== header.length) {
     return {
       number,
@@ -95,21 +94,9 @@ function toObject({ number, fields }: Row, header: readonly string[]): RowLine {
   if (fields.some((field) => field.includes('\uFFFD'))) {
     return { number, error: invalid('The row is not well-formed UTF-8.') };
   }
-  return { number, value: Object.fromEntries(header.map((column, index) => [column, fields[index]])) };
-}
-
-function checkedHeader(header: readonly string[], { required, optional }: CsvColumns): readonly string[] {
-  const known = new Set([...required, ...optional]);
-  const isRight =
-    header.every((column) => known.has(column)) &&
-    required.every((column) => header.includes(column)) &&
-    new Set(header).size === header.length;
-  if (isRight) return header;
-  const also = optional.length === 0 ? '' : ` and optionally ${optional.join(', ')}`;
-  throw new JwtctlError(
-    'ERR_CSV_HEADER_INVALID',
-    `The header is '${excerpt(header.join(','))}'; expected ${required.join(', ')}${also}.`,
-  );
+  const members = header.map((column, index) => [column, fields[index]] as const);
+  const given = members.filter(([column, field]) => field !== '' || !optional.includes(column));
+  return { number, value: Object.fromEntries(given) };
 }
 
 function isCsvError(error: unknown): error is CsvError {

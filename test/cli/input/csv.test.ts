@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { readCsv } from '../../../src/cli/input/csv.js';
 import { MAX_LINE_BYTES } from '../../../src/cli/input/lines.js';
 
-const COLUMNS = { required: ['sub'], optional: ['name'] };
+const COLUMNS = { required: ['sub'], optional: ['name'] } as const;
 
 async function* inPieces(bytes: Buffer, size: number) {
   for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
@@ -26,7 +26,7 @@ async function readIn(bytes: Buffer, size: number): Promise<Array<[number, unkno
 
 const ALICE_AND_BOB = [
   [2, { sub: 'alice', name: 'Alice' }],
-  [3, { sub: 'bob', name: '' }],
+  [3, { sub: 'bob' }],
 ];
 
 describe('rows', () => {
@@ -113,7 +113,7 @@ describe('a header', () => {
   test.each([
     ['sub,email', "The header is 'sub,email'; expected sub and optionally name."],
     ['name', "The header is 'name'; expected sub and optionally name."],
-    ['Sub,name', "The header is 'Sub,name'; expected sub and optionally name."],
+    ['Subject,name', "The header is 'Subject,name'; expected sub and optionally name."],
     ['sub,sub', "The header is 'sub,sub'; expected sub and optionally name."],
     ['sub;name', "The header is 'sub;name'; expected sub and optionally name."],
     ['', "The header is ''; expected sub and optionally name."],

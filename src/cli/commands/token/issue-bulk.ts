@@ -6,7 +6,6 @@ import { excerpt } from '../../../domain/shared/text.js';
 import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import { openStoreBulkIssuer } from '../../../issuer/store-issuer.js';
 import type { Invocation } from '../../invocation.js';
-import type { Input } from '../../io.js';
 import type { Outcome } from '../../output/view.js';
 import { issuedItem, plannedItem } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
@@ -24,12 +23,13 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
   // Reports faults of the flags before the first line is read.
   issuer.validate({ ...shared, sub: 'any' });
   if (!invocation.globals.dryRun) await issuer.open();
+  const records = await input.records(SUBJECTS, flags.format);
   const bulk = {
     action: 'token.issue',
     label: 'issuing',
     done: 'issued',
     input,
-    source: requests(input, shared, flags.format),
+    source: mapLines(records, (line) => requestOf(line, shared)),
     close,
   };
   return invocation.globals.dryRun
@@ -45,14 +45,15 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
       });
 }
 
-function requests(input: Input, shared: Omit<TokenRequest, 'sub'>, format: IssueFlags['format']) {
-  return format === 'ndjson'
-    ? mapLines(input.objects(), (line) => requestOf(line, shared))
-    : mapLines(input.lines(), (sub): TokenRequest => ({ ...shared, sub }));
-}
+const SUBJECTS = {
+  plural: 'subjects',
+  required: ['sub'],
+  optional: ['name', 'aud', 'ttl', 'notBefore', 'label'],
+} as const;
 
 function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'sub'>): TokenRequest {
-  const { sub, aud, ttl, notBefore, claims, label, ...others } = line;
+  // The name is in the lists that `users import` reads.
+  const { sub, name: _name, aud, ttl, notBefore, claims, label, ...others } = line;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) {
     throw unusable(

@@ -1,6 +1,7 @@
 import type { Context } from '../../../app/context.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { TokenRequest } from '../../../domain/tokens/token-request.js';
+import type { RecordFormat } from '../../input/records.js';
 import type { Invocation } from '../../invocation.js';
 import { checkAudience } from '../shared/audience-flag.js';
 import { parseClaims } from './claims-flags.js';
@@ -8,7 +9,7 @@ import { parseClaims } from './claims-flags.js';
 export interface IssueFlags {
   sub?: string;
   subFile?: string;
-  format?: 'text' | 'ndjson';
+  format?: RecordFormat;
   aud?: string[];
   ttl?: number;
   notBefore?: number;

@@ -3,6 +3,7 @@ import { parseSubject } from '../../../domain/model/subject.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import { openStoreIssuer } from '../../../issuer/store-issuer.js';
+import { RECORD_FORMATS } from '../../input/records.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
 import { durationFlag, exactlyOne, repeatedFlag } from '../shared/flags.js';
@@ -12,7 +13,7 @@ export const defineIssue: DefineCommand = (group, run) => {
   group
     .command('issue')
     .description(
-      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject or, with --format ndjson, an object with sub and, optionally, aud, ttl, notBefore, claims, and label. A flag applies to each line that does not set that value.',
+      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject, a row of a CSV with a header, or an NDJSON object. Columns and members are sub and, optionally, aud, ttl, notBefore, label, and, in NDJSON, claims; name is ignored. A flag applies to each line that does not set that value.',
     )
     .option('--sub <sub>', 'subject: an enabled user')
     .option(
@@ -20,10 +21,10 @@ export const defineIssue: DefineCommand = (group, run) => {
       'issue a token for each line of this file, and print one JSON object per line; - reads standard input',
     )
     .addOption(
-      new Option('--format <format>', 'line format of --sub-file (default: text)').choices([
-        'text',
-        'ndjson',
-      ]),
+      new Option(
+        '--format <format>',
+        'format of --sub-file (default: from the file name or, failing that, the content)',
+      ).choices(RECORD_FORMATS),
     )
     .option('--aud <aud>', 'audience; can be repeated (default: token.audience)', repeatedFlag)
     .option('--ttl <duration>', 'lifetime, at most token.maxTtl (default: token.ttl)', durationFlag)

@@ -26,7 +26,7 @@ export const defineRegister: DefineCommand = (group, run) => {
     )
     .option(
       '--token-file <file>',
-      'register each token of this file, and print one JSON object per line; a line is a token or an NDJSON object with `token`; - reads standard input',
+      'register each token of this file, and print one JSON object per line; a line is a token, a row of a CSV with the column token, or an NDJSON object with `token`; - reads standard input',
     )
     .option(
       '--legacy',
@@ -71,6 +71,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   const policy = policyOf(context, flags);
   // Opened before the first line is read, because a missing store is not the fault of a line.
   await Promise.all([context.database(), context.registry(), context.users()]);
+  const records = await input.records(TOKENS);
   const raised = new Map<string, number>();
   let [refusedLegacy, hasLegacy] = [0, false];
   return streamThrough(invocation, context, {
@@ -78,7 +79,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     label: 'registering',
     done: 'registered',
     input,
-    source: mapLines(input.lines(), tokenOfLine),
+    source: mapLines(records, tokenOfRecord),
     work: async (tokens) => {
       const options = { dryRun, legacy: flags.legacy };
       const report = await registerTokens(await openPorts(context, dryRun), policy, tokens, options);
@@ -102,6 +103,19 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
       };
     },
   });
+}
+
+const TOKENS = {
+  plural: 'tokens',
+  required: ['token', 'access_token'],
+  optional: [],
+  hasOthers: true,
+  isMixed: true,
+  form: /eyJ[\w-]|[\w-]{8,}\.[\w=-]{2,}\.|^\s*\{/m,
+} as const;
+
+function tokenOfRecord({ token, access_token: accessToken }: Record<string, unknown>): string {
+  return tokenOfLine(String(token ?? accessToken));
 }
 
 function policyOf({ settings }: Context, { aud }: RegisterFlags): RegisterPolicy {

@@ -5,6 +5,7 @@ import { describeValue } from '../../../domain/shared/describe-value.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt, parseUserName } from '../../../domain/shared/text.js';
 import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.js';
+import { RECORD_FORMATS, type RecordFormat } from '../../input/records.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { userImport } from '../../output/views/users.js';
 import { workThrough } from '../shared/bulk.js';
@@ -13,7 +14,10 @@ import { assertManaged } from '../shared/managed-users.js';
 export const defineImport: DefineCommand = (group, run) => {
   group
     .command('import')
-    .argument('<file>', 'CSV with the columns sub and, optionally, name; or NDJSON; - reads standard input')
+    .argument(
+      '<file>',
+      'one subject per line, CSV with the columns sub and, optionally, name, or NDJSON; - reads standard input',
+    )
     .description(
       'Add users from a file.\n\nUsers that already exist are not changed, so it is safe to import a file again.',
     )
@@ -21,17 +25,18 @@ export const defineImport: DefineCommand = (group, run) => {
       new Option(
         '--format <format>',
         'file format (default: from the file name or, failing that, the content)',
-      ).choices(['csv', 'ndjson']),
+      ).choices(RECORD_FORMATS),
     )
     .examples('jwtctl users import users.csv', 'jwtctl users import - --format ndjson')
     .action(run(importUsers));
 };
 
-const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = async (invocation, flags, file) => {
+const importUsers: Action<{ format?: RecordFormat }, [string]> = async (invocation, flags, file) => {
   const { dryRun } = invocation.globals;
   const context = await invocation.context();
   assertManaged(context);
   const input = await invocation.openInput(file);
+  const records = await input.records(SUBJECTS, flags.format);
   const database = await context.database(dryRun ? 'pretend' : 'create');
   const ports = { database, clock: context.clock };
   const counts = { added: 0, existing: 0 };
@@ -39,7 +44,7 @@ const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = async (invo
     action: 'users.import',
     label: 'importing',
     input,
-    source: mapLines(input.rows(COLUMNS, flags.format), newUser),
+    source: mapLines(records, newUser),
     work: (users) => (dryRun ? planUsers(ports, users) : addUsers(ports, users)),
     summary: () => `${counts.added} users added, ${counts.existing} existed`,
     isPrinting: false,
@@ -49,7 +54,7 @@ const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = async (invo
   return { view: userImport({ ...counts, ...rest }, dryRun), exitCode, ...(error === null ? {} : { error }) };
 };
 
-const COLUMNS = { required: ['sub'], optional: ['name'] };
+const SUBJECTS = { plural: 'subjects', required: ['sub'], optional: ['name'] } as const;
 
 /** Refuses unknown members: to ignore a status would enable a disabled user. */
 function newUser(row: Record<string, unknown>): NewUser {

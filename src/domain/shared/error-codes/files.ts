@@ -17,6 +17,10 @@ export const FILES_ERRORS = {
     'The output file already exists, and jwtctl does not overwrite it.',
     'Choose another name, or move the existing file away.',
   ),
+  ERR_FILE_KIND_UNKNOWN: usage(
+    'The file is not a list that the command can read, so no line of it was processed.',
+    'Pass a file with one item per line, a CSV with a header, or NDJSON (`jq -c .[]` makes it of an array).',
+  ),
   ERR_FILE_NAME_INVALID: usage(
     'The path of the file is too long or contains a line break, so it cannot be recorded in the audit log.',
     'Choose a shorter path on one line.',

@@ -1,0 +1,128 @@
+import type { Line } from '../../domain/batch/line-batches.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { excerpt } from '../../domain/shared/text.js';
+import { type CsvColumns, formOfHeader, headerInvalid, nameOfColumn } from './csv-header.js';
+import { readLines } from './lines.js';
+import { readObjects } from './objects.js';
+import type { InputSource } from './source.js';
+
+export const RECORD_FORMATS = ['text', 'csv', 'ndjson'] as const;
+export type RecordFormat = (typeof RECORD_FORMATS)[number];
+
+/** What the lines of an input are. */
+export interface RecordKind extends CsvColumns {
+  /** For messages: `subjects`. */
+  readonly plural: string;
+  /** Whether a plain line may be a JSON object, so that both may be in one file. The reader of the record parses it. */
+  readonly isMixed?: true;
+  /** If no line at the start of the input has this form, the file is of another kind. Default: any form */
+  readonly form?: RegExp;
+}
+
+type Records = AsyncIterable<ReadonlyArray<Line<Record<string, unknown>>>>;
+
+/** The beginning of an input decides its format. An input with more blank bytes at its start counts as empty. */
+const MAX_PEEK_BYTES = 65_536;
+
+/**
+ * Reads plain lines, a CSV with a header, or NDJSON as objects. A plain line becomes the first column of `kind`.
+ *
+ * @param format default: by the ending of the file name, else by the first line
+ * @throws JwtctlError (usage) `ERR_FILE_KIND_UNKNOWN` for a file that is no list; errors of {@link readCsv}
+ */
+export async function readRecords(
+  source: InputSource,
+  kind: RecordKind,
+  format: RecordFormat | undefined,
+): Promise<Records> {
+  const { chunks, bytes, text } = await peek(source.chunks());
+  const [first = ''] = text.split(/\r?\n/, 1);
+  const refuse = (what: string) => unknownKind(source.name, kind, what);
+  const binary = binaryKind(bytes, first);
+  if (binary !== null) throw refuse(`is ${binary}`);
+  const decided = format ?? formatOfName(source.name) ?? formatOfLine(first, kind, refuse);
+  if (decided === 'csv') {
+    const { readCsv } = await import('./csv.js');
+    // Reads the header at once, so that nothing begins under a wrong one.
+    const rows = readCsv(chunks, kind, formOfHeader(first, kind) ?? undefined);
+    const begun = await rows.next();
+    return begun.done === true ? rows : chain([begun.value], rows);
+  }
+  if (decided === 'ndjson' && kind.isMixed !== true) return readObjects(readLines(chunks));
+  const { form } = kind;
+  if (text !== '' && format === undefined && form?.test(text) === false) {
+    throw refuse('begins with neither one of them, a JSON object, nor the header of a CSV');
+  }
+  return plainLines(readLines(chunks), nameOfColumn(kind));
+}
+
+async function* plainLines(lines: AsyncIterable<ReadonlyArray<Line<string>>>, column: string): Records {
+  for await (const some of lines) {
+    yield some.map((line) =>
+      'error' in line ? line : { number: line.number, value: { [column]: line.value } },
+    );
+  }
+}
+
+function formatOfName(name: string): RecordFormat | undefined {
+  if (/\.(csv|tsv)$/i.test(name)) return 'csv';
+  return /\.(ndjson|jsonl)$/i.test(name) ? 'ndjson' : undefined;
+}
+
+/** Header words of other programs. A list is unlikely to begin with one of them. */
+const OTHER_HEADERS =
+  /^"?(subject|user|user[ _-]?name|user[ _-]?id|uid|id|e?-?mail|login|name|account|jwt)"?$/i;
+
+function formatOfLine(first: string, kind: RecordKind, refuse: (what: string) => JwtctlError): RecordFormat {
+  const line = first.trim();
+  if (/^([[{]|\[\s*[{"].*)$/s.test(line)) throw refuse('is one JSON document over several lines');
+  if (line.startsWith('{')) return 'ndjson';
+  if (formOfHeader(first, kind) !== null) return 'csv';
+  if (/^"?\w[\w ]*"?([,;\t]\s*"?\w[\w ]*"?)+$/.test(line) || OTHER_HEADERS.test(line)) {
+    throw headerInvalid(
+      first,
+      kind,
+      `If this is not a header but one of the ${kind.plural}, pass --format text.`,
+    );
+  }
+  return 'text';
+}
+
+function binaryKind(bytes: Buffer, first: string): string | null {
+  const start = bytes.toString('latin1', 0, 16);
+  if (/^(\xff\xfe|\xfe\xff)/.test(start)) return 'UTF-16 text: save it as UTF-8';
+  if (start.startsWith('PK\x03\x04')) return 'a ZIP archive or a spreadsheet: export it as CSV';
+  if (start.startsWith('%PDF-')) return 'a PDF';
+  if (start.startsWith('\x1f\x8b')) return 'compressed: decompress it';
+  if (first.includes('\0')) return 'a binary file';
+  if (first.startsWith('-----BEGIN ')) return 'a PEM file';
+  return /^<(!doctype|html|\?xml)/i.test(first) ? 'HTML or XML' : null;
+}
+
+function unknownKind(name: string, { plural }: RecordKind, what: string): JwtctlError {
+  return new JwtctlError('ERR_FILE_KIND_UNKNOWN', `${excerpt(name)} is not a list of ${plural}: it ${what}.`);
+}
+
+/** Reads the first line that is not blank. */
+async function peek(
+  chunks: AsyncIterable<Buffer>,
+): Promise<{ chunks: AsyncIterable<Buffer>; bytes: Buffer; text: string }> {
+  const rest = chunks[Symbol.asyncIterator]();
+  const seen: Buffer[] = [];
+  // Drops a byte order mark, and joins a character that spans two chunks.
+  const decoder = new TextDecoder();
+  let text = '';
+  for (let size = 0; !text.includes('\n') && size < MAX_PEEK_BYTES; ) {
+    const { done, value } = await rest.next();
+    if (done === true) break;
+    seen.push(value);
+    size += value.length;
+    text = (text + decoder.decode(value, { stream: true })).replace(/^\s*\n/, '');
+  }
+  return { chunks: chain(seen, rest), bytes: Buffer.concat(seen), text: text.trim() === '' ? '' : text };
+}
+
+async function* chain<T>(seen: readonly T[], rest: AsyncIterator<T>): AsyncGenerator<T> {
+  yield* seen;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { type RecordKind, readRecords } from '../../../src/cli/input/records.js';
+import type { JwtctlError } from '../../../src/index.js';
+
+const SUBJECTS = { plural: 'subjects', required: ['sub'], optional: ['name'] } as const;
+const TOKENS: RecordKind = {
+  ...{ plural: 'tokens', required: ['token', 'access_token'], optional: [], hasOthers: true, isMixed: true },
+  form: /eyJ[\w-]/,
+};
+
+/** Returns the values or error codes of all lines, and checks that the size of the chunks does not matter. */
+async function recordsOf(input: string | Buffer, kind: RecordKind, name = 'list'): Promise<unknown[]> {
+  const bytes = Buffer.from(input as string);
+  const whole = await readIn(bytes, bytes.length + 1, kind, name);
+  for (const size of [1, 5]) expect(await readIn(bytes, size, kind, name)).toEqual(whole);
+  return whole;
+}
+
+async function readIn(bytes: Buffer, size: number, kind: RecordKind, name: string): Promise<unknown[]> {
+  async function* chunks() {
+    for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
+  }
+  const source = { name, chunks, fractionRead: () => null, close: () => {} };
+  const found: unknown[] = [];
+  for await (const some of await readRecords(source, kind, undefined)) {
+    for (const line of some) found.push('value' in line ? line.value : line.error.code);
+  }
+  return found;
+}
+
+const ALICE = { sub: 'alice', name: 'Alice' };
+
+describe('subjects', () => {
+  test.each([
+    ['a header', 'sub,name\nalice,Alice\n'],
+    ['another order', 'name,sub\nAlice,alice\n'],
+    ['another case', 'Sub,NAME\nalice,Alice\n'],
+    ['semicolons', 'sub;name\nalice;Alice\n'],
+    ['tabs', 'sub\tname\nalice\tAlice\n'],
+    ['semicolons, case, and spaces', ' SUB ; Name\nalice ; Alice\n'],
+    ['a space after the comma', 'sub, name\nalice, Alice\n'],
+    ['quotes', '"sub","name"\n"alice","Alice"\n'],
+    ['quotes and semicolons', '"Sub";"Name"\r\n"alice";"Alice"\r\n'],
+    ['a byte order mark and CRLF', '\uFEFFSub;Name\r\nalice;Alice\r\n'],
+    ['a byte order mark and quotes', '\uFEFF"Sub";"Name"\nalice;Alice\n'],
+    ['blank lines before it', '\n\r\nsub,name\nalice,Alice\n'],
+    ['NDJSON', '{"sub":"alice","name":"Alice"}\n'],
+    ['NDJSON after a byte order mark', '\uFEFF\n {"sub":"alice","name":"Alice"}\n'],
+  ])('are read with %s', async (_name, input) => {
+    expect(await recordsOf(input, SUBJECTS)).toEqual([ALICE]);
+  });
+
+  test.each([
+    ['plain lines', 'alice\nbob\n', ['alice', 'bob']],
+    ['CRLF and no last one', 'alice\r\nbob', ['alice', 'bob']],
+    ['a header without other columns', 'SUB\nalice\nbob\n', ['alice', 'bob']],
+    ['addresses', 'alice@example.com\nbob@example.com\n', ['alice@example.com', 'bob@example.com']],
+    ['names of a directory', 'cn=alice,ou=people\n', ['cn=alice,ou=people']],
+    ['text in brackets', '[a-z]\n{}\n', ['[a-z]', '{}']],
+    ['UUIDs', '3f2504e0-4f89-11d3-9a0c-0305e82c3301\n', ['3f2504e0-4f89-11d3-9a0c-0305e82c3301']],
+  ])('are read from %s', async (_name, input, subs) => {
+    expect(await recordsOf(input, SUBJECTS)).toEqual(subs.map((sub) => ({ sub })));
+  });
+
+  test.each([
+    ...['login,name\na,b\n', 'username;email\na;b\n', 'user_id\tname\n7\tx\n', 'email\na@b.example\n'],
+    ...[
+      'Username\nalice\n',
+      '"id","name"\n1,a\n',
+      'User Name\nalice\n',
+      'sub,sub\na,b\n',
+      'sub,status\na,b\n',
+    ],
+    ...['ID\n1\n', 'subject\nalice\n'],
+  ])('are not read under the header of %j', async (input) => {
+    await expect(recordsOf(input, SUBJECTS)).rejects.toMatchObject({ code: 'ERR_CSV_HEADER_INVALID' });
+  });
+});
+
+const JWS = 'eyJhbGciOiJSUzI1NiJ9.e30.AAAA';
+
+describe('tokens', () => {
+  test.each([
+    ['plain lines', `${JWS}\n`],
+    ['a CSV', `token\n${JWS}\n`],
+    ['the columns of a database', `id;Access_Token;created_at\n1;${JWS};2026-01-01\n`],
+    ['tabs', `ID\tTOKEN\n1\t${JWS}\n`],
+  ])('are read from %s', async (_name, input) => {
+    const [record] = (await recordsOf(input, TOKENS)) as Array<Record<string, unknown>>;
+    expect(record?.token ?? record?.access_token).toBe(JWS);
+  });
+});
+
+const README = '# jwtctl\n\nOperate JWT authentication: {keys}, users, and tokens.\n';
+const UTF16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from('sub\nalice\n', 'utf16le')]);
+
+test.each<[string, string | Buffer, RecordKind]>([
+  ['README.md', README, TOKENS],
+  ['a list of users', 'alice\nbob\n', TOKENS],
+  ['a spreadsheet', 'PK\x03\x04\x14\x00', SUBJECTS],
+  ['a PDF', '%PDF-1.7\n', SUBJECTS],
+  ['a compressed list', Buffer.from([0x1f, 0x8b, 8, 0, 0]), SUBJECTS],
+  ['UTF-16 text', UTF16, SUBJECTS],
+  ['UTF-16 text of the other order', Buffer.from(UTF16).swap16(), SUBJECTS],
+  ['a database', 'SQLite format 3\0\x10\0', SUBJECTS],
+  ['a private key', '-----BEGIN PRIVATE KEY-----\nMIIE\n', SUBJECTS],
+  ['a web page', '<!DOCTYPE html>\n<html>\n', SUBJECTS],
+  ['XML', '<?xml version="1.0"?>\n<users/>\n', SUBJECTS],
+  ['a JSON array', '[\n  {"sub":"alice"}\n]\n', SUBJECTS],
+  ['a JSON array in one line', '[{"sub":"alice"},{"sub":"bob"}]\n', SUBJECTS],
+  ['a JSON array of strings', '["alice","bob"]', SUBJECTS],
+  ['a formatted JSON object', '{\n  "sub": "alice"\n}\n', SUBJECTS],
+])('%s is refused at once, as a file of another kind', async (_name, input, kind) => {
+  const refused = await recordsOf(input, kind).catch((error: JwtctlError) => error);
+  expect(refused).toMatchObject({ code: 'ERR_FILE_KIND_UNKNOWN' });
+  expect((refused as JwtctlError).message).toMatch(/^list is not a list of (subjects|tokens): it [a-z ]+/);
+});
