@@ -60,7 +60,7 @@ function decimal(text: string): string {
 }
 
 /** A number as a token spells it, where JavaScript would spell it in another way: `1147953659032899584`, `1e400`, `1.0`. */
-export class SpelledNumber {
+class SpelledNumber {
   readonly text: string;
 
   constructor(text: string) {

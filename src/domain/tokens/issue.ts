@@ -3,6 +3,7 @@ import { AuditWriter } from '../audit-log/audit-writer.js';
 import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
+import { newSubjectFault, parseNewSubject } from '../model/subject.js';
 import type { Database, EntryStore, TokenStatusReader, User, UserDirectory } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { registerMany } from '../registry/register-many.js';
@@ -83,7 +84,8 @@ export class Issuer {
   async issueMany(requests: readonly TokenRequest[]): Promise<Array<IssuedToken | JwtctlError>> {
     const outcomes: Outcomes<IssuedToken> = [];
     let drafts = this.#usableDrafts(requests, outcomes);
-    if (drafts.length > 0) await this.#ports.addUsers?.(subjectsOf(drafts));
+    const addable = subjectsOf(drafts).filter((sub) => newSubjectFault(sub) === null);
+    if (addable.length > 0) await this.#ports.addUsers?.(addable);
     for (let attempt = 1; drafts.length > 0; attempt++) {
       const { signer, now, ready } = await this.#readyToSign(drafts, outcomes);
       // Read after the wait: a user may be removed and added again during it.
@@ -124,6 +126,7 @@ export class Issuer {
     forEachDraft(drafts, outcomes, ({ index, request }) => {
       const user = found.get(request.sub);
       if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub);
+      else parseNewSubject(request.sub);
       outcomes[index] = { kid, payload: claimsSet(request, this.#policy, clock.now()) };
     });
     return outcomes;
@@ -195,7 +198,9 @@ export class Issuer {
   ): Promise<SignedDraft[]> {
     const header = encodeBase64url(JSON.stringify({ alg: key.alg, typ: 'JWT', kid: key.kid }));
     const unsigned = forEachDraft(drafts, outcomes, ({ index, request }) => {
-      const user = requireEnabled(users.get(request.sub), request.sub);
+      const known = users.get(request.sub);
+      if (known === undefined && this.#ports.addUsers !== undefined) parseNewSubject(request.sub);
+      const user = requireEnabled(known, request.sub);
       const claims = claimsSet(request, this.#policy, now);
       return { index, request, user, claims, input: `${header}.${encodeBase64url(JSON.stringify(claims))}` };
     });

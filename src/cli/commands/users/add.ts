@@ -1,4 +1,4 @@
-import { parseSubject } from '../../../domain/model/subject.js';
+import { parseNewSubject } from '../../../domain/model/subject.js';
 import { parseUserName } from '../../../domain/shared/text.js';
 import { addUser } from '../../../domain/users/manage.js';
 import type { Action, DefineCommand } from '../../invocation.js';
@@ -16,7 +16,7 @@ export const defineAdd: DefineCommand = (group, run) => {
 };
 
 const add: Action<{ name?: string }, [string]> = async ({ context: open, globals }, flags, sub) => {
-  const input = { sub: parseSubject(sub), name: flags.name ?? null, dryRun: globals.dryRun };
+  const input = { sub: parseNewSubject(sub), name: flags.name ?? null, dryRun: globals.dryRun };
   const context = await open();
   assertManaged(context);
   const { clock, actor } = context;
