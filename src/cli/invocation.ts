@@ -27,6 +27,8 @@ export interface Invocation extends Readers {
   readonly configSources: ConfigSources;
   /** Prints a warning on stderr, except with `--json` or `-q`. */
   caution(text: string): void;
+  /** Prints a note on stderr, except with `--json` or `-q`. */
+  note(text: string): void;
   config(): Promise<Config>;
   context(): Promise<Context>;
   /** Aborted by the first SIGINT. */
@@ -113,6 +115,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     configSources,
     signal,
     caution,
+    note: notice,
     config,
     context,
     openInput: async (name) => {

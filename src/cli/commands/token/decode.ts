@@ -1,7 +1,7 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { decodedToken } from '../../output/views/tokens.js';
+import { notToken, readToken } from '../shared/token-argument.js';
 
 export const defineDecode: DefineCommand = (group, run) => {
   group
@@ -13,10 +13,8 @@ export const defineDecode: DefineCommand = (group, run) => {
 };
 
 const decode: Action<object, [string]> = async (invocation, _flags, token) => {
-  const decoded = decodeToken(await invocation.readText(token));
-  if (typeof decoded === 'string') {
-    throw new JwtctlError('ERR_TOKEN_MALFORMED', `This is not a JWT: ${decoded}.`);
-  }
+  const decoded = decodeToken(await readToken(invocation, token));
+  if (typeof decoded === 'string') throw notToken(decoded);
   // The table says so itself.
   const notes = invocation.globals.format === 'table' ? [] : ['Not verified: nothing was checked.'];
   return { view: decodedToken(decoded), notes };

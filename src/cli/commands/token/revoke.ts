@@ -24,6 +24,7 @@ import { momentFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 import { reasonOption } from '../shared/reason-option.js';
+import { readToken } from '../shared/token-argument.js';
 
 export const defineRevoke: DefineCommand = (group, run) => {
   group
@@ -123,7 +124,7 @@ async function revokeSelected(
   reason: string | null,
 ): Promise<RevocationOutcome> {
   const { globals, signal } = invocation;
-  const text = selection.by === 'token' ? await invocation.readText(selection.token) : '';
+  const text = selection.by === 'token' ? await readToken(invocation, selection.token) : '';
   const context = await invocation.context();
   const ports = await context.administration();
   const policy = lifetimePolicy(context.settings);
@@ -149,9 +150,12 @@ async function revokeSelected(
         return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed, eventId: null };
       }
       signal.throwIfAborted();
-      await invocation.confirm(
-        `Revoke ${pluralize(matched, 'token')} of ${pluralize(subjects, 'subject')} permanently?`,
-      );
+      // Without tokens, the revocation ends nothing that anyone uses.
+      if (matched > 0 || !complete) {
+        await invocation.confirm(
+          `Revoke ${pluralize(matched, 'token')} of ${pluralize(subjects, 'subject')} permanently?`,
+        );
+      }
       return withProgress('Removing', (onProgress) =>
         revokeGlobally(ports, policy, { ...scope, issuedBefore }, { ...options, onProgress }),
       );

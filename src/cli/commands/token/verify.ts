@@ -1,10 +1,12 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
+import { refuse } from '../../../domain/model/refusal.js';
 import { verifyToken } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { verification } from '../../output/views/tokens.js';
 import { checkAudience } from '../shared/audience-flag.js';
+import { notToken, readPastedToken } from '../shared/token-argument.js';
 
 export const defineVerify: DefineCommand = (group, run) => {
   group
@@ -19,12 +21,15 @@ export const defineVerify: DefineCommand = (group, run) => {
 };
 
 const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, token) => {
-  const text = await invocation.readText(token);
+  const { token: text, fault } = await readPastedToken(invocation, token);
   const ports = await storeVerification(await invocation.context());
   const audience =
     flags.aud === undefined ? ports.policy.audience : checkAudience(flags.aud, invocation.caution);
   const policy = { ...ports.policy, audience };
-  const result = await verifyToken(text, { ...ports, policy });
+  const result =
+    fault === null
+      ? await verifyToken(text, { ...ports, policy })
+      : refuse('ERR_TOKEN_MALFORMED', notToken(fault).message);
   const decoded = decodeToken(text);
   const payload = typeof decoded === 'string' ? {} : decoded.payload;
   return { view: verification(result, payload), exitCode: result.active ? EXIT.done : EXIT.refused };
