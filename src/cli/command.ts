@@ -1,4 +1,16 @@
-import { type Argument, Command, Help, type Option } from 'commander';
+import { type Argument, Command, CommanderError, Help, type Option } from 'commander';
+import { likelyDuration } from '../domain/shared/duration.js';
+import { meantCommand, meantFlag, meantVerb } from './synonyms.js';
+
+/** An error about a word of the command line, with what was probably meant. */
+export class MistypedError extends CommanderError {
+  readonly suggestion: string | null;
+
+  constructor(code: string, message: string, suggestion: string | null) {
+    super(1, code, `error: ${message}`);
+    this.suggestion = suggestion;
+  }
+}
 
 /** A command with examples, and with help that lists what belongs to it first and the global flags last. */
 export class CliCommand extends Command {
@@ -16,6 +28,86 @@ export class CliCommand extends Command {
   override createHelp(): CommandHelp {
     return new CommandHelp();
   }
+
+  /** Called by commander. */
+  unknownCommand(): void {
+    const [word = ''] = this.args;
+    const message = `unknown command '${word}'`;
+    throw new MistypedError('commander.unknownCommand', message, this.#meantCommand(word));
+  }
+
+  /** Called by commander. */
+  unknownOption(flag: string): void {
+    throw new MistypedError('commander.unknownOption', `unknown option '${flag}'`, this.#meantFlag(flag));
+  }
+
+  /** Called by commander, before the two others. */
+  missingMandatoryOptionValue({ flags }: Option): void {
+    const message = `required option '${flags}' not specified`;
+    const typed = this.args.find((word) => word.startsWith('-'));
+    const [word] = this.registeredArguments.length > 0 ? [] : this.args;
+    const meant = typed === undefined ? word && this.#meantValue(word) : this.#meantFlag(typed);
+    throw new MistypedError('commander.missingMandatoryOptionValue', message, meant || null);
+  }
+
+  /** Called by commander. */
+  _excessArguments(words: readonly string[]): void {
+    const expected = this.registeredArguments.length;
+    const message = `too many arguments for '${this.name()}'. Expected ${expected} but got ${words.length}.`;
+    throw new MistypedError('commander.excessArguments', message, this.#meantValue(words[expected] ?? ''));
+  }
+
+  #meantCommand(word: string): string | null {
+    const program = this.parent ?? this;
+    const verb = this === program ? null : meantVerb(word, this.commands.map(nameOf));
+    if (verb !== null) return `\`${program.name()} ${this.name()} ${verb}\``;
+    const groups = program.commands.flatMap((group) =>
+      [group.name(), ...group.aliases()].map((name) => [name, group.name()] as const),
+    );
+    const command = meantCommand(word, new Map(groups));
+    return command === null ? null : `\`${program.name()} ${command}\``;
+  }
+
+  #meantFlag(typed: string): string | null {
+    const flag = typed.replace(/=.*$/s, '');
+    const argument = meantFlag(flag, this.registeredArguments.map(nameOf));
+    if (argument !== null) return `\`${pathOf(this)} ${argument.toUpperCase()}\`, without a flag`;
+    const known = [...this.options, ...(this.parent?.parent?.options ?? this.parent?.options ?? [])];
+    const meant = meantFlag(
+      flag,
+      known.flatMap(({ long }) => long?.slice(2) ?? []),
+    );
+    return meant === null ? null : `\`--${meant}\``;
+  }
+
+  /** What an argument too many belongs to: to the value before it, or to a flag. */
+  #meantValue(word: string): string | null {
+    // Not in the types of commander 14.
+    const { rawArgs } = (this.parent?.parent ?? this.parent ?? this) as CliCommand & { rawArgs: string[] };
+    const index = rawArgs.indexOf(word);
+    const [flag = '', number = ''] = rawArgs.slice(Math.max(index - 2, 0), index);
+    const duration = likelyDuration(`${number} ${word}`);
+    if (flag.startsWith('--') && duration !== null) return `\`${flag} ${duration}\``;
+    const main = this.registeredArguments.length > 0 ? undefined : MAIN_FLAGS.find((one) => this.#has(one));
+    if (main === undefined || this.getOptionValue(main) !== undefined) return null;
+    // Another word may be a password or a token.
+    return `\`--${main} ${/^[\w.@+-]{1,40}$/.test(word) ? word : main.toUpperCase()}\``;
+  }
+
+  #has(flag: string): boolean {
+    return this.options.some(({ long }) => long === `--${flag}`);
+  }
+}
+
+/** What a command without arguments is about, best first. */
+const MAIN_FLAGS = ['sub', 'kid', 'pem'];
+
+function nameOf(named: { name(): string }): string {
+  return named.name();
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
 export class CommandHelp extends Help {

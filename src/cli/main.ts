@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { asSentence, excerpt, insideQuotes, printableLines } from '../domain/shared/text.js';
+import { MistypedError } from './command.js';
 import { foreseeGlobals, type Globals, type GlobalValues, mayColor, readGlobals } from './globals.js';
 import { createInvocation, type Run } from './invocation.js';
 import { type Io, screenOf } from './io.js';
@@ -139,8 +140,10 @@ function usageError(error: Error & { code: string; exitCode: number }, isJson: b
       hint: 'Run it with --help to list the commands.',
     });
   }
+  const suggestion = error instanceof MistypedError ? error.suggestion : null;
+  const meant = suggestion === null ? undefined : `Did you mean ${suggestion}?`;
   return new JwtctlError('ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
-    hint: USAGE_HINTS[error.code] ?? 'Run the command with --help to see its flags.',
+    hint: meant ?? USAGE_HINTS[error.code] ?? 'Run the command with --help to see its flags.',
   });
 }
 

@@ -11,13 +11,31 @@ export const DURATION_FORM =
 export function parseDuration(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
   if (!Number.isSafeInteger(seconds) || seconds < 1) {
+    const likely = likelyDuration(text);
     throw new JwtctlError(
       'ERR_DURATION_INVALID',
       `'${excerpt(text)}' is not a duration; expected ${DURATION_FORM}.`,
+      { hint: likely === null ? undefined : `Did you mean ${likely}?` },
     );
   }
   return seconds;
 }
+
+/** Returns the duration that a text such as `1 hour`, `15min`, or `2 weeks` means; null if it means none. */
+export function likelyDuration(text: string): string | null {
+  const [, digits, word = ''] = /^(\d{1,6})\s*([a-z]+)\.?$/.exec(text.trim().toLowerCase()) ?? [];
+  const unit = Object.entries(UNIT_WORDS).find(([, words]) => words.test(word))?.[0];
+  if (digits === undefined || unit === undefined || Number(digits) === 0) return null;
+  return unit === 'w' ? `${7 * Number(digits)}d` : `${Number(digits)}${unit}`;
+}
+
+const UNIT_WORDS = {
+  w: /^w(eeks?)?$/,
+  d: /^d(ays?)?$/,
+  h: /^h(ou)?(rs?)?$/,
+  m: /^m(in(ute)?s?)?$/,
+  s: /^s(ec(ond)?s?)?$/,
+} as const;
 
 /** Returns the shortest text that {@link parseDuration} reads as the same number: `1h30m` for 5400. */
 export function formatDuration(seconds: number): string {

@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { openStores } from '../support/stores.js';
+
+async function hintOf(line: string): Promise<string> {
+  const { exitCode, stdout, error } = await cli().run(...line.split(' '), '--json');
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+  return error().hint ?? '';
+}
+
+describe('a command', () => {
+  test.each([
+    ['verify x', 'token verify'],
+    ['issue', 'token issue'],
+    ['login alice', 'token issue'],
+    ['decode x', 'token decode'],
+    ['revoke x', 'token revoke'],
+    ['rotate', 'keys rotate'],
+    ['keygen', 'keys generate'],
+    ['jwks', 'keys export --jwks'],
+    ['migrate', 'db migrate'],
+    ['flush', 'cache flush'],
+    ['server', 'serve'],
+    ['redis', 'cache'],
+    ['KEYS', 'keys'],
+    ['Token list', 'token'],
+    ['usr list', 'users'],
+    ['tokns list', 'token'],
+    ['keys delete k', 'keys purge'],
+    ['keys create', 'keys generate'],
+    ['keys revoke k', 'keys compromise'],
+    ['keys LIST', 'keys list'],
+    ['keys rotat', 'keys rotate'],
+    ['keys ls', 'keys list'],
+    ['users create alice', 'users add'],
+    ['users delete alice', 'users remove'],
+    ['users ban alice', 'users disable'],
+    ['users revoke alice', 'users disable'],
+    ['users get alice', 'users show'],
+    ['user ls', 'users list'],
+    ['token create', 'token issue'],
+    ['token sign', 'token issue'],
+    ['token check x', 'token verify'],
+    ['token blacklist x', 'token revoke'],
+    ['token show x', 'token decode'],
+    ['token import x', 'token register'],
+    ['token delete x', 'token revoke'],
+    ['token rotate', 'keys rotate'],
+    ['cache clear', 'cache flush'],
+    ['cache ls', 'cache inspect'],
+    ['cache backup f', 'cache snapshot'],
+    ['cache repair', 'cache reconcile'],
+    ['db upgrade', 'db migrate'],
+    ['config check', 'config validate'],
+    ['config get', 'config show'],
+  ])('%s is probably jwtctl %s', async (line, command) => {
+    expect(await hintOf(line)).toBe(`Did you mean \`jwtctl ${command}\`?`);
+  });
+
+  test.each(['frobnicate', 'keys frobnicate', 'hunter2', 'x'])('%s has no suggestion', async (line) => {
+    expect(await hintOf(line)).not.toContain('Did you mean');
+  });
+
+  test.each([
+    ['key', 'list'],
+    ['user', 'list'],
+    ['tokens', 'list', '--sub', 'alice'],
+  ])('%s is an alias that works', async (...words) => {
+    const shell = cli();
+    await shell.json('users', 'add', 'alice');
+    expect((await shell.run(...words)).exitCode).toBe(0);
+  });
+});
+
+describe('a flag', () => {
+  test.each([
+    ['token issue --subject alice', '--sub'],
+    ['token issue --user alice', '--sub'],
+    ['token issue --SUB alice', '--sub'],
+    ['token issue --file users.txt', '--sub-file'],
+    ['token list --subject alice', '--sub'],
+    ['token issue --subFile users.txt', '--sub-file'],
+    ['token issue --sub a --audience api', '--aud'],
+    ['token issue --sub a --expires-in 1h', '--ttl'],
+    ['token issue --sub a --expiresIn=1h', '--ttl'],
+    ['token issue --sub a --expires_in 1h', '--ttl'],
+    ['token issue --sub a --exp 1h', '--ttl'],
+    ['token issue --sub a --lifetime 1h', '--ttl'],
+    ['token issue --sub a --payload p.json', '--claims'],
+    ['token issue --sub a --role admin', '--claim'],
+    ['token issue --sub a --nbf 5m', '--not-before'],
+    ['token issue --sub a --create-users', '--create-user'],
+    ['token register --file tokens.txt', '--token-file'],
+    ['token verify x --audience api', '--aud'],
+    ['token revoke --sub a --id j', '--jti'],
+    ['token revoke --key-id k', '--kid'],
+    ['token revoke --kid k --message m', '--reason'],
+    ['token revoke --kid k --force', '--yes'],
+    ['token revoke --kid k --dryrun', '--dry-run'],
+    ['keys generate --algorithm RS256', '--alg'],
+    ['keys generate --size 4096', '--bits'],
+    ['keys import --file k.pem', '--pem'],
+    ['keys export --jwks --output-file f', '--out'],
+    ['keys list --format json', '--output'],
+    ['serve --bind 0.0.0.0', '--host'],
+    ['token issue --sub a --issuer https://x', '--token-issuer'],
+    ['keys list --profil p', '--profile'],
+  ])('in %s is probably %s', async (line, flag) => {
+    expect(await hintOf(line)).toBe(`Did you mean \`${flag}\`?`);
+  });
+
+  test.each([
+    ['users add --sub alice', 'users add SUB'],
+    ['users show --user alice', 'users show SUB'],
+    ['users import --file users.csv', 'users import FILE'],
+    ['keys retire --kid k', 'keys retire KID'],
+    ['keys show --key-id k', 'keys show KID'],
+    ['token verify --token x', 'token verify TOKEN'],
+  ])('in %s is probably an argument', async (line, command) => {
+    expect(await hintOf(line)).toBe(`Did you mean \`jwtctl ${command}\`, without a flag?`);
+  });
+
+  test.each(['keys list --file x', 'keys list --frobnicate', 'keys list --redis-password=hunter2'])(
+    'in %s has no suggestion that is far away',
+    async (line) => {
+      expect(await hintOf(line)).not.toContain('Did you mean');
+    },
+  );
+});
+
+describe('a value', () => {
+  test.each([
+    ['token issue alice', '--sub alice'],
+    ['token issue alice@example.com --ttl 1h', '--sub alice@example.com'],
+    ['token list alice', '--sub alice'],
+    ['keys generate my-key', '--kid my-key'],
+    ['cache inspect alice', '--sub alice'],
+    ['token issue --sub a --ttl 1 hour', '--ttl 1h'],
+    ['token issue --sub a --ttl 15 minutes', '--ttl 15m'],
+    ['token issue --sub a --ttl 2 weeks', '--ttl 14d'],
+    ['keys rotate --if-older-than 30 days', '--if-older-than 30d'],
+    ['token issue eyJhbGciOiJSUzI1NiJ9.e30.c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0', '--sub SUB'],
+  ])('in %s belongs to a flag', async (line, flag) => {
+    expect(await hintOf(line)).toBe(`Did you mean \`${flag}\`?`);
+  });
+
+  test.each([
+    ['1 hour', '1h'],
+    ['1hour', '1h'],
+    ['1 hr', '1h'],
+    ['15min', '15m'],
+    ['15 mins', '15m'],
+    ['90 seconds', '90s'],
+    ['90sec', '90s'],
+    ['7 days', '7d'],
+    ['1H', '1h'],
+    ['2w', '14d'],
+    ['1 week', '7d'],
+  ])('--ttl %j is probably %s', async (ttl, meant) => {
+    const { exitCode, error } = await cli().run('token', 'issue', '--sub', 'a', '--ttl', ttl, '--json');
+    expect({ exitCode, hint: error().hint }).toEqual({ exitCode: 2, hint: `Did you mean ${meant}?` });
+  });
+
+  test.each(['1 fortnight', 'tomorrow', '0 hours', '1.5h', '-1 day', ''])(
+    '--ttl %j has no suggestion',
+    async (ttl) => {
+      const { exitCode, error } = await cli().run('token', 'issue', '--sub', 'a', `--ttl=${ttl}`, '--json');
+      expect(exitCode).toBe(2);
+      expect(error().hint).not.toContain('Did you mean');
+    },
+  );
+});
+
+test('token revoke --kid asks nothing if the key has no tokens', async () => {
+  const stores = await openStores('SQLite');
+  const { kid } = await stores.json('keys', 'generate');
+  expect(await stores.json('token', 'revoke', '--kid', kid, '--no-input')).toMatchObject({ revoked: 0 });
+  await stores.json('users', 'add', 'alice');
+  stores.clock.advance(5);
+  await stores.json('token', 'issue', '--sub', 'alice');
+  const { exitCode, error } = await stores.run('token', 'revoke', '--kid', kid, '--no-input', '--json');
+  expect({ exitCode, code: error().code }).toEqual({ exitCode: 2, code: 'ERR_CONFIRMATION_NEEDED' });
+});
