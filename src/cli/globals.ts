@@ -9,6 +9,7 @@ import type { OutputFormat } from './output/render.js';
 export interface Globals {
   format: OutputFormat;
   isQuiet: boolean;
+  isVerbose: boolean;
   yes: boolean;
   dryRun: boolean;
   /** Whether prompts are possible: stdin and stderr are terminals, and `--no-input` is absent. */
@@ -44,6 +45,7 @@ export function readGlobals(values: GlobalValues, io: Io): Globals {
   return {
     format: chosen as Globals['format'],
     isQuiet,
+    isVerbose: values.verbose === true,
     yes: values.yes === true,
     dryRun: values.dryRun === true,
     canRedraw: io.stdout.isTTY === true && io.env.TERM !== 'dumb',

@@ -7,6 +7,8 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
 import type { RecordFormat, RecordKind } from './input/records.js';
 
+export type { RecordFormat };
+
 export interface Io {
   stdin: Readable & { isTTY?: boolean };
   stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };

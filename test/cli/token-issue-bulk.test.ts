@@ -4,6 +4,7 @@ import { Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { main } from '../../src/cli/main.js';
 import { cli, temporaryFolder } from '../support/cli.js';
+import { insertUser } from '../support/existing-user.js';
 import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
@@ -58,12 +59,12 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       'bob',
       'disabled',
       '*',
-      ' a ',
       ...Array.from({ length: MANY }, (_, index) => `u-${index}`),
     ];
     await stores.json('users', 'import', '-', {
       stdin: subs.map((sub) => JSON.stringify({ sub })).join('\n'),
     });
+    await insertUser(stores, ' a ');
     await stores.json('users', 'disable', 'disabled');
     stores.clock.advance(1);
   });
@@ -110,12 +111,15 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     }
     expect(await liveTokens()).toBe(before + 5);
     expect(stderr.split('\n').filter((line) => !line.startsWith('Using the embedded'))).toEqual([
-      'Line 2: There is no user "zoe".',
-      'Line 4: The user "disabled" is disabled.',
-      'Line 6: The subject cannot be used: it holds a control character.',
-      'Line 7: The subject cannot be used: it is 256 bytes long; at most 255 are allowed.',
-      'Line 8: The line is longer than 65536 bytes.',
       '5 tokens issued, 5 lines failed.',
+      '1 token: ERR_USER_UNKNOWN (line 2)',
+      '  Line 2: There is no user "zoe".',
+      '1 token: ERR_USER_DISABLED (line 4)',
+      '  Line 4: The user "disabled" is disabled.',
+      '2 tokens: ERR_SUBJECT_INVALID (lines 6–7)',
+      '  Line 6: The subject cannot be used: it holds a control character.',
+      '1 token: ERR_LINE_TOO_LONG (line 8)',
+      '  Line 8: The line is longer than 65536 bytes.',
       '',
     ]);
   });
@@ -132,7 +136,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect(objects(ndjson.stdout).map(({ sub }) => sub)).toEqual(['alice', 'bob']);
     expect(failures(ndjson.stderr)).toEqual([[2, 'ERR_USER_UNKNOWN']]);
     const quiet = await stores.run('token', 'issue', '--sub-file', path, '-q');
-    expect(quiet.stderr).toBe('Line 2: There is no user "zoe".\n');
+    expect(quiet.stderr).toBe('1 token: ERR_USER_UNKNOWN (line 2)\n  Line 2: There is no user "zoe".\n');
     expect(await Promise.all(quiet.lines().map(verdict))).toEqual(['active', 'active']);
     const none = await stores.run('token', 'issue', '--sub-file', '-', '--json', { stdin: '' });
     expect({ exitCode: none.exitCode, json: none.json() }).toEqual({ exitCode: 0, json: [] });

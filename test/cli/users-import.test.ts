@@ -5,20 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-const HOSTILE = [
-  '*',
-  '{a}:b',
-  "o'brien; --",
-  '-x',
-  ' alice',
-  'alice ',
-  'Alice',
-  '007',
-  '__proto__',
-  'é',
-  '😀',
-  '"q"',
-];
+const HOSTILE = ['*', '{a}:b', "o'brien; --", '-x', 'Alice', '007', '__proto__', 'é', '😀', '"q"'];
 
 let files = '';
 beforeAll(() => {
@@ -106,7 +93,9 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     const { exitCode, stdout, stderr } = await stores.run('users', 'import', path);
     expect(exitCode).toBe(5);
     expect(stdout).toBe('added    1\nexisted  0\nfailed   1\n');
-    expect(stderr).toContain('Line 3: The subject cannot be used: it holds a control character.\n');
+    expect(stderr).toContain(
+      '1 user: ERR_SUBJECT_INVALID (line 3)\n  Line 3: The subject cannot be used: it holds a control character.\n',
+    );
     expect(stderr).not.toContain('\u001b');
   });
 

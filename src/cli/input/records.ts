@@ -6,8 +6,7 @@ import { readLines } from './lines.js';
 import { readObjects } from './objects.js';
 import type { InputSource } from './source.js';
 
-export const RECORD_FORMATS = ['text', 'csv', 'ndjson'] as const;
-export type RecordFormat = (typeof RECORD_FORMATS)[number];
+export type RecordFormat = 'text' | 'csv' | 'ndjson';
 
 /** What the lines of an input are. */
 export interface RecordKind extends CsvColumns {

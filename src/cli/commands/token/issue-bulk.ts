@@ -8,7 +8,7 @@ import { openStoreBulkIssuer } from '../../../issuer/store-issuer.js';
 import type { Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
 import { issuedItem, plannedItem } from '../../output/views/tokens.js';
-import { streamThrough } from '../shared/bulk.js';
+import { streamThrough, tokenWords } from '../shared/bulk.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 
 export async function issueMany(invocation: Invocation, flags: IssueFlags, file: string): Promise<Outcome> {
@@ -27,7 +27,8 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
   const bulk = {
     action: 'token.issue',
     label: 'issuing',
-    done: 'issued',
+    ...tokenWords('issued', invocation.globals),
+    errors: flags.errors,
     input,
     source: mapLines(records, (line) => requestOf(line, shared)),
     close,

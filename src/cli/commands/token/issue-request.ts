@@ -1,15 +1,17 @@
 import type { Context } from '../../../app/context.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { TokenRequest } from '../../../domain/tokens/token-request.js';
-import type { RecordFormat } from '../../input/records.js';
 import type { Invocation } from '../../invocation.js';
+import type { RecordFormat } from '../../io.js';
 import { checkAudience } from '../shared/audience-flag.js';
+import type { ErrorPlace } from '../shared/bulk.js';
 import { parseClaims } from './claims-flags.js';
 
 export interface IssueFlags {
   sub?: string;
   subFile?: string;
   format?: RecordFormat;
+  errors?: ErrorPlace;
   aud?: string[];
   ttl?: number;
   notBefore?: number;

@@ -1,12 +1,10 @@
-import { Option } from 'commander';
 import { parseSubject } from '../../../domain/model/subject.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import { openStoreIssuer } from '../../../issuer/store-issuer.js';
-import { RECORD_FORMATS } from '../../input/records.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
-import { durationFlag, exactlyOne, repeatedFlag } from '../shared/flags.js';
+import { errorsOption, formatOption } from '../shared/bulk.js';
+import { contradiction, durationFlag, exactlyOne, repeatedFlag } from '../shared/flags.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 
 export const defineIssue: DefineCommand = (group, run) => {
@@ -20,12 +18,8 @@ export const defineIssue: DefineCommand = (group, run) => {
       '--sub-file <file>',
       'issue a token for each line of this file, and print one JSON object per line; - reads standard input',
     )
-    .addOption(
-      new Option(
-        '--format <format>',
-        'format of --sub-file (default: from the file name or, failing that, the content)',
-      ).choices(RECORD_FORMATS),
-    )
+    .addOption(formatOption('format of --sub-file'))
+    .addOption(errorsOption())
     .option('--aud <aud>', 'audience; can be repeated (default: token.audience)', repeatedFlag)
     .option('--ttl <duration>', 'lifetime, at most token.maxTtl (default: token.ttl)', durationFlag)
     .option('--not-before <duration>', 'delay until the token becomes valid', durationFlag)
@@ -51,9 +45,8 @@ const issue: Action<IssueFlags, []> = async (invocation, flags) => {
     const { issueMany } = await import('./issue-bulk.js');
     return issueMany(invocation, flags, flags.subFile);
   }
-  if (flags.format !== undefined) {
-    throw new JwtctlError('ERR_FLAG_COMBINATION', '--format requires --sub-file.');
-  }
+  if (flags.format !== undefined) throw contradiction('--format requires --sub-file.');
+  if (flags.errors !== undefined) throw contradiction('--errors requires --sub-file.');
   return issueOne(invocation, flags, parseSubject(String(flags.sub)));
 };
 

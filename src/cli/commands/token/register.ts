@@ -2,7 +2,7 @@ import type { Context } from '../../../app/context.js';
 import { mapLines } from '../../../domain/batch/line-batches.js';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
-import { tokenOfLine } from '../../../domain/tokens/issued-token.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import {
   type RegisterPolicy,
   type RegisterReport,
@@ -14,8 +14,10 @@ import { pluralize } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { checkAudience } from '../shared/audience-flag.js';
-import { streamThrough } from '../shared/bulk.js';
-import { exactlyOne } from '../shared/flags.js';
+import { type ErrorPlace, errorsOption, streamThrough, tokenWords } from '../shared/bulk.js';
+import { contradiction, exactlyOne } from '../shared/flags.js';
+import { type PastedToken, pastedToken, tokenMember } from '../shared/pasted-token.js';
+import { notToken, readToken } from '../shared/token-argument.js';
 
 export const defineRegister: DefineCommand = (group, run) => {
   group
@@ -32,6 +34,7 @@ export const defineRegister: DefineCommand = (group, run) => {
       '--legacy',
       'also register tokens that lack kid, jti, iat, iss, or aud, or have an integer sub; verifiers accept them if token.acceptLegacy is set',
     )
+    .addOption(errorsOption())
     .option('--aud <aud>', 'expected audience (default: token.audience)')
     .examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson')
     .action(run(register));
@@ -39,6 +42,7 @@ export const defineRegister: DefineCommand = (group, run) => {
 
 interface RegisterFlags {
   tokenFile?: string;
+  errors?: ErrorPlace;
   aud?: string;
   legacy?: true;
 }
@@ -46,13 +50,15 @@ interface RegisterFlags {
 const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
   if (flags.aud !== undefined) checkAudience(flags.aud, invocation.caution);
   exactlyOne({ TOKEN: token, '--token-file': flags.tokenFile });
+  if (flags.tokenFile === undefined && flags.errors !== undefined)
+    throw contradiction('--errors requires --token-file.');
   return flags.tokenFile === undefined
     ? registerOne(invocation, flags, String(token))
     : registerMany(invocation, flags, flags.tokenFile);
 };
 
 async function registerOne(invocation: Invocation, flags: RegisterFlags, token: string): Promise<Outcome> {
-  const text = await invocation.readText(token);
+  const text = await readToken(invocation, token);
   const context = await invocation.context();
   const { dryRun } = invocation.globals;
   const [ports, policy] = [await openPorts(context, dryRun), policyOf(context, flags)];
@@ -74,12 +80,18 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   const records = await input.records(TOKENS);
   const raised = new Map<string, number>();
   let [refusedLegacy, hasLegacy] = [0, false];
+  let pasted = 0;
   return streamThrough(invocation, context, {
     action: 'token.register',
     label: 'registering',
-    done: 'registered',
+    ...tokenWords('registered', invocation.globals),
+    errors: flags.errors,
     input,
-    source: mapLines(records, tokenOfRecord),
+    source: mapLines(records, (record) => {
+      const { token, removed } = tokenOfRecord(record);
+      if (removed.length > 0) pasted += 1;
+      return token;
+    }),
     work: async (tokens) => {
       const options = { dryRun, legacy: flags.legacy };
       const report = await registerTokens(await openPorts(context, dryRun), policy, tokens, options);
@@ -94,6 +106,8 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     also: () => {
       const keys = [...raised].map(([kid, maxTtlSeconds]) => ({ kid, maxTtlSeconds }));
       const sentences = [...keys.map(raisedNote), ...notAccepted(context, hasLegacy)];
+      if (pasted > 0)
+        sentences.unshift(`${pluralize(pasted, 'line')} had more than the token. The rest was ignored.`);
       return {
         sentences: refusedLegacy === 0 ? sentences : [...sentences, legacyNote(refusedLegacy)],
         data: {
@@ -114,8 +128,16 @@ const TOKENS = {
   form: /eyJ[\w-]|[\w-]{8,}\.[\w=-]{2,}\.|^\s*\{/m,
 } as const;
 
-function tokenOfRecord({ token, access_token: accessToken }: Record<string, unknown>): string {
-  return tokenOfLine(String(token ?? accessToken));
+/** @throws JwtctlError `ERR_LINE_NO_TOKEN` (usage), `ERR_TOKEN_MALFORMED` (refused) */
+function tokenOfRecord({ token, access_token: accessToken }: Record<string, unknown>): PastedToken {
+  const text = String(token ?? accessToken);
+  const pasted = pastedToken(text);
+  if (pasted.fault === null) return pasted;
+  if (!/^\s*[[{]/.test(text) || tokenMember(text) !== null) throw notToken(pasted.fault);
+  throw new JwtctlError(
+    'ERR_LINE_NO_TOKEN',
+    'The line is neither a token nor a JSON object with a string `token`.',
+  );
 }
 
 function policyOf({ settings }: Context, { aud }: RegisterFlags): RegisterPolicy {

@@ -1,14 +1,13 @@
-import { Option } from 'commander';
 import { mapLines } from '../../../domain/batch/line-batches.js';
-import { parseSubject } from '../../../domain/model/subject.js';
+import { parseNewSubject } from '../../../domain/model/subject.js';
 import { describeValue } from '../../../domain/shared/describe-value.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt, parseUserName } from '../../../domain/shared/text.js';
 import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.js';
-import { RECORD_FORMATS, type RecordFormat } from '../../input/records.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { userImport } from '../../output/views/users.js';
-import { workThrough } from '../shared/bulk.js';
+import type { RecordFormat } from '../../io.js';
+import { importedUser, userImport } from '../../output/views/users.js';
+import { type ErrorPlace, errorsOption, formatOption, streamThrough, workThrough } from '../shared/bulk.js';
 import { assertManaged } from '../shared/managed-users.js';
 
 export const defineImport: DefineCommand = (group, run) => {
@@ -21,17 +20,18 @@ export const defineImport: DefineCommand = (group, run) => {
     .description(
       'Add users from a file.\n\nUsers that already exist are not changed, so it is safe to import a file again.',
     )
-    .addOption(
-      new Option(
-        '--format <format>',
-        'file format (default: from the file name or, failing that, the content)',
-      ).choices(RECORD_FORMATS),
-    )
+    .addOption(formatOption('file format'))
+    .addOption(errorsOption())
     .examples('jwtctl users import users.csv', 'jwtctl users import - --format ndjson')
     .action(run(importUsers));
 };
 
-const importUsers: Action<{ format?: RecordFormat }, [string]> = async (invocation, flags, file) => {
+interface ImportFlags {
+  format?: RecordFormat;
+  errors?: ErrorPlace;
+}
+
+const importUsers: Action<ImportFlags, [string]> = async (invocation, flags, file) => {
   const { dryRun } = invocation.globals;
   const context = await invocation.context();
   assertManaged(context);
@@ -40,18 +40,28 @@ const importUsers: Action<{ format?: RecordFormat }, [string]> = async (invocati
   const database = await context.database(dryRun ? 'pretend' : 'create');
   const ports = { database, clock: context.clock };
   const counts = { added: 0, existing: 0 };
-  const run = workThrough(invocation, context, {
+  const bulk = {
     action: 'users.import',
     label: 'importing',
+    noun: 'user',
     input,
     source: mapLines(records, newUser),
-    work: (users) => (dryRun ? planUsers(ports, users) : addUsers(ports, users)),
+    work: async (users: readonly NewUser[]) => {
+      const outcomes = await (dryRun ? planUsers(ports, users) : addUsers(ports, users));
+      for (const outcome of outcomes) counts[outcome] += 1;
+      return outcomes.map((outcome, index) => ({ sub: users[index]?.sub ?? '', outcome }));
+    },
     summary: () => `${counts.added} users added, ${counts.existing} existed`,
-    isPrinting: false,
-  });
-  for await (const outcomes of run.results) for (const outcome of outcomes) counts[outcome] += 1;
-  const { exitCode, error, ...rest } = run.end();
-  return { view: userImport({ ...counts, ...rest }, dryRun), exitCode, ...(error === null ? {} : { error }) };
+    errors: flags.errors,
+  };
+  if (flags.errors === 'stdout') {
+    return streamThrough(invocation, context, { ...bulk, item: importedUser, counts: () => counts });
+  }
+  const run = workThrough(invocation, context, { ...bulk, isPrinting: false });
+  for await (const _lines of run.results);
+  const { failed, lastLine, complete, exitCode, failures, error } = run.end();
+  const view = userImport({ ...counts, failed, lastLine, complete }, dryRun);
+  return { view, exitCode, warnings: failures, ...(error === null ? {} : { error }) };
 };
 
 const SUBJECTS = { plural: 'subjects', required: ['sub'], optional: ['name'] } as const;
@@ -66,7 +76,7 @@ function newUser(row: Record<string, unknown>): NewUser {
     throw unusable(`The sub of the row is ${describeValue(sub)}; expected a string.`);
   if (name !== null && typeof name !== 'string')
     throw unusable(`The name of the row is ${describeValue(name)}; expected a string.`);
-  return { sub: parseSubject(sub), name: name === null || name === '' ? null : parseUserName(name) };
+  return { sub: parseNewSubject(sub), name: name === null || name === '' ? null : parseUserName(name) };
 }
 
 function unusable(message: string): JwtctlError {

@@ -1,6 +1,6 @@
 import type { User } from '../../../domain/ports/index.js';
 import { relativeTime } from '../time.js';
-import type { Cell, JsonObject, ListItem, View } from '../view.js';
+import type { Cell, JsonObject, ListItem, StreamItem, View } from '../view.js';
 
 export function userList(users: AsyncIterable<User>, now: number, empty: string): View {
   return {
@@ -49,6 +49,15 @@ export function removedUser(
         : [name, cell],
     ),
   };
+}
+
+export interface ImportedUser {
+  sub: string;
+  outcome: 'added' | 'existing';
+}
+
+export function importedUser({ sub, outcome }: ImportedUser): StreamItem {
+  return { data: { sub, outcome }, id: sub };
 }
 
 export function userImport(
