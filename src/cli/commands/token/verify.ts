@@ -1,5 +1,6 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
 import { refuse } from '../../../domain/model/refusal.js';
+import { type AcceptedClaims, REGISTERED_CLAIMS } from '../../../domain/tokens/claims.js';
 import { verifyToken } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
@@ -30,7 +31,20 @@ const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, tok
     fault === null
       ? await verifyToken(text, { ...ports, policy })
       : refuse('ERR_TOKEN_MALFORMED', notToken(fault).message);
-  const decoded = decodeToken(text);
-  const payload = typeof decoded === 'string' ? {} : decoded.payload;
-  return { view: verification(result, payload), exitCode: result.active ? EXIT.done : EXIT.refused };
+  return {
+    view: verification(result.active ? { ...result, payload: withDigits(result.payload, text) } : result),
+    exitCode: result.active ? EXIT.done : EXIT.refused,
+  };
 };
+
+/** Restores the digits of the token's numbers. The registered claims stay as the verifier reads them. */
+function withDigits(payload: AcceptedClaims, token: string): AcceptedClaims {
+  const decoded = decodeToken(token);
+  if (typeof decoded === 'string') return payload;
+  const registered = new Set<string>(REGISTERED_CLAIMS);
+  const claims = Object.entries(payload).map(([name, value]) => [
+    name,
+    registered.has(name) || !Object.hasOwn(decoded.payload, name) ? value : decoded.payload[name],
+  ]);
+  return Object.fromEntries(claims);
+}

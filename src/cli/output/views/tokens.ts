@@ -80,8 +80,7 @@ export function decodedToken(parts: {
   };
 }
 
-/** @param payload the payload of an accepted token, with the digits that the token holds */
-export function verification(result: VerificationResult, payload: Record<string, unknown>): View {
+export function verification(result: VerificationResult): View {
   if (!result.active) {
     const { error, reason } = result;
     return {
@@ -98,12 +97,12 @@ export function verification(result: VerificationResult, payload: Record<string,
   }
   return {
     shape: 'record',
-    data: { active: true, header: result.header as JsonObject, payload: payload as JsonObject },
+    data: { active: true, header: result.header as JsonObject, payload: result.payload as JsonObject },
     id: result.payload.jti,
     fields: [
       ['active', { text: 'yes', tone: 'good' }],
       ['kid', plainText(result.header.kid)],
-      ...claimFields(payload),
+      ...claimFields(result.payload),
     ],
   };
 }
@@ -164,7 +163,7 @@ function claimFields(claims: Record<string, unknown>, textOf = plainText): Array
 
 /** Shows texts in quotes, so that `3` and `"3"` differ. */
 function quotedText(value: unknown): string {
-  return JSON.stringify(value as Json);
+  return stringifySpelled(value);
 }
 
 function plainText(value: unknown): string {
