@@ -25,7 +25,8 @@ interface Other {
   hint: string;
 }
 
-const EXPECTED = 'Use a PEM file (BEGIN PRIVATE KEY) with --pem, or a JWK with --jwk.';
+const EXPECTED =
+  'Use a PEM file (BEGIN PRIVATE KEY) with `jwtctl keys import --pem`, or a JWK with `jwtctl keys import --jwk`.';
 
 const MAGIC: ReadonlyArray<[begin: string, what: string, hint: string]> = [
   [
@@ -73,13 +74,13 @@ function derKind(der: Buffer): Other {
   if (isCertificate(der)) {
     return {
       what: 'a certificate in DER form, without a private key',
-      hint: 'For a key that only verifies, run `openssl x509 -inform DER -in FILE -out cert.pem`, and import it with --public.',
+      hint: 'For a key that only verifies, run `openssl x509 -inform DER -in FILE -out cert.pem`, and import it with `jwtctl keys import --public`.',
     };
   }
   if (readPublicDer(der) !== null) {
     return {
       what: 'a public key in DER form',
-      hint: 'For a key that only verifies, run `openssl pkey -pubin -inform DER -in FILE -out public.pem`, and import it with --public.',
+      hint: 'For a key that only verifies, run `openssl pkey -pubin -inform DER -in FILE -out public.pem`, and import it with `jwtctl keys import --public`.',
     };
   }
   return { what: 'DER data, but no key that can be read', hint: EXPECTED };
@@ -112,7 +113,7 @@ function textKind(text: string): Other | null {
 }
 
 const OPENSSH_PUBLIC =
-  'For a key that only verifies, run `ssh-keygen -e -m PKCS8 -f FILE`, and import the output with --public.';
+  'For a key that only verifies, run `ssh-keygen -e -m PKCS8 -f FILE`, and import the output with `jwtctl keys import --public`.';
 
 const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
   [

@@ -96,7 +96,11 @@ function parseJson(content: KeyFileContent, name: string): Record<string, unknow
     // The reason quotes the text.
   }
   throw found.kind === 'pem'
-    ? keyRefused('ERR_JWK_INVALID', `${name} is a PEM file; expected a JWK.`, 'Use --pem for a PEM file.')
+    ? keyRefused(
+        'ERR_JWK_INVALID',
+        `${name} is a PEM file; expected a JWK.`,
+        'For a PEM file, use `jwtctl keys import --pem`.',
+      )
     : keyRefused('ERR_JWK_INVALID', `${name} is not valid JSON; expected a JWK.`);
 }
 
@@ -132,13 +136,17 @@ function withoutEmpty(jwk: Record<string, unknown>): Record<string, unknown> {
 function assertIsJwk(jwk: Record<string, unknown>, what: string): void {
   if (typeof jwk.kty === 'string') return;
   if (typeof jwk.private_key === 'string' && jwk.private_key.includes('-----BEGIN ')) {
-    throw keyRefused('ERR_JWK_INVALID', `${what} is a PEM key inside JSON.`, 'Use --pem with the same file.');
+    throw keyRefused(
+      'ERR_JWK_INVALID',
+      `${what} is a PEM key inside JSON.`,
+      'Use `jwtctl keys import --pem` with the same file.',
+    );
   }
   if (typeof jwk.jwks_uri === 'string') {
     throw keyRefused(
       'ERR_JWK_INVALID',
       `${what} is not a JWK, but a discovery document.`,
-      'Its jwks_uri has the public keys; import them with --public.',
+      'Its jwks_uri has the public keys; import them with `jwtctl keys import --public`.',
     );
   }
   throw illTyped(what, 'kty', jwk.kty, 'a string');
@@ -172,7 +180,7 @@ function privateMembersOf(jwk: Record<string, unknown>, what: string): PartialRs
     throw keyRefused(
       'ERR_KEY_NOT_PRIVATE',
       `${what} is a public key.`,
-      'Import the private key. For a key that only verifies, add --public.',
+      'Import the private key. For a key that only verifies, use `jwtctl keys import --public`.',
     );
   }
   if (jwk.oth !== undefined) throw withMorePrimes(what);

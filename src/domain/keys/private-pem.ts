@@ -49,7 +49,7 @@ export function pemText(content: KeyFileContent, file: string): string {
       throw keyRefused(
         'ERR_PEM_INVALID',
         `${printable(file)} is JSON; expected a PEM file.`,
-        'Use --jwk for a JWK.',
+        'For a JWK, use `jwtctl keys import --jwk`.',
       );
     case 'other':
       throw keyRefused(
@@ -74,7 +74,7 @@ function onlyPrivateBlock(text: string, file: string): { block: PemBlock; der: B
     throw keyRefused(
       'ERR_KEY_NOT_PRIVATE',
       `${file} contains no private key, only ${labels[0]}.`,
-      'Import the private key. For a key that only verifies, add --public.',
+      'Import the private key. For a key that only verifies, use `jwtctl keys import --public`.',
     );
   }
   const block = readPemBlocks(text).find(({ label }) => isPrivate(label));

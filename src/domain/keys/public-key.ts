@@ -15,7 +15,7 @@ export async function readPublicPem(content: KeyFileContent, file: string): Prom
   if (block === undefined) {
     const found = blocks[0]?.label ?? 'a block without an END line';
     const hint = /PRIVATE KEY$/.test(found)
-      ? 'To store only the public key of a private key, use --verify-only.'
+      ? 'To store only the public key of a private key, use `jwtctl keys import --verify-only`.'
       : undefined;
     throw keyRefused('ERR_PEM_INVALID', `${printable(file)} contains no public key, only ${found}.`, hint);
   }
