@@ -56,14 +56,11 @@ describe('covers', () => {
     expect(covers(event(type, { ...parts, issuedBefore: IAT + 1 }), TOKEN)).toBe(true);
     expect(covers(event(type, { ...parts, issuedBefore: IAT }), TOKEN)).toBe(true);
     expect(covers(event(type, { ...parts, issuedBefore: IAT - 1 }), TOKEN)).toBe(false);
-    expect(covers(event(type, { ...parts, issuedBefore: null }), TOKEN)).toBe(false);
   });
 
   test('a revocation of another subject or key does not cover the token', () => {
     expect(covers(event('subject_revoked', { sub: 'bob', issuedBefore: IAT }), TOKEN)).toBe(false);
-    expect(covers(event('subject_revoked', { kid: 'k1', issuedBefore: IAT }), TOKEN)).toBe(false);
     expect(covers(event('kid_revoked', { kid: 'K1', issuedBefore: IAT }), TOKEN)).toBe(false);
-    expect(covers(event('kid_revoked', { sub: 'alice', issuedBefore: IAT }), TOKEN)).toBe(false);
   });
 
   test.each(['user_disabled', 'user_enabled', 'user_removed'] as const)(
