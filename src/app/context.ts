@@ -4,6 +4,7 @@ import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
+import { socketOf } from '../config/addresses.js';
 import { incompleteStores } from '../config/checks.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/named-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
@@ -130,7 +131,7 @@ export function createContext(options: ContextOptions): Context {
       import('../config/credentials.js'),
     ]);
     const { url, passwordFile, tls } = settings.mysql;
-    trace(`Opening MySQL at ${new URL(String(url)).host}.`);
+    trace(`Opening MySQL at ${socketOf(String(url)) ?? new URL(String(url)).host}.`);
     const credentials = credentialsReader('mysql', { password: null, passwordFile, tls }, namedBy);
     return openMysql({ url: String(url), timeoutMs, credentials });
   }

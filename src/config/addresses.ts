@@ -18,27 +18,13 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Refuses parameters, because mysql2 would apply some of them without the checks made here. */
-export function isMysqlUrl(text: string): boolean {
-  const url = parseUrl(text);
-  if (url === null || !['mysql:', 'mariadb:'].includes(url.protocol)) return false;
-  const user = decoded(url.username);
-  const database = decoded(url.pathname.slice(1));
-  return (
-    user !== null &&
-    user !== '' &&
-    decoded(url.password) !== null &&
-    parseHostPort(url.hostname) !== null &&
-    url.port !== '0' &&
-    database !== null &&
-    database !== '' &&
-    !database.includes('/') &&
-    !/[?#\s]/.test(text)
-  );
+export function holdsPassword(mysqlUrl: string): boolean {
+  return URL.canParse(mysqlUrl) && new URL(mysqlUrl).password !== '';
 }
 
-export function holdsPassword(mysqlUrl: string): boolean {
-  return (parseUrl(mysqlUrl)?.password ?? '') !== '';
+/** The path of a Unix socket; null for a connection over TCP. */
+export function socketOf(mysqlUrl: string): string | null {
+  return new URL(mysqlUrl).searchParams.get('socket');
 }
 
 export function withoutPassword(mysqlUrl: string): string {
@@ -47,20 +33,8 @@ export function withoutPassword(mysqlUrl: string): string {
   return url.href;
 }
 
-/** Copies only the parts that are safe to show. */
+/** Copies only the parts that are safe to show. The only parameter is the socket. */
 export function maskedUrl(mysqlUrl: string): string {
-  const { protocol, username, password, host, pathname } = new URL(mysqlUrl);
-  return `${protocol}//${username}${password === '' ? '' : ':********'}@${host}${pathname}`;
-}
-
-function parseUrl(text: string): URL | null {
-  return URL.canParse(text) ? new URL(text) : null;
-}
-
-function decoded(part: string): string | null {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return null;
-  }
+  const { protocol, username, password, host, pathname, search } = new URL(mysqlUrl);
+  return `${protocol}//${username}${password === '' ? '' : ':********'}@${host}${pathname}${search}`;
 }

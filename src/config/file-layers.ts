@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { JwtctlError } from '../domain/shared/errors.js';
+import { socketOf } from './addresses.js';
 import { type ConfigDocument, parseDocument } from './document.js';
 import type { FileText } from './files.js';
 import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';
@@ -76,12 +77,28 @@ function dropForbidden(layer: Layer, places: Places): JwtctlError[] {
 
 /** A cloned repository brings a project file, which must not control what jwtctl sends, runs, or accepts. */
 function mayStandInProjectFile(assignment: Assignment): boolean {
-  return assignment.setting.inProjectFile && !isSensitive(assignment);
+  const { setting, value, implied = [] } = assignment;
+  // The server trusts the account that connects to its socket, without a password.
+  const isSocket = setting.kind.type === 'mysqlUrl' && socketOf(String(value)) !== null;
+  const turnsTlsOn = ({ setting: other, value }: Assignment) =>
+    other.path.endsWith('.tls.enabled') && value === true;
+  return (
+    setting.inProjectFile &&
+    !isSensitive(assignment) &&
+    !isSocket &&
+    implied.every((other) => other.setting.inProjectFile || turnsTlsOn(other))
+  );
+}
+
+function forbiddenPart(assignment: Assignment): string {
+  if (isSensitive(assignment)) return 'a password';
+  if (assignment.implied?.some(({ setting }) => setting.path === 'redis.username')) return 'a user';
+  return assignment.implied?.length === 0 ? 'a socket' : 'TLS turned off';
 }
 
 function notInProjectFile(assignment: Assignment, places: Places): JwtctlError {
   const { setting, origin } = assignment;
-  const withPassword = setting.class === 'plain' && isSensitive(assignment) ? ' with a password' : '';
+  const withPassword = setting.inProjectFile ? ` with ${forbiddenPart(assignment)}` : '';
   const others = setting.flag === null ? setting.variable : `${setting.flag} or ${setting.variable}`;
   const message = `${originText(origin)}: a project file cannot set ${setting.path}${withPassword}.`;
   return new JwtctlError('ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE', message, {

@@ -3,15 +3,18 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { nearest } from '../domain/shared/nearest.js';
 import { insideQuotes } from '../domain/shared/text.js';
 import { holdsPassword } from './addresses.js';
+import { synonymOf } from './names-elsewhere.js';
 import { type Origin, originText } from './origin.js';
 import type { Environment, Places } from './places.js';
 import { SETTINGS, type Setting, type SettingPath, settingOf } from './settings.js';
-import { expectedOf, readValue } from './values.js';
+import { expectedOf, problemOf, readValue } from './values.js';
 
 export interface Assignment {
   readonly setting: Setting;
   readonly value: unknown;
   readonly origin: Origin;
+  /** What an address says about other settings. Counts only if the address is used. */
+  readonly implied?: readonly Assignment[] | undefined;
 }
 
 export interface Layer {
@@ -58,7 +61,7 @@ export function flagsLayer(flags: Readonly<Partial<Record<SettingPath, unknown>>
         'ERR_CONFIG_SECRET_IN_FLAG',
         `${origin.name} contains a password, which other users could read in the process list.`,
         {
-          hint: `Leave the password out and set mysql.passwordFile, or set ${setting.variable}.`,
+          hint: `Leave the password out and set ${setting.path.split('.')[0]}.passwordFile, or set ${setting.variable}.`,
           details: { setting: setting.path },
         },
       ),
@@ -101,8 +104,13 @@ export function treeLayer(
   return layer;
 }
 
-export function isSensitive({ setting, value }: Pick<Assignment, 'setting' | 'value'>): boolean {
-  return setting.class !== 'plain' || (setting.kind.type === 'mysqlUrl' && holdsPassword(String(value)));
+export function isSensitive({
+  setting,
+  value,
+  implied = [],
+}: Pick<Assignment, 'setting' | 'value' | 'implied'>): boolean {
+  const isUrlWithPassword = setting.kind.type === 'mysqlUrl' && holdsPassword(String(value));
+  return setting.class !== 'plain' || isUrlWithPassword || implied.some(isSensitive);
 }
 
 export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -140,18 +148,26 @@ function badValue(path: string, origin: Origin, problem: string): JwtctlError {
 
 function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, base: LayerBase): void {
   const read = readValue(setting.kind, raw, base.directory, base.places);
-  if (read === null) layer.problems.push(invalid(setting.path, origin, raw, expectedOf(setting.kind)));
-  else layer.assignments.push({ setting, value: read.value, origin });
+  if (read === null) {
+    const problem = problemOf(setting.kind, raw);
+    layer.problems.push(
+      problem === null
+        ? invalid(setting.path, origin, raw, expectedOf(setting.kind))
+        : badValue(setting.path, origin, problem),
+    );
+    return;
+  }
+  const implied = SETTINGS.filter(({ path }) => read.implied?.[path] !== undefined).map((other) => ({
+    ...{ setting: other, value: read.implied?.[other.path], origin },
+  }));
+  layer.assignments.push({ setting, value: read.value, origin, implied });
 }
 
 function unknownKey(path: string, origin: Origin, otherKeys: readonly string[]): JwtctlError {
   // Without the space, `{password:secret}` is a single key that includes the secret.
   const key = path.replace(/[^\w.-].*$/s, '…').slice(0, 80);
-  const suggestion = nearest(key.replace('…', ''), [
-    ...SETTINGS.map((setting) => setting.path),
-    ...GROUPS,
-    ...otherKeys,
-  ]);
+  const known = [...SETTINGS.map((setting) => setting.path), ...GROUPS, ...otherKeys];
+  const suggestion = nearest(key.replace('…', ''), known) ?? synonymOf(key);
   const message = `${originText(origin)}: there is no setting ${key}${didYouMean(suggestion)}`;
   return new JwtctlError('ERR_CONFIG_SETTING_UNKNOWN', message, {
     details: { setting: key, origin: originText(origin), suggestion },
@@ -159,7 +175,8 @@ function unknownKey(path: string, origin: Origin, otherKeys: readonly string[]):
 }
 
 function unknownVariable(name: string, known: readonly string[]): JwtctlError {
-  const suggestion = nearest(name, known);
+  const synonym = synonymOf(name.replace('JWTCTL_', ''));
+  const suggestion = nearest(name, known) ?? (synonym === null ? null : settingOf(synonym).variable);
   const message = `The variable ${name} is not a setting${didYouMean(suggestion)}`;
   return new JwtctlError('ERR_CONFIG_VARIABLE_UNKNOWN', message, { details: { variable: name, suggestion } });
 }

@@ -3,6 +3,7 @@ import { contradictions } from './checks.js';
 import { fileLayers } from './file-layers.js';
 import { type ConfigFile, findFiles } from './files.js';
 import { flagsLayer, treeLayer, variablesLayer } from './layers.js';
+import { variablesOfOthers } from './names-elsewhere.js';
 import type { Origin } from './origin.js';
 import { absolutePath, type Environment, type Places, placesOf } from './places.js';
 import { projectStoreNotice, secretsForProjectStores } from './project-store.js';
@@ -82,7 +83,10 @@ export async function readConfig(
       settings,
       origins,
       files: files.considered,
-      warnings: files.warnings,
+      warnings: [
+        ...files.warnings,
+        ...(origins.data.source === 'default' ? variablesOfOthers(settings, sources.env) : []),
+      ],
       storeNotice: projectStoreNotice(origins, files.considered),
       profile: files.profile,
     },

@@ -1,12 +1,12 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { formatHostPort } from './addresses.js';
+import { formatHostPort, socketOf } from './addresses.js';
 import { isTlsConfigured } from './credentials.js';
 import type { Settings } from './settings.js';
 
 /** Returns a warning for each store on another host that gets a password without TLS. */
 export function plaintextWarnings({ mysql, redis }: Settings): string[] {
   const warnings: string[] = [];
-  if (mysql.url !== null && !isTlsConfigured(mysql.tls)) {
+  if (mysql.url !== null && socketOf(mysql.url) === null && !isTlsConfigured(mysql.tls)) {
     const { hostname, host } = new URL(mysql.url);
     if (!isLoopback(hostname.replace(/^\[|\]$/g, ''))) warnings.push(warning('MySQL', host, 'mysql'));
   }

@@ -1,6 +1,6 @@
 import { JwtctlError } from '../domain/shared/errors.js';
 import { holdsPassword, withoutPassword } from './addresses.js';
-import type { Layer, LayerBase } from './layers.js';
+import type { Assignment, Layer, LayerBase } from './layers.js';
 import { DEFAULT_ORIGIN, type Origin, originText } from './origin.js';
 import { SETTINGS, type SettingPath, type Settings, settingOf } from './settings.js';
 import { readValue } from './values.js';
@@ -23,19 +23,36 @@ export function resolveLayers(layers: readonly Layer[], base: LayerBase): Resolv
   const choice: Choice = new Map();
   const problems: JwtctlError[] = [];
   for (const [rank, layer] of layers.entries()) {
-    for (const { setting, value, origin } of layer.assignments) {
+    for (const { setting, value, origin } of inForce(layer, choice)) {
       const rival =
         setting.alternative === null ? undefined : rivalOf(choice, setting.path, setting.alternative);
+      const same = choice.get(setting.path);
       if (rival?.[1].rank === rank) problems.push(bothSet(rival[0], setting.path, origin));
+      else if (same?.rank === rank && same.value !== value) problems.push(setTwice(setting.path, origin));
       // If a stronger layer sets one alternative, a weaker layer cannot add another.
-      else if (rival === undefined && !choice.has(setting.path))
-        choice.set(setting.path, { value, origin, rank });
+      else if (rival === undefined && same === undefined) choice.set(setting.path, { value, origin, rank });
     }
   }
   problems.push(...settleMysqlPassword(choice));
   impliedTls(choice, 'mysql');
   impliedTls(choice, 'redis');
   return { ...completed(choice, base), problems };
+}
+
+/** The settings of a layer, and those in its addresses that no stronger layer replaces. */
+function inForce({ assignments }: Layer, stronger: Choice): Assignment[] {
+  const implied = assignments
+    .filter(({ setting }) => !stronger.has(setting.path))
+    .flatMap((assignment) => assignment.implied ?? []);
+  return [...assignments, ...implied];
+}
+
+function setTwice(path: SettingPath, origin: Origin): JwtctlError {
+  return new JwtctlError(
+    'ERR_CONFIG_VALUE_INVALID',
+    `${originText(origin)}: the address and ${path} contradict each other. Remove one of them.`,
+    { details: { settings: [path], origin: originText(origin) } },
+  );
 }
 
 function rivalOf(choice: Choice, path: SettingPath, alternative: string): [SettingPath, Chosen] | undefined {

@@ -62,7 +62,7 @@ const DECLARATIONS = {
   'mysql.url': {
     kind: mysqlUrl,
     inProjectFile: true,
-    doc: 'MySQL or MariaDB database with the keys, users, and logs: mysql://user[:password]@host[:port]/database.',
+    doc: 'MySQL or MariaDB database with the keys, users, and logs: mysql://user[:password]@host[:port]/database, optionally with ?ssl-mode=REQUIRED or ?socket=PATH. Connection strings of JDBC, Go, SQLAlchemy, and PDO are read too. TLS always checks the certificate.',
   },
   'mysql.passwordFile': { kind: path, doc: 'File with the MySQL password, read again for each connection.' },
   'mysql.tls.enabled': {
@@ -76,7 +76,7 @@ const DECLARATIONS = {
   'redis.nodes': {
     kind: nodes,
     inProjectFile: true,
-    doc: 'Nodes of the Redis Cluster that holds the token registry: host:port,… The other nodes are discovered.',
+    doc: 'Nodes of the Redis Cluster that holds the token registry: host:port,…, or redis://[user:password@]host:port (rediss:// with TLS). The other nodes are discovered.',
   },
   'redis.mode': {
     kind: oneOf('cluster', 'standalone'),

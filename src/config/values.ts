@@ -1,19 +1,69 @@
 import * as z from 'zod/mini';
 import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
-import { formatHostPort, isMysqlUrl, parseHostPort } from './addresses.js';
+import { formatHostPort, parseHostPort } from './addresses.js';
+import { AddressProblem } from './connection-string.js';
 import type { HostPort, Kind } from './kinds.js';
+import { readMysqlUrl } from './mysql-url.js';
 import { absolutePath, type Places } from './places.js';
+import { readRedisNodes } from './redis-nodes.js';
+import type { SettingPath } from './settings.js';
 
-/** Returns null if `raw` is invalid. */
-export function readValue(
-  kind: Kind,
-  raw: unknown,
-  directory: string,
-  places: Places,
-): { value: unknown } | null {
+type Implied = Readonly<Partial<Record<SettingPath, unknown>>>;
+
+export interface Reading {
+  readonly value: unknown;
+  /** Values of other settings that an address contains. */
+  readonly implied?: Implied;
+}
+
+/** Returns null if `raw` is invalid. {@link problemOf} says why. */
+export function readValue(kind: Kind, raw: unknown, directory: string, places: Places): Reading | null {
+  try {
+    const address = readAddress(kind, raw);
+    if (address !== undefined) return address;
+  } catch (error) {
+    if (error instanceof AddressProblem) return null;
+    throw error;
+  }
   const result = schemaOf(kind, (path) => absolutePath(path, directory, places)).safeParse(raw);
   return result.success ? { value: result.data } : null;
+}
+
+/** Names the part of an address that is wrong; null for other values. */
+export function problemOf(kind: Kind, raw: unknown): string | null {
+  try {
+    readAddress(kind, raw);
+    return null;
+  } catch (error) {
+    if (error instanceof AddressProblem) return error.message;
+    throw error;
+  }
+}
+
+/** Returns undefined for a value of another kind or type. */
+function readAddress(kind: Kind, raw: unknown): Reading | undefined {
+  if (kind.type === 'mysqlUrl' && typeof raw === 'string') {
+    const { url, tls } = readMysqlUrl(raw);
+    return { value: url, implied: given({ 'mysql.tls.enabled': tls }) };
+  }
+  if (kind.type !== 'nodes' || !(typeof raw === 'string' || isTextList(raw))) return undefined;
+  const { nodes, username, password, tls, mode } = readRedisNodes(raw);
+  return {
+    value: nodes,
+    implied: given({
+      ...{ 'redis.username': username, 'redis.password': password },
+      ...{ 'redis.tls.enabled': tls, 'redis.mode': mode },
+    }),
+  };
+}
+
+function given(implied: Implied): Implied {
+  return Object.fromEntries(Object.entries(implied).filter(([, value]) => value !== null));
+}
+
+function isTextList(raw: unknown): raw is string[] {
+  return Array.isArray(raw) && raw.every((item) => typeof item === 'string');
 }
 
 /** Completes "expected …". */
@@ -36,11 +86,11 @@ export function expectedOf(kind: Kind): string {
     case 'path':
       return 'the path of a file';
     case 'nodes':
-      return 'a list of host:port, or text separated by commas; IPv6 in brackets, ports 1 to 65535';
+      return 'a list of host:port or of redis:// URLs, or text separated by commas';
     case 'natMap':
       return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
     case 'mysqlUrl':
-      return 'mysql://user[:password]@host[:port]/database without parameters, with special characters percent-encoded';
+      return 'a URL such as mysql://user[:password]@host[:port]/database';
     default:
       return unreachable(kind);
   }
@@ -103,12 +153,12 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       return z.enum(kind.values as [string, ...string[]]);
     case 'path':
       return readBy(z.string().check(z.regex(/^[^\0]+$/)), absolute);
-    case 'nodes':
-      return readBy(z.union([z.string(), z.array(z.string())]), nodesOf);
     case 'natMap':
       return readBy(z.union([z.string(), z.record(z.string(), z.string())]), natMapOf);
+    // Read by readAddress, unless the type is wrong.
+    case 'nodes':
     case 'mysqlUrl':
-      return z.string().check(z.refine(isMysqlUrl));
+      return z.never();
     default:
       return unreachable(kind);
   }
@@ -150,12 +200,6 @@ function formatDate(seconds: number): string {
 }
 
 const DAY_SECONDS = 86_400;
-
-function nodesOf(raw: string | string[]): HostPort[] | null {
-  const parts = typeof raw === 'string' ? raw.split(',') : raw;
-  const parsed = parts.map((part) => parseHostPort(part.trim()));
-  return parsed.length > 0 && parsed.every((node) => node !== null) ? parsed : null;
-}
 
 /** Returns the map with ioredis's keys: `host:port`, IPv6 without brackets. */
 function natMapOf(raw: string | Record<string, string>): Record<string, HostPort> | null {

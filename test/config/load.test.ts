@@ -131,6 +131,36 @@ describe('invalid configuration', () => {
     expect(error.message).toContain('did you mean JWTCTL_REDIS_NODES?');
   });
 
+  it.each([
+    ['JWTCTL_REDIS_URL', 'JWTCTL_REDIS_NODES'],
+    ['JWTCTL_REDIS_HOST', 'JWTCTL_REDIS_NODES'],
+    ['JWTCTL_CACHE_URL', 'JWTCTL_REDIS_NODES'],
+    ['JWTCTL_DB_URL', 'JWTCTL_MYSQL_URL'],
+    ['JWTCTL_DATABASE_URL', 'JWTCTL_MYSQL_URL'],
+    ['JWTCTL_MYSQL_DSN', 'JWTCTL_MYSQL_URL'],
+    ['JWTCTL_MYSQL_HOST', 'JWTCTL_MYSQL_URL'],
+    ['JWTCTL_DB_NAME', 'JWTCTL_MYSQL_URL'],
+    ['JWTCTL_ISSUER', 'JWTCTL_TOKEN_ISSUER'],
+    ['JWTCTL_AUD', 'JWTCTL_TOKEN_AUDIENCE'],
+    ['JWTCTL_TTL', 'JWTCTL_TOKEN_TTL'],
+    ['JWTCTL_MASTERKEY', 'JWTCTL_MASTER_KEY'],
+    ['JWTCTL_REDIS_USER', 'JWTCTL_REDIS_USERNAME'],
+    ['JWTCTL_SQLITE_PATH', 'JWTCTL_DATA'],
+  ])('suggests for %s what is called %s here', async (name, suggestion) => {
+    const error = await new Workspace().refusal({ env: { [name]: 'x' } });
+    expect(error.message).toContain(`did you mean ${suggestion}?`);
+  });
+
+  it.each([
+    ['redis: {url: x}', 'redis.nodes'],
+    ['mysql: {host: x}', 'mysql.url'],
+    ['database: {url: x}', 'mysql.url'],
+  ])('suggests for %s what is called %s here', async (text, suggestion) => {
+    const space = new Workspace();
+    space.write(space.userFile, text);
+    expect((await space.refusal()).message).toContain(`did you mean ${suggestion}?`);
+  });
+
   it('ignores variables for tests and of other programs', async () => {
     await new Workspace().load({
       env: { JWTCTL_TEST_MYSQL_URL: 'x', jwtctl_token_ttl: 'x', MYJWTCTL_X: 'x' },
@@ -262,7 +292,7 @@ describe('a secret', () => {
     ['JWTCTL_MYSQL_URL', 'mysql://app:hunter2@db/jwt?x=1'],
     ['JWTCTL_MYSQL_URL', 'hunter2'],
     ['JWTCTL_REDIS_PASSWORD', 'hunter2\0'],
-    ['JWTCTL_REDIS_NODES', 'redis://:hunter2@a:1'],
+    ['JWTCTL_REDIS_NODES', 'redis://:hunter2@a:1/5'],
     ['JWTCTL_MASTER_KEY', 'hunter2\0'],
   ])('is not in the message about %s', async (name, value) => {
     const error = await new Workspace().refusal({ env: { [name]: value } });

@@ -3,10 +3,10 @@ import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import mysql, { type Connection, type ConnectionOptions } from 'mysql2';
 import { type Credentials, dialWith, type ReadCredentials } from '../../../domain/shared/credentials.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { hostOf, type MysqlServer, translateConnectError } from './mysql-errors.js';
+import { hostOf, type MysqlServer, socketOf, translateConnectError } from './mysql-errors.js';
 
 export interface MysqlOptions {
-  /** `mysql://user[:password]@host[:port]/database` */
+  /** `mysql://user[:password]@host[:port]/database[?socket=path]` */
   url: string;
   /** Called for each connection. Its password overrides the one in the URL. */
   credentials?: ReadCredentials;
@@ -33,13 +33,9 @@ function logIn(
 ): Promise<Connection> {
   const { url } = server;
   const host = hostOf(url);
-  const socket = connect({
-    host,
-    port: Number(url.port || 3306),
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 5000,
-  });
+  const path = socketOf(url);
+  const place = path === null ? { host, port: Number(url.port || 3306) } : { path };
+  const socket = connect({ ...place, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 });
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
 

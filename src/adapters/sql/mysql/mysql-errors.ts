@@ -208,8 +208,13 @@ export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');
 }
 
+/** The path of a Unix socket; null for a connection over TCP. */
+export function socketOf(url: URL): string | null {
+  return url.searchParams.get('socket');
+}
+
 function serverAt(url: URL): string {
-  return `MySQL at ${url.hostname}:${url.port || 3306}`;
+  return `MySQL at ${socketOf(url) ?? `${url.hostname}:${url.port || 3306}`}`;
 }
 
 function driverCodeOf({ code, errno, fatal }: DriverError): string {

@@ -37,6 +37,25 @@ function connect(account: { name?: string; password?: string } = {}) {
   return db;
 }
 
+test('a server is reached through its socket', async () => {
+  const connection = await createConnection(server.url);
+  const [rows] = await connection.query('SELECT @@socket AS path');
+  await connection.end();
+  const { username, password } = new URL(server.url);
+  const path = encodeURIComponent((rows as Array<{ path: string }>)[0]?.path ?? '');
+  const open = (socket: string) => {
+    const url = `mysql://${username}:${password}@localhost/${DATABASE}?socket=${socket}`;
+    const { db, close } = openMysql({ url, timeoutMs: 3_000 });
+    closers.push(close);
+    return sql`select 1`.execute(db);
+  };
+  await open(path);
+  await expect(open(`${path}.gone`)).rejects.toMatchObject({
+    code: 'ERR_MYSQL_UNREACHABLE',
+    message: expect.stringContaining('.gone'),
+  });
+});
+
 /** The setting applies to the whole server, so these tests start their own. */
 describe('a server with autocommit off', () => {
   beforeAll(() => administer('SET GLOBAL autocommit = 0'));
