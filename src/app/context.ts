@@ -130,9 +130,9 @@ export function createContext(options: ContextOptions): Context {
       import('../adapters/sql/mysql/open-mysql.js'),
       import('../config/credentials.js'),
     ]);
-    const { url, passwordFile, tls } = settings.mysql;
+    const { url } = settings.mysql;
     trace(`Opening MySQL at ${socketOf(String(url)) ?? new URL(String(url)).host}.`);
-    const credentials = credentialsReader('mysql', { password: null, passwordFile, tls }, namedBy);
+    const credentials = credentialsReader('mysql', settings, namedBy);
     return openMysql({ url: String(url), timeoutMs, credentials });
   }
 
@@ -224,8 +224,8 @@ export function createContext(options: ContextOptions): Context {
       import('../adapters/redis/token-registry.js'),
       import('../config/credentials.js'),
     ]);
-    const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
-    const credentials = credentialsReader('redis', { password, passwordFile, tls }, namedBy);
+    const { nodes, mode, username, tls, natMap, prefix } = settings.redis;
+    const credentials = credentialsReader('redis', settings, namedBy);
     trace(
       `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
     );
@@ -287,7 +287,13 @@ export function createContext(options: ContextOptions): Context {
     const { value, file, command } = settings.masterKey;
     if (value !== null) return { kind: 'value', text: value };
     if (file !== null) return { kind: 'file', file, read: readKeyring };
-    if (command !== null) return { kind: 'command', command, timeoutMs };
+    if (command !== null) {
+      const by = { setting: 'masterKey.command', timeoutMs, code: 'ERR_MASTER_KEY_COMMAND_FAILED' } as const;
+      return {
+        kind: 'command',
+        run: async () => (await import('../config/command-output.js')).outputOf(command, by),
+      };
+    }
     return {
       kind: 'embedded',
       file: embeddedKeyringFile(settings),

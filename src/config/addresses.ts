@@ -18,23 +18,7 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-export function holdsPassword(mysqlUrl: string): boolean {
-  return URL.canParse(mysqlUrl) && new URL(mysqlUrl).password !== '';
-}
-
 /** The path of a Unix socket; null for a connection over TCP. */
 export function socketOf(mysqlUrl: string): string | null {
   return new URL(mysqlUrl).searchParams.get('socket');
-}
-
-export function withoutPassword(mysqlUrl: string): string {
-  const url = new URL(mysqlUrl);
-  url.password = '';
-  return url.href;
-}
-
-/** Copies only the parts that are safe to show. The only parameter is the socket. */
-export function maskedUrl(mysqlUrl: string): string {
-  const { protocol, username, password, host, pathname, search } = new URL(mysqlUrl);
-  return `${protocol}//${username}${password === '' ? '' : ':********'}@${host}${pathname}${search}`;
 }

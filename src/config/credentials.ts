@@ -1,28 +1,37 @@
 import type { Credentials, ReadCredentials, TlsMaterial } from '../domain/shared/credentials.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import { type NamedBy, readConfigured, readSecretFile, readSecretText } from './named-files.js';
-import type { SettingPath } from './settings.js';
+import {
+  MAX_SECRET_BYTES,
+  type NamedBy,
+  readConfigured,
+  readSecretFile,
+  readSecretText,
+  secretIn,
+} from './named-files.js';
+import type { SettingPath, Settings } from './settings.js';
 import { checkTlsMaterial } from './tls-material.js';
 
-export interface CredentialSettings {
-  readonly password: string | null;
-  readonly passwordFile: string | null;
-  readonly tls: {
-    readonly enabled: boolean;
-    readonly ca: string | null;
-    readonly cert: string | null;
-    readonly key: string | null;
-  };
-}
-
-/** Returns a function that reads the files on each call. After a success, errors have kind `unavailable`. */
+/**
+ * The returned function reads the files and runs the command on each call. Calls at the same time share one run.
+ * After one success, its errors have kind `unavailable`.
+ */
 export function credentialsReader(
   group: 'mysql' | 'redis',
-  { password, passwordFile, tls }: CredentialSettings,
+  settings: Settings,
   namedBy: (setting: SettingPath) => NamedBy,
 ): ReadCredentials {
+  const { password, passwordFile, passwordCommand, tls } = settings[group];
+  let running: Promise<string> | undefined;
+  const runCommand = (command: string): Promise<string> => {
+    running ??= passwordFrom(group, command, settings.timeout * 1000).finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+
   const readPassword = async (): Promise<string | undefined> => {
     if (password !== null) return password;
+    if (passwordCommand !== null) return runCommand(passwordCommand);
     return passwordFile === null ? undefined : readSecretFile(passwordFile, namedBy(`${group}.passwordFile`));
   };
 
@@ -61,6 +70,19 @@ function unavailableForNow(error: unknown): unknown {
   return new JwtctlError(code, message, { kind: 'unavailable', hint, details, cause: error });
 }
 
-export function isTlsConfigured({ enabled, ca, cert, key }: CredentialSettings['tls']): boolean {
+async function passwordFrom(group: 'mysql' | 'redis', command: string, timeoutMs: number): Promise<string> {
+  const setting = `${group}.passwordCommand` as const;
+  const { outputOf } = await import('./command-output.js');
+  const output = await outputOf(command, { setting, timeoutMs, code: 'ERR_PASSWORD_COMMAND_FAILED' });
+  const secret = secretIn(output);
+  if (secret !== null) return secret;
+  throw new JwtctlError(
+    'ERR_PASSWORD_COMMAND_FAILED',
+    `The \`${setting}\` command did not print exactly one line of at most ${MAX_SECRET_BYTES} bytes.`,
+    { hint: 'Run it by hand to see why. jwtctl never shows its output.', details: { setting } },
+  );
+}
+
+export function isTlsConfigured({ enabled, ca, cert, key }: Settings['mysql']['tls']): boolean {
   return enabled || ca !== null || cert !== null || key !== null;
 }

@@ -2,7 +2,6 @@ import { typeName } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { nearest } from '../domain/shared/nearest.js';
 import { insideQuotes } from '../domain/shared/text.js';
-import { holdsPassword } from './addresses.js';
 import { synonymOf } from './names-elsewhere.js';
 import { type Origin, originText } from './origin.js';
 import type { Environment, Places } from './places.js';
@@ -104,13 +103,8 @@ export function treeLayer(
   return layer;
 }
 
-export function isSensitive({
-  setting,
-  value,
-  implied = [],
-}: Pick<Assignment, 'setting' | 'value' | 'implied'>): boolean {
-  const isUrlWithPassword = setting.kind.type === 'mysqlUrl' && holdsPassword(String(value));
-  return setting.class !== 'plain' || isUrlWithPassword || implied.some(isSensitive);
+export function isSensitive({ setting, implied = [] }: Assignment): boolean {
+  return setting.class !== 'plain' || implied.some(isSensitive);
 }
 
 export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -13,8 +13,9 @@ import {
 } from './connection-string.js';
 
 export interface MysqlUrl {
-  /** `mysql://user[:password]@host[:port]/database[?socket=path]`, percent-encoded. */
+  /** `mysql://user@host[:port]/database[?socket=path]`, percent-encoded. */
   readonly url: string;
+  readonly password: string | null;
   /** Null if the address does not decide it. */
   readonly tls: boolean | null;
 }
@@ -154,12 +155,12 @@ function urlOf(address: Address, scheme = 'mysql', isJdbc = false): MysqlUrl {
   if (database.includes('/')) throw new AddressProblem('has a slash in the name of the database');
   if (socket !== undefined && !socket.startsWith('/'))
     throw new AddressProblem('has a socket that is not an absolute path');
-  const secret = password === '' ? '' : `:${encodeURIComponent(password)}`;
   const place = socket === undefined ? hostOf(server) : hostOf(server || 'localhost');
   const path = socket === undefined ? '' : `?socket=${encodeURIComponent(socket)}`;
   const family = scheme.toLowerCase().startsWith('mariadb') ? 'mariadb' : 'mysql';
   return {
-    url: `${family}://${encodeURIComponent(user)}${secret}@${place}/${encodeURIComponent(database)}${path}`,
+    url: `${family}://${encodeURIComponent(user)}@${place}/${encodeURIComponent(database)}${path}`,
+    password: password === '' ? null : password,
     tls,
   };
 }

@@ -9,18 +9,22 @@ export interface NamedBy {
   readonly warn?: ((text: string) => void) | undefined;
 }
 
-const MAX_SECRET_BYTES = 4096;
+export const MAX_SECRET_BYTES = 4096;
 const MAX_TEXT_BYTES = 65_536;
 const MAX_CERTIFICATE_BYTES = 1_048_576;
 
 /** Reads a one-line secret of 1 to 4096 bytes, without its final newline. */
 export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_SECRET_BYTES);
-  const secret = read.isTooLarge ? null : decoded(read.bytes)?.replace(/\r?\n$/, '');
-  if (secret === undefined || secret === null || !/^[^\0\r\n]+$/.test(secret)) {
-    throw invalid(file, by, `one line of text, 1 to ${MAX_SECRET_BYTES} bytes`);
-  }
+  const secret = read.isTooLarge ? null : secretIn(decoded(read.bytes) ?? '');
+  if (secret === null) throw invalid(file, by, `one line of text, 1 to ${MAX_SECRET_BYTES} bytes`);
   return secret;
+}
+
+/** The one line of a text, without its newline; null for another text. */
+export function secretIn(text: string): string | null {
+  const secret = text.replace(/\r?\n$/, '');
+  return /^[^\0\r\n]+$/.test(secret) && Buffer.byteLength(secret) <= MAX_SECRET_BYTES ? secret : null;
 }
 
 /** A shorter secret could be guessed over the network (RFC 6749 §10.10 requires at least 128 bits). */

@@ -10,7 +10,8 @@ export function plaintextWarnings({ mysql, redis }: Settings): string[] {
     const { hostname, host } = new URL(mysql.url);
     if (!isLoopback(hostname.replace(/^\[|\]$/g, ''))) warnings.push(warning('MySQL', host, 'mysql'));
   }
-  const hasPassword = redis.password !== null || redis.passwordFile !== null;
+  const hasPassword =
+    redis.password !== null || redis.passwordFile !== null || redis.passwordCommand !== null;
   if (hasPassword && !isTlsConfigured(redis.tls)) {
     const reached = [...(redis.nodes ?? []), ...Object.values(redis.natMap ?? {})];
     const elsewhere = reached.find(({ host }) => !isLoopback(host));

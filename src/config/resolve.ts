@@ -1,5 +1,4 @@
 import { JwtctlError } from '../domain/shared/errors.js';
-import { holdsPassword, withoutPassword } from './addresses.js';
 import type { Assignment, Layer, LayerBase } from './layers.js';
 import { DEFAULT_ORIGIN, type Origin, originText } from './origin.js';
 import { SETTINGS, type SettingPath, type Settings, settingOf } from './settings.js';
@@ -33,7 +32,6 @@ export function resolveLayers(layers: readonly Layer[], base: LayerBase): Resolv
       else if (rival === undefined && same === undefined) choice.set(setting.path, { value, origin, rank });
     }
   }
-  problems.push(...settleMysqlPassword(choice));
   impliedTls(choice, 'mysql');
   impliedTls(choice, 'redis');
   return { ...completed(choice, base), problems };
@@ -60,22 +58,11 @@ function rivalOf(choice: Choice, path: SettingPath, alternative: string): [Setti
 }
 
 function bothSet(one: SettingPath, other: SettingPath, origin: Origin): JwtctlError {
-  const what = settingOf(other).alternative ?? 'the MySQL password';
+  const what = settingOf(other).alternative;
   const message = `${originText(origin)}: ${one} and ${other} both set ${what}. Remove one of them.`;
   return new JwtctlError('ERR_CONFIG_VALUE_INVALID', message, {
     details: { settings: [one, other], origin: originText(origin) },
   });
-}
-
-/** The password in `mysql.url` is an alternative too, although it is not a setting of its own. */
-function settleMysqlPassword(choice: Choice): JwtctlError[] {
-  const url = choice.get('mysql.url');
-  const file = choice.get('mysql.passwordFile');
-  if (url === undefined || file === undefined || !holdsPassword(String(url.value))) return [];
-  if (url.rank === file.rank) return [bothSet('mysql.url', 'mysql.passwordFile', file.origin)];
-  if (url.rank < file.rank) choice.delete('mysql.passwordFile');
-  else choice.set('mysql.url', { ...url, value: withoutPassword(String(url.value)) });
-  return [];
 }
 
 function impliedTls(choice: Choice, store: 'mysql' | 'redis'): void {

@@ -64,7 +64,24 @@ const DECLARATIONS = {
     inProjectFile: true,
     doc: 'MySQL or MariaDB database with the keys, users, and logs: mysql://user[:password]@host[:port]/database, optionally with ?ssl-mode=REQUIRED or ?socket=PATH. Connection strings of JDBC, Go, SQLAlchemy, and PDO are read too. TLS always checks the certificate.',
   },
-  'mysql.passwordFile': { kind: path, doc: 'File with the MySQL password, read again for each connection.' },
+  'mysql.password': {
+    kind: text,
+    class: 'secret',
+    alternative: 'the MySQL password',
+    doc: 'Password of the MySQL account. A password in mysql.url sets it too.',
+  },
+  'mysql.passwordFile': {
+    kind: path,
+    alternative: 'the MySQL password',
+    doc: 'File with the MySQL password, read again for each connection.',
+  },
+  'mysql.passwordCommand': {
+    kind: text,
+    class: 'command',
+    masked: true,
+    alternative: 'the MySQL password',
+    doc: 'Command that prints the MySQL password, such as an IAM token. /bin/sh runs it for each connection, and once more after a refused login. It must finish within the timeout.',
+  },
   'mysql.tls.enabled': {
     kind: boolean,
     fallback: 'false',
@@ -89,12 +106,19 @@ const DECLARATIONS = {
     kind: text,
     class: 'secret',
     alternative: 'the Redis password',
-    doc: 'Password of the ACL user for Redis.',
+    doc: 'Password of the ACL user for Redis. A password in redis.nodes sets it too.',
   },
   'redis.passwordFile': {
     kind: path,
     alternative: 'the Redis password',
     doc: 'File with the Redis password, read again for each connection.',
+  },
+  'redis.passwordCommand': {
+    kind: text,
+    class: 'command',
+    masked: true,
+    alternative: 'the Redis password',
+    doc: 'Command that prints the Redis password, as mysql.passwordCommand does for MySQL.',
   },
   'redis.tls.enabled': {
     kind: boolean,

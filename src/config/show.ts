@@ -1,8 +1,6 @@
 import type { JwtctlError } from '../domain/shared/errors.js';
-import { maskedUrl } from './addresses.js';
 import { incompleteStores, namedFileFaults } from './checks.js';
 import type { ConfigFile } from './files.js';
-import { isSensitive } from './layers.js';
 import { type Config, type ConfigSources, readConfig } from './load.js';
 import { originText } from './origin.js';
 import { plaintextWarnings } from './plaintext.js';
@@ -55,10 +53,6 @@ export async function validateConfig(sources: ConfigSources): Promise<ConfigVerd
 function shownValue(setting: Setting, value: unknown): { value: unknown; text: string } {
   if (value === null) return { value: null, text: '' };
   if (setting.masked) return { value: MASK, text: MASK };
-  if (isSensitive({ setting, value }) && setting.kind.type === 'mysqlUrl') {
-    const masked = maskedUrl(String(value));
-    return { value: masked, text: masked };
-  }
   return { value: jsonValue(setting.kind, value), text: formatValue(setting.kind, value) };
 }
 

@@ -44,8 +44,8 @@ export function problemOf(kind: Kind, raw: unknown): string | null {
 /** Returns undefined for a value of another kind or type. */
 function readAddress(kind: Kind, raw: unknown): Reading | undefined {
   if (kind.type === 'mysqlUrl' && typeof raw === 'string') {
-    const { url, tls } = readMysqlUrl(raw);
-    return { value: url, implied: given({ 'mysql.tls.enabled': tls }) };
+    const { url, password, tls } = readMysqlUrl(raw);
+    return { value: url, implied: given({ 'mysql.password': password, 'mysql.tls.enabled': tls }) };
   }
   if (kind.type !== 'nodes' || !(typeof raw === 'string' || isTextList(raw))) return undefined;
   const { nodes, username, password, tls, mode } = readRedisNodes(raw);

@@ -100,11 +100,11 @@ describe('precedence', () => {
     space.write(space.userFile, 'mysql: {passwordFile: /run/pw}\n');
     const url = 'mysql://app:hunter2@db/jwt';
     const fromUrl = await space.load({ env: { JWTCTL_MYSQL_URL: url } });
-    expect(fromUrl.settings.mysql).toMatchObject({ url, passwordFile: null });
+    expect(fromUrl.settings.mysql).toMatchObject({ password: 'hunter2', passwordFile: null });
 
     space.write(space.userFile, `mysql: {url: '${url}'}\n`);
     const fromFile = await space.load({ env: { JWTCTL_MYSQL_PASSWORD_FILE: '/run/pw' } });
-    expect(fromFile.settings.mysql).toMatchObject({ url: 'mysql://app@db/jwt', passwordFile: '/run/pw' });
+    expect(fromFile.settings.mysql).toMatchObject({ password: null, passwordFile: '/run/pw' });
 
     space.write(space.userFile, `mysql: {url: '${url}', passwordFile: /run/pw}\n`);
     expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
@@ -328,8 +328,8 @@ describe('a secret', () => {
   it('is accepted in a variable and in the options of a program', async () => {
     const space = new Workspace();
     const url = 'mysql://app:hunter2@db/jwt';
-    expect((await space.load({ env: { JWTCTL_MYSQL_URL: url } })).settings.mysql.url).toBe(url);
+    expect((await space.load({ env: { JWTCTL_MYSQL_URL: url } })).settings.mysql.password).toBe('hunter2');
     const { settings } = await space.load({ argument: { mysql: { url }, redis: { password: 'x' } } });
-    expect([settings.mysql.url, settings.redis.password]).toEqual([url, 'x']);
+    expect([settings.mysql.password, settings.redis.password]).toEqual(['hunter2', 'x']);
   });
 });

@@ -9,8 +9,11 @@ const SECRET = 'hunter';
 
 function mysql(raw: string): unknown {
   const read = readValue(mysqlUrl, raw, '/', places);
-  const tls = read?.implied?.['mysql.tls.enabled'];
-  return read === null ? problemOf(mysqlUrl, raw) : tls === undefined ? read.value : [read.value, tls];
+  if (read === null) return problemOf(mysqlUrl, raw);
+  const { 'mysql.password': password, 'mysql.tls.enabled': tls } = read.implied ?? {};
+  const secret = password === undefined ? '' : `:${encodeURIComponent(String(password))}`;
+  const url = String(read.value).replace('@', `${secret}@`);
+  return tls === undefined ? url : [url, tls];
 }
 
 function redis(raw: unknown): unknown {

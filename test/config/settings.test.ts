@@ -33,7 +33,10 @@ describe('the settings', () => {
   it('give no flag to secrets and commands', () => {
     const guarded = SETTINGS.filter((setting) => setting.class !== 'plain');
     expect(guarded.map(({ path }) => path)).toEqual([
+      'mysql.password',
+      'mysql.passwordCommand',
       'redis.password',
+      'redis.passwordCommand',
       'masterKey.command',
       'masterKey.value',
       'users.enabledWhere',

@@ -42,7 +42,8 @@ describe('showing the configuration', () => {
     const value = (name: string) => shown.find(({ setting }) => setting === name)?.value;
     expect(value('redis.password')).toBe('********');
     expect(value('masterKey.value')).toBe('********');
-    expect(value('mysql.url')).toBe('mysql://app:********@db:3307/jwt');
+    expect(value('mysql.url')).toBe('mysql://app@db:3307/jwt');
+    expect(value('mysql.password')).toBe('********');
     expect(value('redis.natMap')).toEqual({ 'a:1': 'b:2' });
   });
 });

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { maskedUrl } from '../../src/config/addresses.js';
 import {
   boolean,
   date,
@@ -217,8 +216,8 @@ describe('a NAT map', () => {
 describe('a MySQL URL', () => {
   it.each([
     'mysql://app@db.example/jwt',
-    'mysql://app:p%40ss@10.0.0.1:3307/jwt',
-    'mariadb://app:x@[::1]:3306/jwt',
+    'mysql://app@10.0.0.1:3307/jwt',
+    'mariadb://app@[::1]:3306/jwt',
     'mysql://a%2Fb@db/my%20db',
   ])('may be %s', (raw) => {
     expect(read(mysqlUrl, raw)).toBe(raw);
@@ -241,10 +240,5 @@ describe('a MySQL URL', () => {
     5,
   ])('is not %j', (raw) => {
     expect(read(mysqlUrl, raw)).toBeUndefined();
-  });
-
-  it('is shown without its password', () => {
-    expect(maskedUrl('mysql://app:hunter2@db:3307/jwt')).toBe('mysql://app:********@db:3307/jwt');
-    expect(maskedUrl('mysql://app@db/jwt')).toBe('mysql://app@db/jwt');
   });
 });

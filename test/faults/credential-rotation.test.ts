@@ -52,7 +52,11 @@ beforeAll(async () => {
     timeout: '3s',
   };
   [issuer, verifier] = await Promise.all([
-    openIssuer(settings),
+    openIssuer({
+      ...settings,
+      mysql: { url, passwordCommand: `cat ${files.mysql}` },
+      redis: { nodes, username: ACCOUNT, passwordCommand: `cat ${files.redis}` },
+    }),
     openVerifier({ ...settings, nearCache: true }),
   ]);
 }, 60_000);
@@ -96,7 +100,7 @@ async function endSessions(): Promise<void> {
   for (const { node } of redis.nodes) await redisCli(node, 'CLIENT', 'KILL', 'USER', ACCOUNT).catch(() => {});
 }
 
-test('a running issuer and verifier keep working after the passwords of both stores are rotated', async () => {
+test('a running issuer and verifier keep working after the passwords of both stores, in files and from commands, are rotated', async () => {
   const { token } = await issuer.issue({ sub: 'alice' });
   expect((await verifier.verify(token)).active).toBe(true);
 
@@ -113,7 +117,7 @@ test('a running issuer and verifier keep working after the passwords of both sto
   }
 }, 90_000);
 
-test('a running issuer and verifier are unavailable while the password files are missing', async () => {
+test('a running issuer and verifier are unavailable while the passwords cannot be read', async () => {
   const { token } = await issuer.issue({ sub: 'alice' });
   for (const file of Object.values(files)) renameSync(file, `${file}.away`);
   await endSessions();
@@ -131,8 +135,8 @@ test('a running issuer and verifier are unavailable while the password files are
     for (const each of failures) seen.add(each);
     return failures;
   };
-  const isAway = 'unavailable ERR_CONFIG_FILE_MISSING';
-  await expect.poll(bothFail, { timeout: 10_000, interval: 50 }).toEqual([isAway, isAway]);
+  const areAway = ['unavailable ERR_CONFIG_FILE_MISSING', 'unavailable ERR_PASSWORD_COMMAND_FAILED'];
+  await expect.poll(bothFail, { timeout: 10_000, interval: 50 }).toEqual(areAway);
   for (const each of seen) expect(each ?? 'unavailable').toContain('unavailable');
 
   for (const file of Object.values(files)) renameSync(`${file}.away`, file);

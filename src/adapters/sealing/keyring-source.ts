@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -9,7 +8,7 @@ import { type Keyring, parseKeyring } from './keyring.js';
 export type KeyringSource =
   | { kind: 'value'; text: string }
   | { kind: 'file'; file: string; read: ReadKeyringFile }
-  | { kind: 'command'; command: string; timeoutMs: number }
+  | { kind: 'command'; run(): Promise<string> }
   /** Used if no keyring is configured. Created with one new master key if missing and allowed. */
   | {
       kind: 'embedded';
@@ -21,8 +20,6 @@ export type KeyringSource =
 
 export type ReadKeyringFile = (file: string) => Promise<string>;
 
-const MAX_OUTPUT_BYTES = 65_536;
-
 export async function loadKeyring(source: KeyringSource): Promise<Keyring> {
   switch (source.kind) {
     case 'value':
@@ -30,10 +27,7 @@ export async function loadKeyring(source: KeyringSource): Promise<Keyring> {
     case 'file':
       return parseKeyring(await source.read(source.file), source.file);
     case 'command':
-      return parseKeyring(
-        await outputOf(source.command, source.timeoutMs),
-        'the output of `masterKey.command`',
-      );
+      return parseKeyring(await source.run(), 'the output of `masterKey.command`');
     case 'embedded':
       return parseKeyring(await readOrCreateFile(source), source.file);
   }
@@ -94,49 +88,4 @@ async function exists(file: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Never shows the command line or its output, because both may contain secrets. */
-function outputOf(command: string, timeoutMs: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', command], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
-    const killGroup = () => {
-      try {
-        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-      } catch {}
-    };
-    const settle = (end: () => void) => {
-      clearTimeout(timer);
-      process.off('exit', killGroup);
-      end();
-    };
-    const fail = (how: string) => settle(() => reject(commandFailed(how)));
-    const stop = (how: string) => {
-      killGroup();
-      child.stdout.destroy();
-      fail(how);
-    };
-    const timer = setTimeout(() => stop(`did not finish within ${timeoutMs} ms`), timeoutMs);
-    // A second Ctrl-C ends this process at once, but the terminal does not signal the command's group.
-    process.once('exit', killGroup);
-
-    const chunks: Buffer[] = [];
-    let size = 0;
-    child.stdout.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size > MAX_OUTPUT_BYTES) stop(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
-    });
-    child.once('error', () => fail('could not be run'));
-    child.once('close', (status) => {
-      if (status === 0) settle(() => resolve(Buffer.concat(chunks).toString('utf8')));
-      else fail(status === null ? 'could not be run' : `exited with status ${status}`);
-    });
-  });
-}
-
-function commandFailed(how: string): JwtctlError {
-  return new JwtctlError('ERR_MASTER_KEY_COMMAND_FAILED', `The \`masterKey.command\` command ${how}.`, {
-    hint: 'Run it by hand to see why. jwtctl never shows its output.',
-  });
 }

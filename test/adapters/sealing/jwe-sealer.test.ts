@@ -12,7 +12,7 @@ import { readKeyringFile } from '../../../src/config/named-files.js';
 import type { Clock } from '../../../src/domain/ports/index.js';
 import { ManualClock } from '../../support/clock.js';
 import { runAtOnce } from '../../support/processes.js';
-import { newSealer } from '../../support/sealer.js';
+import { newSealer, runKeyringCommand } from '../../support/sealer.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
 const PKCS8 = Buffer.from('a private key in PKCS #8');
@@ -326,7 +326,7 @@ describe('a keyring in a file', () => {
 
 describe('a keyring from a command', () => {
   const from = (command: string, timeoutMs = 10_000) =>
-    newSealer({ kind: 'command', command, timeoutMs }, systemClock);
+    newSealer({ kind: 'command', run: () => runKeyringCommand(command, timeoutMs) }, systemClock);
 
   test('is the output of the command', async () => {
     const sealer = from(`echo '${ONE}' | cat && echo '${TWO}'`);

@@ -13,7 +13,7 @@ import type { RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
 import type { Sealer } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
-import { newSealer } from '../../support/sealer.js';
+import { newSealer, runKeyringCommand } from '../../support/sealer.js';
 
 const DAY = 86_400;
 const LEAD = 600;
@@ -116,7 +116,10 @@ describe.each(Object.entries(PROMOTIONS))('promoting a pending key by %s', (_nam
 
   test('fails if the vault is unreachable', async () => {
     await publish('k2');
-    const vault = newSealer({ kind: 'command', command: 'exit 3', timeoutMs: 5_000 }, service.clock);
+    const vault = newSealer(
+      { kind: 'command', run: () => runKeyringCommand('exit 3', 5_000) },
+      service.clock,
+    );
     const { kind, code } = await refusal({ ...service.ports, sealer: vault });
     expect([kind, code]).toEqual(['unavailable', 'ERR_MASTER_KEY_COMMAND_FAILED']);
   });

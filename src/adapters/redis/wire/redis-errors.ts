@@ -114,7 +114,7 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
     case 'NOAUTH':
     case 'WRONGPASS':
       return new JwtctlError('ERR_REDIS_AUTH', `Redis at ${where} refused the login (${code}).`, {
-        hint: 'Check redis.username and redis.passwordFile (JWTCTL_REDIS_USERNAME, JWTCTL_REDIS_PASSWORD).',
+        hint: 'Check redis.username and redis.password, redis.passwordFile, or redis.passwordCommand.',
         details,
         cause,
       });

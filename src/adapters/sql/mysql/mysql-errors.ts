@@ -107,7 +107,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     return unavailable(
       'ERR_MYSQL_AUTH',
       `${server} refuses the login of user '${decodeURIComponent(url.username)}' to database '${database}' (${code}).`,
-      'Check the user and database in `mysql.url`, the password (in `mysql.url` or the file that `mysql.passwordFile` names), and `mysql.tls.cert` if the account requires a client certificate.',
+      'Check the user and database in `mysql.url`, the password (`mysql.password`, `mysql.passwordFile`, or `mysql.passwordCommand`), and `mysql.tls.cert` if the account requires a client certificate.',
     );
   }
   if (FORBIDDEN.has(code)) {

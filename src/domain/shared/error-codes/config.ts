@@ -1,4 +1,4 @@
-import { usage } from './entry.js';
+import { unavailable, usage } from './entry.js';
 
 export const CONFIG_ERRORS = {
   ERR_CALLBACK_INVALID: usage(
@@ -60,6 +60,10 @@ export const CONFIG_ERRORS = {
   ERR_OPTION_INVALID: usage(
     'An option passed to `createVerifier` has an invalid value.',
     'Pass a value of the form that the message names.',
+  ),
+  ERR_PASSWORD_COMMAND_FAILED: unavailable(
+    'The command in `mysql.passwordCommand` or `redis.passwordCommand` failed, timed out, or did not print one line.',
+    'Run the command by hand to see why. If it needs more time, raise `timeout`.',
   ),
   ERR_TLS_FILE_INVALID: usage(
     'A TLS certificate or private key file cannot be used.',
