@@ -220,11 +220,9 @@ export function createContext(options: ContextOptions): Context {
     }
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    const [{ openRedisTokenRegistry }, { credentialsReader, isTlsConfigured }] = await Promise.all([
-      import('../adapters/redis/token-registry.js'),
-      import('../config/credentials.js'),
-    ]);
-    const { nodes, mode, username, tls, natMap, prefix } = settings.redis;
+    const [{ openRedisTokenRegistry }, { credentialsReader, isTlsConfigured, sentinelCredentials }] =
+      await Promise.all([import('../adapters/redis/token-registry.js'), import('../config/credentials.js')]);
+    const { nodes, mode, sentinelMaster, username, tls, natMap, prefix } = settings.redis;
     const credentials = credentialsReader('redis', settings, namedBy);
     trace(
       `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
@@ -238,6 +236,10 @@ export function createContext(options: ContextOptions): Context {
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,
       isTls: isTlsConfigured(tls),
+      sentinel:
+        mode === 'sentinel'
+          ? { master: String(sentinelMaster), credentials: sentinelCredentials(settings, namedBy) }
+          : undefined,
       username: username ?? undefined,
       natMap: natMap ?? undefined,
     });

@@ -32,6 +32,8 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
       `redis.nodes (${from('redis.nodes')}) lists ${redis.nodes.length} nodes, but redis.mode standalone (${from('redis.mode')}) allows only one.`,
     );
   }
+  if (redis.mode === 'sentinel' && redis.sentinelMaster === null)
+    problems.push(incomplete('redis.mode sentinel', 'redis.sentinelMaster'));
   if (users.source === 'table') {
     if (users.table === null) need('users.source table', 'users.table');
     if (users.column === null) need('users.source table', 'users.column');
@@ -72,6 +74,7 @@ export async function namedFileFaults(
     ['mysql.tls.cert', mysql.tls.cert, readConfigured],
     ['mysql.tls.key', mysql.tls.key, readSecretText],
     ['redis.passwordFile', redis.passwordFile, readSecretFile],
+    ['redis.sentinelPasswordFile', redis.sentinelPasswordFile, readSecretFile],
     ['redis.tls.ca', redis.tls.ca, readConfigured],
     ['redis.tls.cert', redis.tls.cert, readConfigured],
     ['redis.tls.key', redis.tls.key, readSecretText],

@@ -70,6 +70,18 @@ function unavailableForNow(error: unknown): unknown {
   return new JwtctlError(code, message, { kind: 'unavailable', hint, details, cause: error });
 }
 
+/** Sentinels have their own password, and the TLS settings of Redis. */
+export function sentinelCredentials(
+  settings: Settings,
+  namedBy: (setting: SettingPath) => NamedBy,
+): ReadCredentials {
+  const { redis } = settings;
+  const own = { ...redis, password: null, passwordCommand: null, passwordFile: redis.sentinelPasswordFile };
+  return credentialsReader('redis', { ...settings, redis: own }, (setting) =>
+    namedBy(setting === 'redis.passwordFile' ? 'redis.sentinelPasswordFile' : setting),
+  );
+}
+
 async function passwordFrom(group: 'mysql' | 'redis', command: string, timeoutMs: number): Promise<string> {
   const setting = `${group}.passwordCommand` as const;
   const { outputOf } = await import('./command-output.js');

@@ -16,6 +16,7 @@ const HARMLESS: ReadonlySet<SettingPath> = new Set([
   'mysql.tls.ca',
   'redis.tls.enabled',
   'redis.tls.ca',
+  'redis.sentinelMaster',
   'redis.username',
   'redis.natMap',
 ]);

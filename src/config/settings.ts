@@ -96,10 +96,18 @@ const DECLARATIONS = {
     doc: 'Nodes of the Redis Cluster that holds the token registry: host:port,…, or redis://[user:password@]host:port (rediss:// with TLS). The other nodes are discovered.',
   },
   'redis.mode': {
-    kind: oneOf('cluster', 'standalone'),
+    kind: oneOf('cluster', 'standalone', 'sentinel'),
     fallback: 'cluster',
     inProjectFile: true,
-    doc: 'Whether redis.nodes names nodes of a cluster or a single server.',
+    doc: 'Whether redis.nodes names nodes of a cluster, a single server, or the Sentinels that watch a server and its replicas.',
+  },
+  'redis.sentinelMaster': {
+    kind: LINE,
+    doc: 'Name under which the Sentinels watch the master, if redis.mode is sentinel.',
+  },
+  'redis.sentinelPasswordFile': {
+    kind: path,
+    doc: 'File with the password of the Sentinels, if they require one. Read again for each connection.',
   },
   'redis.username': { kind: LINE, doc: 'Name of the ACL user for Redis.' },
   'redis.password': {

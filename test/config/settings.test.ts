@@ -56,7 +56,7 @@ describe('the settings', () => {
     expectTypeOf<Settings['token']['maxTtl']>().toEqualTypeOf<number>();
     expectTypeOf<Settings['mysql']['url']>().toEqualTypeOf<string | null>();
     expectTypeOf<Settings['mysql']['tls']['enabled']>().toEqualTypeOf<boolean>();
-    expectTypeOf<Settings['redis']['mode']>().toEqualTypeOf<'cluster' | 'standalone'>();
+    expectTypeOf<Settings['redis']['mode']>().toEqualTypeOf<'cluster' | 'standalone' | 'sentinel'>();
     expectTypeOf<Settings['data']>().toEqualTypeOf<string>();
     expectTypeOf<{ token: { ttl: string }; redis: { nodes: string[] } }>().toExtend<SettingsInput>();
     expectTypeOf<{ token: { ttl: boolean } }>().not.toExtend<SettingsInput>();

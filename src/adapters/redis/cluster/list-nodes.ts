@@ -9,7 +9,7 @@ import type { RedisConnection, RedisNode } from './redis-connection.js';
 
 export async function listNodes(connection: RedisConnection): Promise<RegistryNode[]> {
   await connection.ready();
-  if (connection.mode === 'standalone') return listServer(connection);
+  if (connection.mode !== 'cluster') return listServer(connection);
   const [shards] = await Promise.all([readShards(connection), connection.refresh()]);
   const connected = new Map(connection.nodes().map((node) => [node.name, node]));
   const listed = await Promise.all(shards.map((shard) => listShard(connection, connected, shard)));

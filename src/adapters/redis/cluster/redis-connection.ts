@@ -16,7 +16,8 @@ import {
   reasonOf,
   translateError,
 } from '../wire/redis-errors.js';
-import type { RedisOptions } from '../wire/redis-options.js';
+import type { RedisMode, RedisOptions } from '../wire/redis-options.js';
+import { findMaster } from './find-master.js';
 import { openCluster, openStandalone } from './open.js';
 
 export type { RedisOptions } from '../wire/redis-options.js';
@@ -30,10 +31,10 @@ export interface RedisNode {
 
 /** Connects on first use and after all connections are lost. No call takes much longer than `timeoutMs`. */
 export class RedisConnection {
-  readonly mode: 'cluster' | 'standalone';
+  readonly mode: RedisMode;
   readonly isTls: boolean;
   readonly timeoutMs: number;
-  readonly address: RedisAddress;
+  readonly #seeds: RedisAddress;
   readonly options: RedisOptions;
   readonly #confirming = new Map<Redis, Redis>();
   readonly #reading = new Map<string, ReadConnection>();
@@ -43,6 +44,8 @@ export class RedisConnection {
   /** Refuses callers while the cluster cannot be opened. */
   readonly #opener = new Breaker();
   #losses = 0;
+  /** The last answer of the Sentinels. */
+  #master: HostPort | null = null;
   #client: Cluster | Redis | null = null;
   #opening: Promise<void> | null = null;
   #isClosed = false;
@@ -53,7 +56,12 @@ export class RedisConnection {
     this.isTls = options.isTls === true;
     this.timeoutMs = options.timeoutMs;
     const nodes = options.mode === 'standalone' ? options.nodes.slice(0, 1) : options.nodes;
-    this.address = { nodes: nodes.map(formatNode), mode: options.mode, username: options.username };
+    this.#seeds = { nodes: nodes.map(formatNode), mode: options.mode, username: options.username };
+  }
+
+  /** Names the servers in messages. */
+  get address(): RedisAddress {
+    return this.#master === null ? this.#seeds : { ...this.#seeds, nodes: [formatNode(this.#master)] };
   }
 
   get isReady(): boolean {
@@ -103,7 +111,7 @@ export class RedisConnection {
   ownerKeys(): (slot: number) => string | undefined {
     const client = this.#client;
     if (client instanceof Cluster) return (slot) => client.slots[slot]?.[0];
-    const [node] = this.options.nodes;
+    const node = this.#master ?? this.options.nodes[0];
     const key = node && `${node.host}:${node.port}`;
     return () => key;
   }
@@ -193,9 +201,21 @@ export class RedisConnection {
 
   async refresh(): Promise<void> {
     const client = this.#client;
-    if (client === null || client instanceof Redis) return this.ready();
+    if (client === null) return this.ready();
+    if (client instanceof Redis) return this.#followMaster(client);
     const refreshed = new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
     await withDeadline(refreshed, this.timeoutMs).catch(ignore);
+  }
+
+  /** Sentinels may have chosen another master while the old one still answers, or hangs. */
+  async #followMaster(client: Redis): Promise<void> {
+    const { sentinel } = this.options;
+    if (this.mode !== 'sentinel' || sentinel === undefined) return;
+    const master = await findMaster(this.options, sentinel).catch(() => null);
+    if (master === null || formatNode(master) === this.address.nodes[0]) return;
+    if (this.#client === client) this.#client = null;
+    client.disconnect();
+    await this.ready();
   }
 
   /** Prefers the reason why no connection could be opened, because ioredis's own errors say little. */
@@ -246,7 +266,7 @@ export class RedisConnection {
         ? await openCluster(this.options, this.address, (error, key) => {
             if (hasCode(error)) this.#nodeErrors.set(formatNode(parseKey(key)), error);
           })
-        : await openStandalone(this.options, this.address);
+        : await this.#openSingle();
     if (this.#isClosed) return client.disconnect();
     this.#client = client;
     client.on('-node', () => {
@@ -256,6 +276,13 @@ export class RedisConnection {
     client.once('end', () => {
       if (this.#client === client) this.#client = null;
     });
+  }
+
+  async #openSingle(): Promise<Redis> {
+    const { sentinel } = this.options;
+    if (sentinel !== undefined) this.#master = await findMaster(this.options, sentinel);
+    const nodes = this.#master === null ? this.options.nodes : [this.#master];
+    return openStandalone({ ...this.options, nodes }, this.address);
   }
 
   #recordDial(node: HostPort, error: unknown): void {

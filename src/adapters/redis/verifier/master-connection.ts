@@ -30,8 +30,8 @@ export interface Request {
 /** How long a refusal of tracking counts. */
 const UNTRACKED_MS = 60_000;
 
-/** A single server that becomes a replica still answers; a cluster node sends MOVED. */
-const INFO_EVERY_MS = { cluster: 10_000, standalone: 1000 };
+/** A server outside a cluster that becomes a replica still answers; a cluster node sends MOVED. */
+const INFO_EVERY_MS = { cluster: 10_000, standalone: 1000, sentinel: 1000 };
 const INFO = encodeCommands([SERVER_INFO]);
 const LIMIT = encodeCommands([TRACKING_LIMIT]);
 
@@ -177,7 +177,7 @@ export class MasterConnection {
       if (reply === null || typeof reply === 'number' || reply instanceof Error) return;
       const info = parseInfo(stringAt(reply, 0));
       this.#lifetime.learn(info);
-      this.#replicaOf = this.#redis.mode === 'standalone' ? replicaOf(info) : null;
+      this.#replicaOf = this.#redis.mode === 'cluster' ? null : replicaOf(info);
       const warnings = masterWarnings(info, this.#trackingLimit);
       if (this.#isTracking && this.#tracked === null) warnings.push('not_tracking');
       this.state.warnings = warnings;

@@ -67,6 +67,8 @@ export class RedisStatusReader implements StatusReader {
     }
     if (this.#owners.length === 0) this.#noteOwners();
     const now = this.#options.now();
+    // Another user of the connection may have opened it.
+    if (!this.#openingState.isUp) this.#openingState.answered(now);
     for (const [key, master] of this.#masters) {
       const query = this.#probes.get(key);
       const { answeredAt, isUp } = master.state;
@@ -248,6 +250,8 @@ export class RedisStatusReader implements StatusReader {
     const untrusted = master.untrusted();
     if (untrusted !== null) {
       refuse(untrusted);
+      // Sentinels know which server took over.
+      this.#refreshSlots();
       return;
     }
     const isForeign = replyCode(reply) === 'WRONGTYPE';

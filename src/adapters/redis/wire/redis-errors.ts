@@ -1,9 +1,10 @@
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { permissionsIn } from './permissions.js';
+import type { RedisMode } from './redis-options.js';
 
 export interface RedisAddress {
   nodes: readonly string[];
-  mode: 'cluster' | 'standalone';
+  mode: RedisMode;
   username?: string | undefined;
 }
 

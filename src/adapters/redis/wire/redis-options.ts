@@ -1,10 +1,21 @@
 import type { ReadCredentials } from '../../../domain/shared/credentials.js';
 import type { HostPort } from './node-address.js';
 
+export type RedisMode = 'cluster' | 'standalone' | 'sentinel';
+
+export interface SentinelOptions {
+  /** The name under which the Sentinels watch the master. */
+  master: string;
+  /** For the Sentinels themselves. */
+  credentials?: ReadCredentials | undefined;
+}
+
 export interface RedisOptions {
-  /** Some nodes of the cluster (the rest is discovered), or the single server. */
+  /** Some nodes of the cluster (the rest is discovered), the single server, or the Sentinels. */
   nodes: readonly HostPort[];
-  mode: 'cluster' | 'standalone';
+  mode: RedisMode;
+  /** Required if `mode` is `sentinel`. */
+  sentinel?: SentinelOptions | undefined;
   username?: string | undefined;
   credentials?: ReadCredentials | undefined;
   isTls?: boolean | undefined;

@@ -109,6 +109,10 @@ export const STORES_ERRORS = {
     'The Redis server is a replica, which rejects writes and may lag behind.',
     'Set `redis.nodes` (`JWTCTL_REDIS_NODES`) to the address of the master.',
   ),
+  ERR_REDIS_MASTER_UNKNOWN: usage(
+    'The Sentinels watch no master of the name in `redis.sentinelMaster`.',
+    'Set `redis.sentinelMaster` (`JWTCTL_REDIS_SENTINEL_MASTER`) to a name that `redis-cli -p 26379 sentinel masters` lists.',
+  ),
   ERR_REDIS_MODE_MISMATCH: usage(
     'The Redis server does not run in the mode that `redis.mode` names.',
     'Set `redis.mode` (`JWTCTL_REDIS_MODE`) or `redis.nodes` (`JWTCTL_REDIS_NODES`) as the message says.',
