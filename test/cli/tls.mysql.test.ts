@@ -111,6 +111,40 @@ describe('the certificate of a MySQL server', () => {
   });
 });
 
+describe('TLS that only one side wants', () => {
+  beforeAll(async () => {
+    await present(ca.issue({ names: 'IP:127.0.0.1' }));
+    const { password } = new URL(server.url);
+    await administer(
+      `CREATE USER secure@'%' IDENTIFIED BY '${password}' REQUIRE SSL`,
+      `GRANT ALL ON tls.* TO secure@'%'`,
+    );
+  });
+
+  test('is named with the setting, if the server or the account requires it', async () => {
+    await administer('SET GLOBAL require_secure_transport = ON');
+    try {
+      // MariaDB does not say why it refuses the login.
+      expect(await connect({ tls: {} })).toMatchObject({
+        ...{ exitCode: 4, code: expect.stringMatching(/^ERR_MYSQL_(TLS|AUTH)$/) },
+        text: expect.stringContaining('mysql.tls.enabled'),
+      });
+    } finally {
+      const connection = await createConnection({
+        uri: server.url,
+        ssl: { ca: readFileSync(ca.file, 'utf8') },
+      });
+      await connection.query('SET GLOBAL require_secure_transport = OFF');
+      await connection.end();
+    }
+    expect(await connect({ user: 'secure', tls: {} })).toMatchObject({
+      ...{ exitCode: 4, code: 'ERR_MYSQL_AUTH' },
+      text: expect.stringContaining('If the account requires TLS, set `mysql.tls.enabled`.'),
+    });
+    expect(await connect({ user: 'secure' })).toMatchObject(isAccepted);
+  });
+});
+
 describe('the client certificate for MySQL', () => {
   beforeAll(async () => {
     await present(ca.issue({ names: 'IP:127.0.0.1' }));

@@ -68,6 +68,31 @@ const redis: TlsStore = {
 
 describe('the certificate of a Redis server', () => testServerCertificate(redis));
 
+describe('a server that expects the other of TLS and plain text', () => {
+  test.each(['standalone', 'cluster'])('is named with the setting to change, in mode %s', async (mode) => {
+    const plain = await startRedis({});
+    try {
+      const reach = ({ node }: { node: string }, tls: Record<string, string>) => {
+        const env = {
+          ...stores.env,
+          JWTCTL_REDIS_NODES: node,
+          JWTCTL_REDIS_MODE: mode,
+          JWTCTL_TIMEOUT: '3s',
+        };
+        return outcomeOf({ ...env, ...tls }, 'cache', 'inspect');
+      };
+      expect(await reach(server, {})).toMatchObject(
+        isRefused(redis, /accepts only connections with TLS\. .*redis\.tls\.enabled/),
+      );
+      expect(await reach(plain, tlsVariables('redis', { CA: ca.file }))).toMatchObject(
+        isRefused(redis, /does not speak TLS\. .*remove the redis\.tls settings/),
+      );
+    } finally {
+      await plain.stop();
+    }
+  });
+});
+
 describe('the client certificate for Redis', () => {
   beforeAll(() => present(ca.issue({ names: 'IP:127.0.0.1' }), strict));
 

@@ -2,11 +2,14 @@ import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { HASH_SLOTS } from '../keyspace.js';
 import { clusterOptions, nodeOptions, silenceMs } from '../wire/client-options.js';
+import { speaksTls } from '../wire/dial.js';
 import { formatNode, type HostPort, isKnownHost } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
 import {
   clusterDown,
+  DeadlineError,
   innermost,
+  isVague,
   type RedisAddress,
   replicaError,
   replyCode,
@@ -105,7 +108,7 @@ export async function openStandalone(options: RedisOptions, address: RedisAddres
   if (mode !== 'cluster') throw replicaError(formatNode(node), null);
   throw new JwtctlError(
     'ERR_REDIS_MODE_MISMATCH',
-    `Redis at ${formatNode(node)} is a cluster node, but redis.mode is standalone.`,
+    `Redis at ${formatNode(node)} is a cluster node, but redis.mode is ${options.mode}.`,
     { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to cluster.', details: { nodes: address.nodes } },
   );
 }
@@ -141,7 +144,7 @@ async function whyNoCluster(
 function isSentinel(node: string): JwtctlError {
   const message = `Redis at ${node} is a Sentinel, which holds no tokens.`;
   return new JwtctlError('ERR_REDIS_MODE_MISMATCH', message, {
-    hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the master: redis-cli -p 26379 sentinel masters',
+    hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to sentinel, and redis.sentinelMaster to the name of the master: redis-cli -p 26379 sentinel masters',
     details: { nodes: [node] },
   });
 }
@@ -172,8 +175,26 @@ async function greet(
     return { client, ...greeting };
   } catch (error) {
     client.disconnect();
-    throw reason ?? error;
+    const failure = reason ?? error;
+    // A port for TLS closes a connection without TLS, and does not say why.
+    if (!options.isTls && isClosed(failure) && (await speaksTls(node, timeoutMs)))
+      throw needsTls(node, failure);
+    throw failure;
   }
+}
+
+function isClosed(error: unknown): boolean {
+  const cause = innermost(error);
+  if (cause instanceof DeadlineError || replyCode(cause) !== null) return false;
+  return isVague(cause) || ['ECONNRESET', 'EPIPE'].includes((cause as { code?: string }).code ?? '');
+}
+
+function needsTls(node: HostPort, cause: unknown): JwtctlError {
+  return new JwtctlError('ERR_REDIS_TLS', `Redis at ${formatNode(node)} accepts only connections with TLS.`, {
+    hint: "Write rediss:// in redis.nodes, or set redis.tls.enabled (JWTCTL_REDIS_TLS_ENABLED) to true, or redis.tls.ca to the PEM file of the server's CA.",
+    details: { nodes: [formatNode(node)] },
+    cause,
+  });
 }
 
 interface Greeting {

@@ -34,6 +34,38 @@ export async function dialRedis(
   }
 }
 
+/** Asks a server that closed a plain connection. Sends nothing but the TLS handshake, so the certificate may be any. */
+export function speaksTls({ host, port }: HostPort, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ host, port, rejectUnauthorized: false, timeout: timeoutMs });
+    const end = (isTls: boolean) => {
+      socket.destroy();
+      resolve(isTls);
+    };
+    socket.on('error', () => end(false));
+    socket
+      .once('secureConnect', () => end(true))
+      .once('timeout', () => end(false))
+      .once('close', () => end(false));
+  });
+}
+
+/** Asks a server that does not answer a TLS handshake. */
+function speaksPlainText(node: HostPort, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTcp({ ...node, timeout: timeoutMs }, () => socket.write('PING\r\n'));
+    const end = (isPlain: boolean) => {
+      socket.destroy();
+      resolve(isPlain);
+    };
+    socket
+      .on('error', () => end(false))
+      .once('data', (data) => end(/^[+-]/.test(data.toString('latin1'))))
+      .once('timeout', () => end(false))
+      .once('close', () => end(false));
+  });
+}
+
 /** By itself, ioredis 6.0 keeps the credentials that a client started with. */
 export function connectorOf(
   options: RedisOptions,
@@ -78,6 +110,7 @@ function logIn(
     let isSecure = false;
     const settle = () => {
       clearTimeout(timer);
+      clearTimeout(doubt);
       signal?.removeEventListener('abort', abort);
       socket.off('data', take).off('close', close).off('error', fail);
     };
@@ -111,6 +144,11 @@ function logIn(
       else socket.on('data', take).write(encodeCommands([first]), 'latin1');
     };
     const timer = setTimeout(() => fail(new DeadlineError(timeoutMs)), timeoutMs);
+    // Without TLS, Redis waits for the rest of a command that never comes.
+    const doubt = setTimeout(async () => {
+      if (tls === undefined || isSecure || !(await speaksPlainText({ host, port }, timeoutMs / 4))) return;
+      fail(Object.assign(new Error('It answers without TLS.'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }));
+    }, timeoutMs / 4);
     const socket =
       tls === undefined
         ? connectTcp({ host, port }, greet)

@@ -20,7 +20,6 @@ const LOGIN_REFUSED = new Set([
   // The server no longer has the account's authentication plugin: MySQL 9 removed mysql_native_password.
   'ER_PLUGIN_IS_NOT_LOADED',
   'ER_USER_LOCK',
-  'ER_SECURE_TRANSPORT_REQUIRED',
 ]);
 const FORBIDDEN = new Set([
   'ER_TABLEACCESS_DENIED_ERROR',
@@ -169,12 +168,23 @@ export function translateConnectError(
       (isSecure && CLOSED.has(code) ? describeClientCertificate(peer) : null);
     if (failure !== null) return refused('ERR_MYSQL_TLS', failure.message, failure.hint);
   }
+  if (tls === undefined && requiresTls(error)) {
+    return refused(
+      'ERR_MYSQL_TLS',
+      `${where} accepts only connections with TLS (${code}).`,
+      "Set `mysql.tls.enabled` (JWTCTL_MYSQL_TLS_ENABLED) to true, or `mysql.tls.ca` to the PEM file of the server's CA.",
+    );
+  }
   // mysql2 (3.24.6) reports every failure of the handshake with the same code.
   const connectionError = error.cause as DriverError | undefined;
   const known = translateMysqlError(
     connectionError !== undefined && CLOSED.has(connectionError.code ?? '') ? connectionError : error,
     server,
   );
+  if (known instanceof JwtctlError && known.code === 'ERR_MYSQL_AUTH' && tls === undefined) {
+    const hint = `${known.hint} If the account requires TLS, set \`mysql.tls.enabled\`.`;
+    return new JwtctlError(known.code, known.message, { hint, details: known.details, cause: error });
+  }
   if (known instanceof JwtctlError && isOfConnecting(known)) return known;
   return refused(
     'ERR_MYSQL_REFUSED',
@@ -182,6 +192,18 @@ export function translateConnectError(
     'Check that `mysql.url` points to a MySQL or MariaDB server, and check the log of the server or of a proxy in front of it.',
   );
 }
+
+/**
+ * Only MySQL and MariaDB have a code for it. Proxies and clouds send one that has other meanings too, so their
+ * words decide: Azure (9002), Vitess and PlanetScale (1105), ProxySQL (1045, 9006).
+ */
+function requiresTls({ errno = 0, message }: DriverError): boolean {
+  if (errno === ER_SECURE_TRANSPORT_REQUIRED) return true;
+  return SAYS_TLS.has(errno) && /\b(ssl|tls)\b|(in)?secure (transport|connection)/i.test(message);
+}
+
+const ER_SECURE_TRANSPORT_REQUIRED = 3159;
+const SAYS_TLS = new Set([1045, 1105, 1130, 1251, 9002, 9006]);
 
 const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'PROTOCOL_CONNECTION_LOST']);
 

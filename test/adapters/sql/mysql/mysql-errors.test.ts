@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { translateMysqlError } from '../../../../src/adapters/sql/mysql/mysql-errors.js';
+import {
+  translateConnectError,
+  translateMysqlError,
+} from '../../../../src/adapters/sql/mysql/mysql-errors.js';
 import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import { JwtctlError } from '../../../../src/domain/shared/errors.js';
 import { mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
@@ -47,6 +50,26 @@ describe("the server's errors", () => {
     expect(hint).toMatch(/\S/);
     expect(details).toEqual({ driverCode: code ?? String(errno) });
     expect([message, hint].join()).not.toContain(PASSWORD);
+  });
+
+  test.each([
+    [3159, 'ER_SECURE_TRANSPORT_REQUIRED', 'Connections using insecure transport are prohibited'],
+    [9002, undefined, 'SSL connection is required. Please specify SSL options and retry.'],
+    [1105, 'ER_UNKNOWN_ERROR', 'server does not allow insecure connections, client must use SSL/TLS'],
+    [1105, 'ER_UNKNOWN_ERROR', 'unauthenticated: secure connection is required'],
+    [1045, 'ER_ACCESS_DENIED_ERROR', "ProxySQL Error: Access denied for user 'app' (SSL is required)"],
+  ])('%i %s says that TLS is required: %s', (errno, code, words) => {
+    const error = Object.assign(new Error(words), { errno, code });
+    const plain = translateConnectError(error, SERVER, { tls: undefined, isSecure: false });
+    expect([plain.code, plain.hint]).toEqual(['ERR_MYSQL_TLS', expect.stringContaining('mysql.tls.enabled')]);
+    const secure = translateConnectError(error, SERVER, { tls: {}, isSecure: true });
+    expect(secure.hint).not.toContain('mysql.tls.enabled');
+  });
+
+  test('9002 of ProxySQL, without a server, does not', () => {
+    const error = Object.assign(new Error('Max connect failure while reaching hostgroup 0'), { errno: 9002 });
+    const { code } = translateConnectError(error, SERVER, { tls: undefined, isSecure: false });
+    expect(code).toBe('ERR_MYSQL_UNREACHABLE');
   });
 
   // Some of MariaDB's numbers have another meaning in MySQL.
