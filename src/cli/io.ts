@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable, type Writable } from 'node:stream';
+import { decodeText, openFault } from '../app/text-file.js';
 import type { LineSource } from '../domain/batch/line-batches.js';
 import type { Clock } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
@@ -131,7 +132,7 @@ async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: n
     const { code } = cause as NodeJS.ErrnoException;
     throw new JwtctlError(
       'ERR_FILE_UNREADABLE',
-      `The file ${fileNameShown(file)} cannot be read (${code}).`,
+      `The file ${fileNameShown(file)} ${openFault(code ?? 'unknown error')}.`,
       { cause },
     );
   }
@@ -152,8 +153,9 @@ async function readAll(source: Readable, what: string, maxBytes = Number.POSITIV
   return Buffer.concat(chunks);
 }
 
+/** Text around a token or a PEM block may have any encoding. */
 function decoded(bytes: Buffer): string {
-  return new TextDecoder().decode(bytes);
+  return decodeText(bytes).text ?? new TextDecoder().decode(bytes);
 }
 
 function withoutNewline(text: string): string {

@@ -1,6 +1,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { decodeText, openFault } from '../app/text-file.js';
 import { type FileFault, isInherited, readTrusted } from '../app/trusted-file.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 
@@ -73,18 +74,26 @@ async function readText(
   try {
     // The shell has opened it: `--config <(sops --decrypt config.yaml)`.
     if (kind === 'explicit' && isInherited(path)) {
-      return { text: await readFile(path, 'utf8'), readableByOthers: null };
+      return textOf(path, await readFile(path), null);
     }
     const { bytes, isTooLarge, fault, readableByOthers } = await readTrusted(path, MAX_BYTES);
     if (fault !== null) return unsafe(kind, path, fault);
     if (isTooLarge) return tooLarge(path);
-    return { text: bytes.toString('utf8'), readableByOthers };
+    return textOf(path, bytes, readableByOthers);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
     if (code === 'ENOENT' || code === 'ENOTDIR') return 'missing';
-    const message = `The configuration file ${path} cannot be read (${code}).`;
+    const message = `The configuration file ${path} ${openFault(code)}.`;
     return new JwtctlError('ERR_CONFIG_FILE_UNREADABLE', message, { details: { file: path }, cause });
   }
+}
+
+function textOf(path: string, bytes: Buffer, readableByOthers: string | null) {
+  const { text, fault } = decodeText(bytes);
+  if (text !== null) return { text, readableByOthers };
+  return new JwtctlError('ERR_CONFIG_FILE_UNREADABLE', `The configuration file ${path} ${fault}.`, {
+    details: { file: path },
+  });
 }
 
 function unsafe(kind: FileKind, path: string, { reason, remedy }: FileFault): JwtctlError {

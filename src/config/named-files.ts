@@ -1,3 +1,4 @@
+import { type DecodedText, decodeText, openFault } from '../app/text-file.js';
 import { readTrusted, type TrustedFile } from '../app/trusted-file.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
@@ -16,9 +17,11 @@ const MAX_CERTIFICATE_BYTES = 1_048_576;
 /** Reads a one-line secret of 1 to 4096 bytes, without its final newline. */
 export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_SECRET_BYTES);
-  const secret = read.isTooLarge ? null : secretIn(decoded(read.bytes) ?? '');
-  if (secret === null) throw invalid(file, by, `one line of text, 1 to ${MAX_SECRET_BYTES} bytes`);
-  return secret;
+  const { text, fault } = textOf(read, MAX_SECRET_BYTES);
+  const secret = text === null ? null : secretIn(text);
+  if (secret !== null) return secret;
+  const found = fault ?? (text?.trim() === '' ? 'is empty' : 'has more than one line');
+  throw invalid(file, by, `one line of text, 1 to ${MAX_SECRET_BYTES} bytes`, found);
 }
 
 /** The one line of a text, without its newline; null for another text. */
@@ -33,21 +36,35 @@ export const MIN_CLIENT_SECRET_CHARACTERS = 32;
 export async function readClientSecret(file: string, by: NamedBy): Promise<string> {
   const secret = await readSecretFile(file, by);
   if (secret.length >= MIN_CLIENT_SECRET_CHARACTERS) return secret;
-  throw invalid(file, by, `a secret of at least ${MIN_CLIENT_SECRET_CHARACTERS} characters`);
+  throw invalid(
+    ...([
+      file,
+      by,
+      `a secret of at least ${MIN_CLIENT_SECRET_CHARACTERS} characters`,
+      'is too short',
+    ] as const),
+  );
 }
 
 export async function readSecretText(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_TEXT_BYTES);
-  const text = read.isTooLarge ? null : decoded(read.bytes);
-  if (text === null) throw invalid(file, by, `text of at most ${MAX_TEXT_BYTES} bytes`);
+  const { text, fault } = textOf(read, MAX_TEXT_BYTES);
+  if (text === null) throw invalid(file, by, `text of at most ${MAX_TEXT_BYTES} bytes`, fault);
   return text;
 }
 
 /** Returns the bytes, because they tell what kind of key file it is. */
 export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): Promise<Uint8Array> {
   const { bytes, isTooLarge } = await readSafe(file, by, maxBytes);
-  if (isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`);
+  if (isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`, 'is longer');
   return bytes;
+}
+
+/** Replaces bytes that are not UTF-8, because the text around a PEM block may have any encoding. */
+async function readAnyText(file: string, by: NamedBy, maxBytes: number): Promise<string> {
+  const read = await readSafe(file, by, maxBytes);
+  if (read.isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`, 'is longer');
+  return decodeText(read.bytes).text ?? new TextDecoder().decode(read.bytes);
 }
 
 /** Returns the keyring file of an embedded store, used if no other keyring is set. */
@@ -71,9 +88,7 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
 
 /** A user who can change a CA file chooses which servers get the password, so the same checks apply. */
 export async function readConfigured(file: string, { setting }: NamedBy): Promise<string> {
-  const { bytes, isTooLarge } = await readSafe(file, { setting }, MAX_CERTIFICATE_BYTES);
-  if (isTooLarge) throw invalid(file, { setting }, `at most ${MAX_CERTIFICATE_BYTES} bytes`);
-  return bytes.toString('utf8');
+  return readAnyText(file, { setting }, MAX_CERTIFICATE_BYTES);
 }
 
 const CANNOT_BE_READ = new Set(['ERR_CONFIG_FILE_MISSING', 'ERR_CONFIG_FILE_UNREADABLE']);
@@ -96,17 +111,13 @@ async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: numb
   return read;
 }
 
-function decoded(bytes: Buffer): string | null {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return null;
-  }
+function textOf({ bytes, isTooLarge }: TrustedFile, maxBytes: number): DecodedText {
+  return isTooLarge ? { text: null, fault: `is longer than ${maxBytes} bytes` } : decodeText(bytes);
 }
 
 /** The message never includes the contents, which may be secret. */
-function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlError {
-  const message = `The file ${fileNameShown(file)} (${setting}) must contain ${expected}.`;
+function invalid(file: string, { setting }: NamedBy, expected: string, found: string): JwtctlError {
+  const message = `The file ${fileNameShown(file)} (${setting}) ${found}. It must contain ${expected}.`;
   return new JwtctlError('ERR_CONFIG_FILE_INVALID', message, {
     hint: 'Check that the setting names the right file, then check its contents.',
     details: { file: fileNameShown(file), setting },
@@ -116,7 +127,7 @@ function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlEr
 function unreadable(file: string, setting: string, error: unknown): JwtctlError {
   const code = codeOf(error);
   const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
-  const problem = isMissing ? 'does not exist' : `cannot be read (${code})`;
+  const problem = isMissing ? 'does not exist' : openFault(code);
   const message = `The file ${fileNameShown(file)} (${setting}) ${problem}.`;
   return new JwtctlError(isMissing ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE', message, {
     hint: isMissing
