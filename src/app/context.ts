@@ -56,7 +56,12 @@ export interface Context {
   /** Reads the keys in another program's table. @throws JwtctlError `ERR_KEY_TABLE_UNREADABLE` (usage) */
   readKeyTable(options: KeyTableOptions): Promise<KeyTableRow[]>;
   generator(): Promise<KeyPairGenerator>;
-  schema(): Promise<{ status(): Promise<SchemaStatus>; migrate(): Promise<string[]> }>;
+  schema(): Promise<{
+    status(): Promise<SchemaStatus>;
+    /** Makes the checks of `migrate`. */
+    plan(): Promise<string[]>;
+    migrate(): Promise<string[]>;
+  }>;
   prompt(): Promise<Prompt>;
   dispose(): Promise<void>;
 }
@@ -130,10 +135,10 @@ export function createContext(options: ContextOptions): Context {
       import('../adapters/sql/mysql/open-mysql.js'),
       import('../config/credentials.js'),
     ]);
-    const { url } = settings.mysql;
+    const { url, tablePrefix } = settings.mysql;
     trace(`Opening MySQL at ${socketOf(String(url)) ?? new URL(String(url)).host}.`);
     const credentials = credentialsReader('mysql', settings, namedBy);
-    return openMysql({ url: String(url), timeoutMs, credentials });
+    return openMysql({ url: String(url), timeoutMs, credentials, tablePrefix: tablePrefix ?? undefined });
   }
 
   const engine = isEmbedded ? 'sqlite' : 'mysql';
@@ -143,6 +148,7 @@ export function createContext(options: ContextOptions): Context {
     const migrator = await import('../adapters/sql/migrations/migrator.js');
     return {
       status: () => migrator.schemaStatus(db, engine),
+      plan: () => migrator.planMigration(db, engine),
       migrate: () => migrator.migrate(db, engine),
     } as const;
   });
@@ -206,7 +212,9 @@ export function createContext(options: ContextOptions): Context {
       case 'table': {
         await database();
         const { sqlUserTable } = await import('../adapters/sql/stores/user-table.js');
-        return sqlUserTable(await sql(), { table: String(table), column: String(column), enabledWhere });
+        return sqlUserTable((await sql()).withoutPlugins(), {
+          ...{ table: String(table), column: String(column), enabledWhere },
+        });
       }
     }
   });

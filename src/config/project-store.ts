@@ -12,6 +12,7 @@ const STORES: ReadonlyArray<{ group: string; addresses: readonly SettingPath[] }
 
 /** Settings that reveal no secret to the server. */
 const HARMLESS: ReadonlySet<SettingPath> = new Set([
+  'mysql.tablePrefix',
   'mysql.tls.enabled',
   'mysql.tls.ca',
   'redis.tls.enabled',

@@ -42,6 +42,7 @@ interface Declaration {
 const DAY_SECONDS = 86_400;
 const LINE = pattern(/^[^\p{Cc}]{1,1024}$/u, 'one line of text, not empty');
 const PREFIX = pattern(/^[\w.:-]{0,63}[\w.-]$/, '1 to 64 of A-Z a-z 0-9 . _ : -, not ending with a colon');
+const TABLE_PREFIX = pattern(/^[A-Za-z0-9_]{1,32}$/, '1 to 32 of A-Z a-z 0-9 _');
 const TABLE = pattern(
   /^(?:[\w$]{1,64}\.)?[\w$]{1,64}$/,
   "a table's name, or schema.table, of A-Z a-z 0-9 _ $",
@@ -81,6 +82,10 @@ const DECLARATIONS = {
     masked: true,
     alternative: 'the MySQL password',
     doc: 'Command that prints the MySQL password, such as an IAM token. /bin/sh runs it for each connection, and once more after a refused login. It must finish within the timeout.',
+  },
+  'mysql.tablePrefix': {
+    kind: TABLE_PREFIX,
+    doc: "Prefix of the names of jwtctl's tables, for a database that other programs use too.",
   },
   'mysql.tls.enabled': {
     kind: boolean,

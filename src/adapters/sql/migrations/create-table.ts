@@ -1,6 +1,7 @@
 import type { CreateTableBuilder, Kysely } from 'kysely';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isDuplicateKey } from '../stores/conflicts.js';
+import { tableName } from '../table-prefix.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: the column names differ from table to table
 type AnyTableBuilder = CreateTableBuilder<string, any>;
@@ -12,7 +13,8 @@ export async function createTable(
   define: (table: AnyTableBuilder) => AnyTableBuilder,
 ): Promise<void> {
   const builder = define(db.schema.createTable(name) as AnyTableBuilder);
-  const existing = (await db.introspection.getTables()).find((table) => table.name === name);
+  const fullName = tableName(db, name);
+  const existing = (await db.introspection.getTables()).find((table) => table.name === fullName);
   if (existing === undefined) {
     await builder.execute();
     return;
@@ -24,7 +26,10 @@ export async function createTable(
   // SQLite does not list generated columns.
   const isMissing = [...wanted].some(([name, isGenerated]) => !isGenerated && !found.has(name));
   if (isMissing || [...found].some((name) => !wanted.has(name))) {
-    throw new JwtctlError('ERR_TABLE_EXISTS', `The table '${name}' exists, but jwtctl did not create it.`);
+    throw new JwtctlError(
+      'ERR_TABLE_EXISTS',
+      `The table '${fullName}' exists, but jwtctl did not create it.`,
+    );
   }
 }
 

@@ -1,24 +1,49 @@
-import { type Kysely, Migrator, sql } from 'kysely';
+import { DummyDriver, Kysely, Migrator, MysqlQueryCompiler, sql } from 'kysely';
 import type { SchemaStatus } from '../../../domain/model/schema-status.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Schema } from '../schema.js';
 import { isDuplicateKey } from '../stores/conflicts.js';
+import { MIGRATION_LOCK_TABLE, MIGRATION_TABLE, tableName } from '../table-prefix.js';
 import { type Engine, migrationsFor } from './index.js';
 
-const MIGRATION_TABLE = 'jwtctl_migration';
-const LOCK_TABLE = 'jwtctl_migration_lock';
+/**
+ * Returns the migrations that {@link migrate} would apply.
+ *
+ * @throws JwtctlError `ERR_SCHEMA_NEWER`, `ERR_SCHEMA_DAMAGED`, `ERR_TABLE_EXISTS` (state)
+ */
+export async function planMigration(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
+  const status = await schemaStatus(db, engine);
+  if (status.unknown.length > 0) throw newerSchema(status.unknown);
+  assertInOrder(status);
+  const migrations = migrationsFor(engine);
+  const rehearsal = withoutEffect(db);
+  for (const name of status.pending) await migrations[name]?.up(rehearsal);
+  return status.pending;
+}
 
-/** If several run at once, one works and the others wait. */
+/** Sees the tables of `db`, and runs no statement. */
+function withoutEffect(db: Kysely<Schema>): Kysely<unknown> {
+  const { adapter, plugins } = db.getExecutor();
+  return new Kysely<unknown>({
+    plugins: [...plugins],
+    dialect: {
+      createAdapter: () => adapter,
+      createDriver: () => new DummyDriver(),
+      createQueryCompiler: () => new MysqlQueryCompiler(),
+      createIntrospector: () => db.introspection,
+    },
+  });
+}
+
+/** Changes nothing if a check fails. If several run at once, one works and the others wait. */
 export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
+  await planMigration(db, engine);
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => migrationsFor(engine) },
-    migrationTableName: MIGRATION_TABLE,
-    migrationLockTableName: LOCK_TABLE,
+    migrationTableName: tableName(db, MIGRATION_TABLE),
+    migrationLockTableName: tableName(db, MIGRATION_LOCK_TABLE),
   });
-  const before = await schemaStatus(db, engine);
-  if (before.unknown.length > 0) throw newerSchema(before.unknown);
-  assertInOrder(before);
   const { error, results } = await migrator.migrateToLatest();
   if (error !== undefined) throw isDoneByAnotherRun(error) ? migrationRunning(error) : error;
   return (results ?? [])

@@ -11,6 +11,8 @@ export interface MysqlOptions {
   /** Called for each connection. Its password overrides the one in the URL. */
   credentials?: ReadCredentials;
   timeoutMs: number;
+  /** Put before the names of jwtctl's tables. */
+  tablePrefix?: string | undefined;
 }
 
 /** @param sockets contains the connection's socket until it is closed */

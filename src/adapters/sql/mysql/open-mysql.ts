@@ -2,17 +2,21 @@ import type { Socket } from 'node:net';
 import { type Kysely, Kysely as KyselyDatabase, MysqlAdapter, MysqlDialect } from 'kysely';
 import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
+import { MIGRATION_LOCK_TABLE, TablePrefix } from '../table-prefix.js';
 import { type Limits, noAnswer, TimedConnection } from './connection.js';
 import { dialMysql, type MysqlOptions } from './dial.js';
 import { type MysqlServer, translateMysqlError } from './mysql-errors.js';
 
 const MAX_CONNECTIONS = 4;
-const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
 
 /** Queries and closing end within the timeout. Every error is a JwtctlError, except for defects. */
 export function openMysql(options: MysqlOptions): OpenedMysql {
   const pool = new TimedPool(options);
-  const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(pool) });
+  const { tablePrefix = '' } = options;
+  const db = new KyselyDatabase<Schema>({
+    dialect: new PooledMysqlDialect(pool, `${tablePrefix}${MIGRATION_LOCK_TABLE}`),
+    plugins: tablePrefix === '' ? [] : [new TablePrefix(tablePrefix)],
+  });
   return { db, redial: () => pool.redial(), close: () => db.destroy() };
 }
 
@@ -31,14 +35,16 @@ function limitsOf(timeoutMs: number): Limits {
 
 class PooledMysqlDialect extends MysqlDialect {
   readonly #locks: TimedPool;
+  readonly #lockTable: string;
 
-  constructor(pool: TimedPool) {
+  constructor(pool: TimedPool, lockTable: string) {
     super({ pool });
     this.#locks = pool;
+    this.#lockTable = lockTable;
   }
 
   override createAdapter(): MysqlAdapter {
-    return new RowLockMysqlAdapter(this.#locks);
+    return new RowLockMysqlAdapter(this.#locks, this.#lockTable);
   }
 }
 
@@ -49,18 +55,20 @@ class PooledMysqlDialect extends MysqlDialect {
  */
 class RowLockMysqlAdapter extends MysqlAdapter {
   readonly #pool: TimedPool;
+  readonly #table: string;
   #holder: TimedConnection | undefined;
 
-  constructor(pool: TimedPool) {
+  constructor(pool: TimedPool, table: string) {
     super();
     this.#pool = pool;
+    this.#table = table;
   }
 
   override async acquireMigrationLock(): Promise<void> {
     const connection = await this.#pool.connect();
     try {
       await connection.run('begin');
-      await retryConflicts(() => connection.run(`update ${MIGRATION_LOCK_TABLE} set is_locked = is_locked`));
+      await retryConflicts(() => connection.run(`update ${this.#table} set is_locked = is_locked`));
     } catch (error) {
       connection.destroy();
       throw error;

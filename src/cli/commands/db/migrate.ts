@@ -13,7 +13,7 @@ export const defineMigrate: DefineCommand = (group, run) => {
 const migrate: Action<object, []> = async ({ context: open, globals }) => {
   const context = await open();
   const schema = await context.schema();
-  if (globals.dryRun) return { view: migrationReport((await schema.status()).pending, true) };
+  if (globals.dryRun) return { view: migrationReport(await schema.plan(), true) };
 
   const applied = await schema.migrate();
   const last = applied.at(-1);

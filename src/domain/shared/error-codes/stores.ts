@@ -168,7 +168,7 @@ export const STORES_ERRORS = {
   ),
   ERR_TABLE_EXISTS: state(
     'The database has a table with a name that jwtctl needs, but jwtctl did not create that table.',
-    'Give jwtctl a database of its own. `users.table` can name a table in another database, for example `app.users`.',
+    'Give jwtctl a database of its own, or set `mysql.tablePrefix`. `users.table` can name a table in another database, for example `app.users`.',
   ),
   ERR_TOO_MANY_HEARTBEATS: state(
     'The Redis key with the heartbeats of the verifiers holds too much data to be read.',
