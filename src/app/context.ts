@@ -46,6 +46,8 @@ export interface Context {
   database(ifMissing?: IfMissing): Promise<Database>;
   users(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
+  /** Loads the master keyring, if there is one. @throws JwtctlError if it is not usable */
+  checkKeyring(): Promise<void>;
   /** Checked before every operation that grants access. */
   guard(): Promise<DatabaseGuard>;
   /** Null for an embedded store. */
@@ -203,7 +205,7 @@ export function createContext(options: ContextOptions): Context {
   });
 
   const users = once(async (): Promise<UserDirectory> => {
-    const { source, table, column, enabledWhere } = settings.users;
+    const { source, table, column, idType, enabledWhere } = settings.users;
     switch (source) {
       case 'managed':
         return (await database()).users;
@@ -213,7 +215,7 @@ export function createContext(options: ContextOptions): Context {
         await database();
         const { sqlUserTable } = await import('../adapters/sql/stores/user-table.js');
         return sqlUserTable((await sql()).withoutPlugins(), {
-          ...{ table: String(table), column: String(column), enabledWhere },
+          ...{ table: String(table), column: String(column), idType, enabledWhere },
         });
       }
     }
@@ -325,6 +327,7 @@ export function createContext(options: ContextOptions): Context {
     registry,
     schema,
     sealer,
+    checkKeyring: async () => void (await (await masterKeys()).existing()),
     guard,
     recovery: async () => {
       const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import { credentialsReader } from './credentials.js';
 import {
   embeddedKeyringFile,
   MIN_CLIENT_SECRET_CHARACTERS,
@@ -85,6 +86,14 @@ export async function namedFileFaults(
   for (const [setting, file, read] of named) {
     if (file === null) continue;
     await read(file, { setting, warn }).catch((error: unknown) => {
+      if (!(error instanceof JwtctlError)) throw error;
+      faults.push(error);
+    });
+  }
+  if (faults.length > 0) return faults;
+  for (const group of ['mysql', 'redis'] as const) {
+    const files = { ...settings, [group]: { ...settings[group], passwordCommand: null } };
+    await credentialsReader(group, files, (setting) => ({ setting }))().catch((error: unknown) => {
       if (!(error instanceof JwtctlError)) throw error;
       faults.push(error);
     });

@@ -227,8 +227,16 @@ const DECLARATIONS = {
     fallback: 'managed',
     doc: 'Where users are kept: in a table that jwtctl manages (managed), or in your own table (table). With off, tokens need no user.',
   },
-  'users.table': { kind: TABLE, doc: 'Table with your users, if users.source is table.' },
+  'users.table': {
+    kind: TABLE,
+    doc: 'Table with your users, if users.source is table. The MySQL account needs SELECT on it: GRANT SELECT ON app.users TO jwtctl.',
+  },
   'users.column': { kind: COLUMN, doc: 'Column with the subject, if users.source is table.' },
+  'users.idType': {
+    kind: oneOf('text', 'uuid-binary'),
+    fallback: 'text',
+    doc: 'Type of users.column: text, a number, or a string (text), or a UUID in BINARY(16) (uuid-binary). With uuid-binary, the subject is the UUID in lower case.',
+  },
   'users.enabledWhere': {
     kind: CONDITION,
     class: 'command',

@@ -159,7 +159,7 @@ test('config validate reports its skipped checks and the next steps', async () =
   expect(text).toMatch(/redis\.nodes \(JWTCTL_REDIS_NODES\) is not\. Set redis\.nodes or JWTCTL_REDIS_NODES/);
   expect((await cli().run('config', 'validate')).stdout.replace(/\s+/g, ' ')).toContain('Did not connect');
   const help = (await shell.run('config', 'validate', '--help')).stdout.replace(/\s+/g, ' ');
-  expect(help).toContain('Does not connect to MySQL or Redis');
+  expect(help).toContain('Connects to MySQL and Redis only with --connect');
 });
 
 describe('configuration files', () => {

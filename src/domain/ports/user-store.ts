@@ -6,6 +6,8 @@ export interface UserDirectory {
   /** Finds any number of users with a few queries. The map omits subjects without a user. */
   findMany(subs: readonly string[]): Promise<Map<string, User>>;
   list(): AsyncIterable<User>;
+  /** Throws if the table of another program does not fit the settings. */
+  check?(): Promise<void>;
 }
 
 export interface UserStore extends UserDirectory {

@@ -1,4 +1,4 @@
-import { type RawBuilder, sql } from 'kysely';
+import { type RawBuilder, SqliteAdapter, sql } from 'kysely';
 import type { User, UserDirectory } from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
@@ -9,6 +9,8 @@ export interface UserTableOptions {
   /** `table` or `schema.table` */
   table: string;
   column: string;
+  /** Default: `text` */
+  idType?: 'text' | 'uuid-binary' | undefined;
   /** An SQL condition for enabled users. Default: every row is an enabled user */
   enabledWhere?: string | null | undefined;
 }
@@ -28,23 +30,41 @@ const UNREPRESENTABLE = new Set([
 /** The users of `users.source: table`: an existing table of another program. Only read, never written. */
 export function sqlUserTable(
   db: SqlExecutor,
-  { table, column: name, enabledWhere }: UserTableOptions,
+  { table, column: name, idType = 'text', enabledWhere }: UserTableOptions,
 ): UserDirectory {
   const column = sql.ref(name);
   const enabled = enabledWhere == null ? sql`1` : sql`case when (${sql.raw(enabledWhere)}) then 1 else 0 end`;
+  const isBinary = idType === 'uuid-binary';
   // Cast to text, because a driver rounds numbers above 2^53 and could confuse two subjects.
-  const select = sql`select cast(${column} as char) as sub, ${enabled} as enabled from ${sql.table(table)}`;
+  const shown = isBinary ? sql`hex(${column})` : sql`cast(${column} as char)`;
+  const select = sql`select ${shown} as sub, ${enabled} as enabled from ${sql.table(table)}`;
 
   async function rowsBy(clauses: RawBuilder<unknown>): Promise<Row[]> {
     try {
-      return (await sql<Row>`${select} ${clauses}`.execute(db)).rows;
+      const { rows } = await sql<Row>`${select} ${clauses}`.execute(db);
+      return isBinary ? rows.map((row) => ({ ...row, sub: uuidOf(row.sub) })) : rows;
     } catch (error) {
-      throw isMistakeInStatement(error, table) ? unusableTable(table, error) : error;
+      if (isMistakeInStatement(error, table)) throw unusableTable(table, error);
+      const isForbidden = error instanceof JwtctlError && error.code === 'ERR_MYSQL_FORBIDDEN';
+      throw isForbidden ? notReadable(table, error) : error;
     }
   }
 
+  /** A UUID has one spelling as a subject, in lower case. Another one is not a user, and needs no query. */
+  const isPossible = (sub: string) => !isBinary || UUID.test(sub);
+  const storedAs = (sub: string) => (isBinary ? Buffer.from(sub.replaceAll('-', ''), 'hex') : sub);
+
+  /** Null on SQLite, where any column holds any type. */
+  async function columnType(): Promise<string | null> {
+    if (db.getExecutor().adapter instanceof SqliteAdapter) return null;
+    const [tableName = '', schema] = table.split('.').reverse();
+    const query = sql<{ type: string }>`select column_type as type from information_schema.columns
+      where table_schema = ${schema ?? sql`database()`} and table_name = ${tableName} and column_name = ${name}`;
+    return (await query.execute(db)).rows[0]?.type.toLowerCase() ?? null;
+  }
+
   async function rowsOfOne(sub: string): Promise<Row[]> {
-    return rowsBy(sql`where ${column} = ${sub}`).catch((error) => {
+    return rowsBy(sql`where ${column} = ${storedAs(sub)}`).catch((error) => {
       if (isUnrepresentable(sub, error)) return [];
       throw error;
     });
@@ -52,7 +72,8 @@ export function sqlUserTable(
 
   /** One subject that the column's character set cannot represent makes the whole query fail. */
   async function rowsOf(subs: readonly string[]): Promise<Row[]> {
-    const among = (some: readonly string[]) => rowsBy(sql`where ${column} in (${sql.join(some)})`);
+    const among = (some: readonly string[]) =>
+      rowsBy(sql`where ${column} in (${sql.join(some.map(storedAs))})`);
     try {
       return await among(subs);
     } catch (error) {
@@ -65,14 +86,21 @@ export function sqlUserTable(
   }
 
   return {
+    async check() {
+      await rowsBy(sql`limit 1`);
+      const type = await columnType();
+      if (type !== null && (type === 'binary(16)') !== isBinary) throw misfit(table, name, type, isBinary);
+    },
+
     async find(sub) {
+      if (!isPossible(sub)) return null;
       // The column's collation may match `Alice` or `alice ` for `alice`. Subjects compare byte for byte.
       const exact = (await rowsOfOne(sub)).filter((row) => row.sub === sub);
       return exact.length === 0 ? null : toUser(sub, exact);
     },
 
     async findMany(subs) {
-      const wanted = new Set(subs);
+      const wanted = new Set(subs.filter(isPossible));
       const rows = (await inPortions([...wanted], rowsOf)).filter(({ sub }) => wanted.has(sub));
       const users = [...groupBy(rows, ({ sub }) => sub)];
       return new Map(users.map(([sub, own]) => [sub, toUser(sub, own)]));
@@ -87,6 +115,12 @@ export function sqlUserTable(
       }
     },
   };
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+function uuidOf(hex: string): string {
+  return hex.toLowerCase().replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
 interface Row {
@@ -128,12 +162,34 @@ function isAscii(text: string): boolean {
 }
 
 function unusableTable(table: string, cause: Error): JwtctlError {
-  const driverCode = driverCodeOf(cause instanceof JwtctlError ? cause.cause : cause);
-  const message = `The user table ${table} cannot be read (${driverCode}).`;
-  return new JwtctlError('ERR_USER_TABLE_UNREADABLE', message, {
+  const refusal = cause instanceof JwtctlError ? (cause.cause as Error) : cause;
+  const driverCode = driverCodeOf(refusal);
+  const column = /^(?:Unknown column |.*no such column: )'?([\w$.]+)/.exec(refusal.message)?.[1];
+  const isMissing = driverCode === 'ER_NO_SUCH_TABLE' || /no such table/.test(refusal.message);
+  const problem = isMissing ? 'does not exist' : 'cannot be read';
+  const found = column === undefined ? problem : `has no column '${column}'`;
+  return new JwtctlError('ERR_USER_TABLE_UNREADABLE', `The user table ${table} ${found} (${driverCode}).`, {
     hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database refuses the SQL made from them.',
     details: { driverCode },
     cause,
+  });
+}
+
+function notReadable(table: string, cause: JwtctlError): JwtctlError {
+  return new JwtctlError(cause.code, `The MySQL account may not read the user table ${table}.`, {
+    hint: `Run as an administrator: GRANT SELECT ON ${table} TO the account in mysql.url. SELECT on the columns in users.column and users.enabledWhere is enough.`,
+    details: cause.details,
+    cause,
+  });
+}
+
+function misfit(table: string, column: string, type: string, isBinary: boolean): JwtctlError {
+  const message = `The column ${column} of ${table} is ${type.toUpperCase()}, which does not fit users.idType ${isBinary ? 'uuid-binary' : 'text'}.`;
+  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', message, {
+    hint: isBinary
+      ? 'Set users.idType (JWTCTL_USERS_ID_TYPE) to text, or users.column to the BINARY(16) column.'
+      : 'Set users.idType (JWTCTL_USERS_ID_TYPE) to uuid-binary, if the column holds UUIDs.',
+    details: { setting: 'users.idType' },
   });
 }
 

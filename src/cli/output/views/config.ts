@@ -33,7 +33,7 @@ export function configFileList(files: readonly ConfigFile[]): View {
   };
 }
 
-export function configVerdict({ problems, warnings, files }: ConfigVerdict): View {
+export function configVerdict({ problems, warnings, files }: ConfigVerdict, hasConnected: boolean): View {
   const isValid = problems.length === 0;
   return {
     shape: 'report',
@@ -49,7 +49,9 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
         title: isValid
           ? 'The configuration is valid.'
           : `The configuration has ${pluralize(problems.length, 'problem')}.`,
-        lines: ['Checked the settings and the files that they name. Did not connect to MySQL or Redis.'],
+        lines: [
+          `Checked the settings and the files that they name. ${hasConnected ? 'Connected to the stores.' : 'Did not connect to MySQL or Redis.'}`,
+        ],
         columns: ['what', 'problem'],
         rows: [
           ...problems.map(({ code, message, hint }) => [
