@@ -4,7 +4,7 @@ export class AddressProblem extends Error {}
 export type Pair = readonly [name: string, value: string];
 
 /** Compares names and values without case, hyphens, underscores, and spaces: `ssl-mode` is `sslMode`. */
-export function plain(text: string): string {
+function plain(text: string): string {
   return text.toLowerCase().replace(/[-_ ]/g, '');
 }
 
