@@ -204,9 +204,9 @@ describe('invalid configuration', () => {
     expect(ofFlag.message).toBe(
       '--keys-bits: keys.bits cannot have this value; expected a whole number from 2048 to 8192.',
     );
-    const ofVariable = await space.refusal({ env: { JWTCTL_REDIS_MODE: 'sentinel' } });
+    const ofVariable = await space.refusal({ env: { JWTCTL_REDIS_MODE: 'replica' } });
     expect(ofVariable.message).toBe(
-      'JWTCTL_REDIS_MODE: redis.mode cannot have this value; expected one of cluster, standalone.',
+      'JWTCTL_REDIS_MODE: redis.mode cannot have this value; expected one of cluster, standalone, sentinel.',
     );
     space.write(space.userFile, 'keys:\n  bits: many\n');
     expect((await space.refusal()).message).toContain(

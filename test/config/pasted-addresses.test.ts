@@ -42,7 +42,7 @@ describe('an address of MySQL is understood', () => {
     [`${AT}?tls=preferred`, AT],
     [`${AT}?ssl=true`, [AT, true]],
     [`${AT}?ssl=0`, [AT, false]],
-    // PlanetScale with Prisma, with mysql2; TiDB Cloud
+    // Prisma, mysql2, TiDB Cloud
     [`${AT}?sslaccept=strict`, [AT, true]],
     [`${AT}?ssl={"rejectUnauthorized":true}`, [AT, true]],
     [`${AT}?ssl={"minVersion":"TLSv1.2","rejectUnauthorized":true}`, [AT, true]],

@@ -1,7 +1,8 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SETTINGS, type SettingsInput } from '../../src/config/settings.js';
 import { showConfig, validateConfig } from '../../src/config/show.js';
+import { makeCertificateAuthority } from '../support/certificates.js';
 import { Workspace } from './workspace.js';
 
 describe('showing the configuration', () => {
@@ -116,7 +117,8 @@ describe('validating the configuration', () => {
 
   it('finds CA files that other users can write to, because they could add their own CA', async () => {
     const space = new Workspace();
-    const ca = space.write(`${space.root}/ca.pem`, 'x', 0o666);
+    const pem = readFileSync(makeCertificateAuthority('a test').file, 'utf8');
+    const ca = space.write(`${space.root}/ca.pem`, pem, 0o666);
     const argument = { mysql: { tls: { ca } } };
     const { problems } = await validateConfig(space.sources({ argument }));
     expect(problems.map(({ code, details }) => [code, details.setting])).toEqual([

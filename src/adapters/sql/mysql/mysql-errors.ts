@@ -195,7 +195,7 @@ export function translateConnectError(
 
 /**
  * Only MySQL and MariaDB have a code for it. Proxies and clouds send one that has other meanings too, so their
- * words decide: Azure (9002), Vitess and PlanetScale (1105), ProxySQL (1045, 9006).
+ * words decide: Azure (9002), Vitess (1105), ProxySQL (1045, 9006).
  */
 function requiresTls({ errno = 0, message }: DriverError): boolean {
   if (errno === ER_SECURE_TRANSPORT_REQUIRED) return true;

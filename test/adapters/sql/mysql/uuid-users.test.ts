@@ -61,7 +61,7 @@ test('the lookup uses the index of the column', async () => {
 test.each([ALICE.toUpperCase(), ALICE.replaceAll('-', ''), `{${ALICE}}`, `${ALICE} `, 'alice', ''])(
   '%j is not a user, and sends no query',
   async (sub) => {
-    const away = openMysql({ url: 'mysql://nobody@127.0.0.1:1/none', timeoutMs: 1000 });
+    const away = openMysql({ url: 'mysql://app@127.0.0.1:1/none', timeoutMs: 1000 });
     const table = sqlUserTable(away.db, { table: 'accounts', column: 'id', idType: 'uuid-binary' });
     expect(await table.find(sub)).toBeNull();
     expect([...(await table.findMany([sub]))]).toEqual([]);
