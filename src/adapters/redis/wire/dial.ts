@@ -145,10 +145,11 @@ function logIn(
     };
     const timer = setTimeout(() => fail(new DeadlineError(timeoutMs)), timeoutMs);
     // Without TLS, Redis waits for the rest of a command that never comes.
-    const doubt = setTimeout(async () => {
-      if (tls === undefined || isSecure || !(await speaksPlainText({ host, port }, timeoutMs / 4))) return;
+    const inDoubt = async () => {
+      if (isSecure || !(await speaksPlainText({ host, port }, timeoutMs / 4))) return;
       fail(Object.assign(new Error('It answers without TLS.'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }));
-    }, timeoutMs / 4);
+    };
+    const doubt = tls === undefined ? undefined : setTimeout(inDoubt, timeoutMs / 4);
     const socket =
       tls === undefined
         ? connectTcp({ host, port }, greet)
