@@ -182,7 +182,7 @@ describe('servers that do not match redis.mode', () => {
       const { codes, text } = await attempt([sentinel.node], { mode });
       expect(codes).toEqual(['usage ERR_REDIS_MODE_MISMATCH']);
       expect(text).toContain(sentinel.node);
-      expect(text).toContain('redis.nodes');
+      expect(text).toContain('redis.sentinelMaster');
     } finally {
       await sentinel.stop();
     }
@@ -225,10 +225,10 @@ describe('servers that do not match redis.mode', () => {
     }
   });
 
-  test('plain text to a TLS port and TLS to a plain port are reported as unreachable', async () => {
+  test('TLS to a plain port is reported as a wrong TLS setting', async () => {
     const { codes } = await attempt([server.node], { mode: 'standalone', tls: {} });
-    expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
-    expect((await attempt(redisNodes(), { tls: {} })).codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+    expect(codes).toEqual(['unavailable ERR_REDIS_TLS']);
+    expect((await attempt(redisNodes(), { tls: {} })).codes).toEqual(['unavailable ERR_REDIS_TLS']);
   });
 
   test('a full server refuses registrations but still removes', async () => {
