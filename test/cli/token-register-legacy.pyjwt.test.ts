@@ -36,7 +36,8 @@ describe.each(BACKENDS)('60 live tokens of a Flask application with PyJWT, on %s
     file = join(stores.home, 'sessions.txt');
     writeFileSync(file, stdout);
 
-    await stores.json('keys', 'import', '--pem', pem, '--kid', 'flask');
+    await stores.json('keys', 'generate');
+    await stores.json('keys', 'import', '--pem', pem, '--kid', 'flask', '--verify-only');
     const users = Array.from({ length: 30 }, (_, index) => JSON.stringify({ sub: String(index + 1) }));
     await stores.json('users', 'import', '-', { stdin: users.join('\n') });
     serving = await openServing(stores);
