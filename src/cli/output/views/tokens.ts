@@ -101,7 +101,7 @@ export function verification(result: VerificationResult): View {
     id: result.payload.jti,
     fields: [
       ['active', { text: 'yes', tone: 'good' }],
-      ['kid', plainText(result.header.kid)],
+      ['kid', result.header.kid === undefined ? '-' : plainText(result.header.kid)],
       ...claimFields(result.payload),
     ],
   };
