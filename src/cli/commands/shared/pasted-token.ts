@@ -115,6 +115,7 @@ function certainFault(text: string): string | null {
     return 'it is a user name and a password (Basic), not a token';
   if (/^[\w-]+\.[\w-]+\.[\w-]*~/.test(text)) return 'it is a token with disclosures (SD-JWT)';
   if (/^v\d\.(?:local|public)\./.test(text)) return 'it is a PASETO';
+  if (/^(?=.*[+/])(?:[\w+/=-]+\.){2}[\w+/=-]+$/.test(text)) return 'it is base64 instead of base64url';
   if (text.includes('-----BEGIN ')) return 'it is a PEM file, such as a key or a certificate';
   if (/^\$\{?\w+\}?$|^%\w+%$/.test(text))
     return 'it is the name of a variable that the shell did not replace';
