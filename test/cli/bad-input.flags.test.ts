@@ -118,7 +118,7 @@ describe.each(BACKENDS)('invalid arguments, on %s', (backend) => {
     },
   );
 
-  test.each(['', '-x', '_x', '.x', 'a b', 'a/b', 'é', 'x'.repeat(129), 'a\n', '*'])(
+  test.each(['', 'x'.repeat(256), 'é'.repeat(128), 'a\n', 'a\u007fb'])(
     'the kid %j is refused',
     async (kid) => {
       await expectUsageError(['keys', 'generate', `--kid=${kid}`], 'ERR_KID_INVALID');

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const KEY_FIELDS = [
-  ...['kid', 'alg', 'bits', 'state', 'masterKeyId', 'createdAt', 'activatedAt', 'retiringAt'],
+  ...['kid', 'alg', 'bits', 'state', 'verifyOnly', 'masterKeyId', 'createdAt', 'activatedAt', 'retiringAt'],
   ...['verifyUntil', 'retiredAt', 'compromisedAt'],
 ];
 const HOUR = 3_600;
