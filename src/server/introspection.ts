@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyPluginCallback, FastifyReply } from 'fastify';
-import type { AcceptedClaims } from '../domain/tokens/claims.js';
+import type { AcceptedClaims } from '../domain/tokens/check-claims.js';
 import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions, Client } from './app-options.js';

@@ -8,16 +8,12 @@ import { freeze } from '../domain/shared/deep-freeze.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { ifReachable } from '../domain/shared/unavailable.js';
+import { checkClaims, validity } from '../domain/tokens/check-claims.js';
 import { type CheckedToken, checkJws } from '../domain/tokens/check-jws.js';
-import { checkClaims, validity } from '../domain/tokens/claims.js';
+import { checkLegacyToken, type LegacyPorts } from '../domain/tokens/check-legacy.js';
+import { checkStatus, type TokenStatus } from '../domain/tokens/check-status.js';
 import { judgeToken } from '../domain/tokens/judge.js';
-import { checkLegacyToken, type LegacyPorts } from '../domain/tokens/legacy.js';
-import {
-  checkStatus,
-  type TokenStatus,
-  type VerificationPorts,
-  type VerificationResult,
-} from '../domain/tokens/verify.js';
+import type { VerificationPorts, VerificationResult } from '../domain/tokens/verify.js';
 import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';

@@ -1,7 +1,7 @@
 import type { Context } from '../app/context.js';
 import { RevocationIndex } from '../domain/security-log/revocation-index.js';
+import type { LegacyPorts } from '../domain/tokens/check-legacy.js';
 import { findStatus } from '../domain/tokens/find-status.js';
-import type { LegacyPorts } from '../domain/tokens/legacy.js';
 import type { VerificationPorts } from '../domain/tokens/verify.js';
 import { KeyCache } from './key-cache.js';
 

@@ -1,12 +1,8 @@
 import { describeValue } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import type { ClaimsPolicy } from '../domain/tokens/claims.js';
-import {
-  type TokenStatus,
-  type VerificationPorts,
-  type VerificationResult,
-  verifyToken,
-} from '../domain/tokens/verify.js';
+import type { ClaimsPolicy } from '../domain/tokens/check-claims.js';
+import type { TokenStatus } from '../domain/tokens/check-status.js';
+import { type VerificationPorts, type VerificationResult, verifyToken } from '../domain/tokens/verify.js';
 
 export interface Verifier {
   /**

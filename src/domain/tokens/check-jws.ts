@@ -12,7 +12,7 @@ import {
 } from '../model/signing-key.js';
 import { describeClaim } from '../shared/describe-value.js';
 import { excerpt } from '../shared/text.js';
-import type { AcceptedClaims } from './claims.js';
+import type { AcceptedClaims } from './check-claims.js';
 
 export interface SignedToken<Key extends VerificationKey = VerificationKey> {
   kid: string;

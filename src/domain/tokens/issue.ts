@@ -12,7 +12,7 @@ import { knownStatus } from '../security-log/cached-user-status.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
-import type { Claims } from './claims.js';
+import type { Claims } from './check-claims.js';
 import type { IssuedToken } from './issued-token.js';
 import {
   assertReadable,

@@ -2,7 +2,7 @@ import { liveExp } from '../model/registry-entry.js';
 import type { KnownUserStatus } from '../ports/index.js';
 import { isAnswerValid, provenStatus, type StatusPolicy } from '../security-log/cached-user-status.js';
 import type { RevocationIndex } from '../security-log/revocation-index.js';
-import type { TokenStatus } from './verify.js';
+import type { TokenStatus } from './check-status.js';
 
 export interface TokenState {
   token: { sub: string; jti: string; kid: string; iat: number };

@@ -5,9 +5,9 @@ import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, type RefusalCode, refuse } from '../model/refusal.js';
 import { isTrusted, type SigningAlgorithm } from '../model/signing-key.js';
 import type { TokenStatusReader } from '../ports/index.js';
+import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims, legacyClaims } from './check-claims.js';
 import { checkKey, parseJws } from './check-jws.js';
-import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims, legacyClaims } from './claims.js';
-import { mayBeLegacy } from './legacy.js';
+import { mayBeLegacy } from './check-legacy.js';
 
 export interface LegacyRegistration<Key> {
   key: Key;

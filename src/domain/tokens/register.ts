@@ -18,11 +18,11 @@ import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
+import { type ClaimsPolicy, checkClaims } from './check-claims.js';
 import { checkJws } from './check-jws.js';
-import { type ClaimsPolicy, checkClaims } from './claims.js';
+import { checkStatus } from './check-status.js';
 import type { IssuedToken } from './issued-token.js';
 import { checkLegacyRegistration, looksLegacy } from './register-legacy.js';
-import { checkStatus } from './verify.js';
 
 /** An `exp` beyond this is probably in milliseconds, and would keep its key forever. */
 const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;

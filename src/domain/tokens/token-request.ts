@@ -6,7 +6,7 @@ import { formatDuration } from '../shared/duration.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { assertExactValue } from '../shared/json-numbers.js';
 import { excerpt, hasControlCharacter } from '../shared/text.js';
-import { type Claims, REGISTERED_CLAIMS } from './claims.js';
+import { type Claims, REGISTERED_CLAIMS } from './check-claims.js';
 
 const MAX_LABEL_BYTES = 128;
 

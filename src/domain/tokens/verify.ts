@@ -1,17 +1,9 @@
 import type { VerificationKey } from '../jose/verification-key.js';
-import { type Refusal, refuse } from '../model/refusal.js';
-import type { UserStatus } from '../model/user.js';
+import type { Refusal } from '../model/refusal.js';
+import { type AcceptedClaims, type ClaimsPolicy, checkClaims } from './check-claims.js';
 import { type CheckedToken, checkJws, type SignedToken } from './check-jws.js';
-import { type AcceptedClaims, type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
-import { checkLegacyToken, type LegacyPorts } from './legacy.js';
-
-/** The status of a token in the registry, the security log, and the user directory. */
-export interface TokenStatus {
-  entry: { kid: string; iat: number; exp: number } | null;
-  user: UserStatus | 'unknown';
-  /** Whether an event of the security log covers the token. */
-  revoked: boolean;
-}
+import { checkLegacyToken, type LegacyPorts } from './check-legacy.js';
+import { checkStatus, type TokenStatus } from './check-status.js';
 
 export interface VerificationPorts {
   findKey(kid: string): Promise<VerificationKey | null | undefined> | VerificationKey | null | undefined;
@@ -58,26 +50,4 @@ async function checkToken(
   if ('active' in checked)
     return legacy === undefined ? checked : checkLegacyToken(token, checked, legacy, policy, now());
   return { ...(jws as SignedToken), claims: checked.claims };
-}
-
-/** Makes the last two checks. Accepts only exact values, because the status may come from external code. */
-export function checkStatus(
-  tokenStatus: TokenStatus,
-  claims: Pick<Claims, 'iat' | 'exp'>,
-  kid: string,
-): Refusal | null {
-  const { entry, user } = tokenStatus;
-  if (tokenStatus.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
-  if (typeof entry !== 'object' || entry === null)
-    return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
-  if (entry.kid !== kid || entry.iat !== claims.iat || entry.exp !== claims.exp) {
-    return refuse(
-      'ERR_REGISTRATION_MISMATCH',
-      'The registry has this jti with a different kid, iat, or exp.',
-    );
-  }
-  if (user === 'enabled') return null;
-  return user === 'unknown' || user === null || user === undefined
-    ? refuse('ERR_USER_UNKNOWN', 'The user of the token does not exist.')
-    : refuse('ERR_USER_DISABLED', 'The user of the token is disabled.');
 }

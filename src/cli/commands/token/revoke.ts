@@ -6,8 +6,8 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { legacySubject } from '../../../domain/tokens/check-claims.js';
 import { checkJws } from '../../../domain/tokens/check-jws.js';
-import { legacySubject } from '../../../domain/tokens/claims.js';
 import { findLegacySigner } from '../../../domain/tokens/register-legacy.js';
 import {
   countGlobal,

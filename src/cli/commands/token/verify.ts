@@ -1,6 +1,6 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
 import { refuse } from '../../../domain/model/refusal.js';
-import { type AcceptedClaims, REGISTERED_CLAIMS } from '../../../domain/tokens/claims.js';
+import { type AcceptedClaims, REGISTERED_CLAIMS } from '../../../domain/tokens/check-claims.js';
 import { verifyToken } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';

@@ -4,14 +4,14 @@ import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, refuse } from '../model/refusal.js';
 import type { LegacyFacts } from '../ports/index.js';
-import { type CheckedToken, checkKey, parseJws } from './check-jws.js';
 import {
   type AcceptedClaims,
   type ClaimsPolicy,
   checkLegacyClaims,
   type LegacyClaims,
   legacyClaims,
-} from './claims.js';
+} from './check-claims.js';
+import { type CheckedToken, checkKey, parseJws } from './check-jws.js';
 
 export interface LegacyPorts<Key extends VerificationKey = VerificationKey> {
   /** Legacy tokens are accepted before this time. NumericDate seconds. */
