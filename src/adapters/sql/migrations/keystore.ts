@@ -33,7 +33,7 @@ export const keystore = {
   /** Only in MySQL. */
   longerKid: (): Migration => ({
     up: async (db: Kysely<unknown>) => {
-      await sql`alter table keystore modify kid varbinary(255) not null`.execute(db);
+      await sql`alter table ${sql.table('keystore')} modify kid varbinary(255) not null`.execute(db);
     },
   }),
 

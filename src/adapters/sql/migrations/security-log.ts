@@ -31,7 +31,7 @@ export function securityLog(engine: Engine): Migration {
 export function longerEventKid(): Migration {
   return {
     up: async (db: Kysely<unknown>) => {
-      await sql`alter table security_log modify kid varbinary(255)`.execute(db);
+      await sql`alter table ${sql.table('security_log')} modify kid varbinary(255)`.execute(db);
     },
   };
 }
