@@ -2,7 +2,7 @@ import { parseJsonObject } from '../jose/jws.js';
 import type { VerificationKey } from '../jose/verification-key.js';
 import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
-import { type Refusal, refuse } from '../model/refusal.js';
+import { type Refusal, type RefusalCode, refuse } from '../model/refusal.js';
 import type { LegacyFacts } from '../ports/index.js';
 import {
   type AcceptedClaims,
@@ -40,7 +40,7 @@ export async function checkLegacyToken<Key extends VerificationKey>(
   policy: ClaimsPolicy,
   now: number,
 ): Promise<LegacyToken<Key> | Refusal> {
-  if (!mayBeLegacy(refusal) || !(now < ports.acceptUntil)) return refusal;
+  if (!mayBeLegacy(refusal.error.code) || !(now < ports.acceptUntil)) return refusal;
   const jws = parseJws(token);
   if ('active' in jws) return refusal;
   const { header, signingInput } = jws;
@@ -73,7 +73,7 @@ export async function checkLegacyToken<Key extends VerificationKey>(
 }
 
 /** Whether the checks for other tokens refused the token for something that a legacy token may lack. */
-export function mayBeLegacy({ error: { code } }: Refusal): boolean {
+export function mayBeLegacy(code: RefusalCode): boolean {
   return code === 'ERR_KEY_UNKNOWN' || code === 'ERR_CLAIM_INVALID';
 }
 

@@ -32,7 +32,7 @@ export async function checkLegacyRegistration<Key extends VerificationKey>(
   policy: ClaimsPolicy,
   now: number,
 ): Promise<LegacyRegistration<Key> | Refusal> {
-  if (!mayBeLegacy(refusal)) return refusal;
+  if (!mayBeLegacy(refusal.error.code)) return refusal;
   const signed = await findLegacySigner(token, keys);
   if (signed === null) return refusal;
   if ('active' in signed) return signed;
@@ -69,7 +69,7 @@ export async function findLegacySigner<Key extends VerificationKey>(
 /** Whether a token was refused for something that a legacy token may lack. Verifies nothing. */
 export function looksLegacy(token: string, code: RefusalCode): boolean {
   const jws = parseJws(token);
-  if ('active' in jws || (code !== 'ERR_KEY_UNKNOWN' && code !== 'ERR_CLAIM_INVALID')) return false;
+  if ('active' in jws || !mayBeLegacy(code)) return false;
   const payload = parseJsonObject(jws.payload);
   return payload !== null && (!isKid(jws.header.kid) || legacyClaims(payload).length > 0);
 }
