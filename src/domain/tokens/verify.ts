@@ -41,13 +41,11 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
   return checkStatus(tokenStatus, claims, kid) ?? { active: true, header: checked.header, payload: claims };
 }
 
-async function checkToken(
-  token: string,
-  { policy, now, legacy, ...ports }: VerificationPorts,
-): Promise<CheckedToken | Refusal> {
+async function checkToken(token: string, ports: VerificationPorts): Promise<CheckedToken | Refusal> {
+  const { policy, legacy } = ports;
   const jws = await checkJws(token, ports);
-  const checked = 'active' in jws ? jws : checkClaims(jws.payload, policy, now());
+  const checked = 'active' in jws ? jws : checkClaims(jws.payload, policy, ports.now());
   if ('active' in checked)
-    return legacy === undefined ? checked : checkLegacyToken(token, checked, legacy, policy, now());
+    return legacy === undefined ? checked : checkLegacyToken(token, checked, legacy, policy, ports.now());
   return { ...(jws as SignedToken), claims: checked.claims };
 }
