@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { openServerGroup, startMysql, startRedisCluster } from '../../scripts/servers.mjs';
+import { writePool } from './key-pair-pool.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -9,6 +11,8 @@ declare module 'vitest' {
     mysqlCa: string | null;
     /** `host:port` of each node of the Redis Cluster. */
     redisNodes: string[];
+    /** The file of {@link writePool}. */
+    keyPairPool: string;
   }
 }
 
@@ -19,13 +23,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const group = openServerGroup();
   try {
     isolateSettings(group.makeFolder('home'));
-    const [mysql, cluster] = await Promise.all([
+    const [mysql, cluster, keyPairPool] = await Promise.all([
       givenMysqlUrl ? null : startMysql(group),
       givenRedisNodes ? null : startRedisCluster({}, group),
+      writePool(join(group.makeFolder('key-pairs'), 'pool.json')),
     ]);
     project.provide('mysqlUrl', mysql?.url ?? givenMysqlUrl ?? '');
     project.provide('mysqlCa', mysql?.tls.ca ?? null);
     project.provide('redisNodes', cluster?.nodes.map(({ node }) => node) ?? givenRedisNodes ?? []);
+    project.provide('keyPairPool', keyPairPool);
     return group.stop;
   } catch (error) {
     await group.stop();

@@ -1,8 +1,10 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { rsaKeyPairGenerator } from '../../../src/adapters/rsa/key-pair-generator.js';
 import { checkSignature, createSignature } from '../../../src/domain/jose/signature.js';
 import { SIGNING_ALGORITHMS } from '../../../src/domain/model/signing-key.js';
+
+vi.unmock('../../../src/adapters/rsa/key-pair-generator.js');
 
 async function generate(bits = 2048) {
   const pair = await rsaKeyPairGenerator.generate(bits);
