@@ -2,6 +2,7 @@ import { auditHash } from '../../../domain/audit-log/audit-chain.js';
 import type { AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
 import type { AuditLogTable, SqlExecutor } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
+import { checkedRow, incrementCounter } from './single-row.js';
 
 export interface AuditAuthor {
   login: string;
@@ -21,11 +22,7 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
   async append(entry) {
     const key = await author.macKey();
     // The update comes first. It locks the end of the chain, so the hash read next is the last one.
-    await db
-      .updateTable('audit_head')
-      .set((row) => ({ seq: row('seq', '+', 1) }))
-      .where('id', '=', 1)
-      .execute();
+    await incrementCounter(db, 'audit_head', 'seq');
     const { seq: next, hash: previousHash } = await this.head();
     const macKeyId = key?.id ?? null;
     const write = async (seq: number) => {
@@ -46,8 +43,13 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
     }
   },
 
-  head() {
-    return db.selectFrom('audit_head').select(['seq', 'hash']).where('id', '=', 1).executeTakeFirstOrThrow();
+  async head() {
+    const row = await db
+      .selectFrom('audit_head')
+      .select(['seq', 'hash'])
+      .where('id', '=', 1)
+      .executeTakeFirst();
+    return checkedRow(row, 'audit_head', ['seq']);
   },
 
   async *rows() {

@@ -4,7 +4,7 @@ import type { DatabaseHeads } from '../../../domain/ports/mark-store.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { type AuditAuthor, sqlAuditLog } from './audit-log.js';
 import { retryConflicts } from './conflicts.js';
-import { sqlKeyStore } from './key-store.js';
+import { readRevision, sqlKeyStore } from './key-store.js';
 import { sqlSecurityLog } from './security-log.js';
 import { sqlUserStore } from './user-store.js';
 
@@ -45,13 +45,7 @@ function storesOn(db: SqlExecutor, author: AuditAuthor, onInvalidEvent: (text: s
 }
 
 async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
-  const { seq, hash, ...heads } = await db
-    .selectFrom('keystore_revision')
-    .innerJoin('audit_head', 'audit_head.id', 'keystore_revision.id')
-    .select(['revision', 'recovered_at as recoveredAt', 'seq', 'hash'])
-    .where('keystore_revision.id', '=', 1)
-    .executeTakeFirstOrThrow();
-  return { ...heads, audit: { seq, hash } };
+  return { ...(await readRevision(db)), audit: await sqlAuditLog(db, UNKNOWN_AUTHOR).head() };
 }
 
 /** `server_uuid` exists only in MySQL, which reads the comment. `read_only` is a word since MariaDB 12. */

@@ -10,6 +10,7 @@ import type { KeyStore, KeyTransition } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { KeystoreTable, SqlExecutor } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
+import { checkedRow, incrementCounter } from './single-row.js';
 
 // Excludes the private key, which only `findSealed` reads.
 const COLUMNS = [
@@ -33,11 +34,7 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
   async snapshot(onInvalid) {
     // Reads the revision first. If a key is added in between, the revision is too old and a guarded write
     // fails. In the other order, the write would succeed without having seen the key.
-    const { revision, recoveredAt } = await db
-      .selectFrom('keystore_revision')
-      .select(['revision', 'recovered_at as recoveredAt'])
-      .where('id', '=', 1)
-      .executeTakeFirstOrThrow();
+    const { revision, recoveredAt } = await readRevision(db);
     const rows = await db.selectFrom('keystore').select(COLUMNS).orderBy('position').execute();
     return { revision, recoveredAt, keys: rows.flatMap((row) => readRow(row, onInvalid)) };
   },
@@ -161,12 +158,17 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
   },
 });
 
-async function raiseRevision(db: SqlExecutor): Promise<void> {
-  await db
-    .updateTable('keystore_revision')
-    .set((row) => ({ revision: row('revision', '+', 1) }))
+export async function readRevision(db: SqlExecutor): Promise<{ revision: number; recoveredAt: number }> {
+  const row = await db
+    .selectFrom('keystore_revision')
+    .select(['revision', 'recovered_at as recoveredAt'])
     .where('id', '=', 1)
-    .execute();
+    .executeTakeFirst();
+  return checkedRow(row, 'keystore_revision', ['revision', 'recoveredAt']);
+}
+
+function raiseRevision(db: SqlExecutor): Promise<void> {
+  return incrementCounter(db, 'keystore_revision', 'revision');
 }
 
 async function applyTransition(db: SqlExecutor, transition: KeyTransition): Promise<void> {

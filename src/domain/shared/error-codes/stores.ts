@@ -13,6 +13,10 @@ export const STORES_ERRORS = {
     'Other transactions changed the same rows or held locks for too long.',
     'Run the same command again. If the error persists, look for a long transaction on the tables of jwtctl.',
   ),
+  ERR_DATABASE_DAMAGED: state(
+    'The only row of `audit_head` or `keystore_revision` is missing or out of range, because another program changed it.',
+    'Restore the row as `docs/operations.md` describes under "Restore a damaged row". Until then, no change is possible, including revocations.',
+  ),
   ERR_DATABASE_STALE: unavailable(
     'MySQL lacks changes that Redis has recorded, so a key or user that was not found may exist.',
     'Try again in a few seconds. If the error persists, run `jwtctl db recover`.',
