@@ -114,7 +114,7 @@ describe('a text is named', () => {
     ['a variable', '$TOKEN', 'a variable'],
     ['a variable of Windows', '%ACCESS_TOKEN%', 'a variable'],
     ['a placeholder', '<your-token-here>', 'placeholder'],
-    ['the name of a file', 'secret-name.jwt', 'must begin with @'],
+    ['the name of a file', 'secret-name.jwt', 'put @ before the name of a file'],
   ])('%s', (_name, text, why) => {
     const { token, fault } = pastedToken(text);
     expect(fault).toContain(why);

@@ -140,7 +140,7 @@ function likelyFault(text: string): string {
     return 'it is cut off: its signature is missing';
   if (parts.some((some) => some.length === 1 && hasMember(some[0], 'alg')))
     return 'it is cut off: only its JOSE Header is there';
-  if (/\.(?:txt|jwt|token|json)$/i.test(text)) return 'it is the name of a file, which must begin with @';
+  if (/\.(?:txt|jwt|token|json)$/i.test(text)) return 'put @ before the name of a file';
   if (/^(?:bearer\s+)?[\w+/=-]{8,}$/i.test(text))
     return 'it is an opaque token, which only its issuer can read';
   const reason = parseCompactJws(text);
