@@ -230,8 +230,10 @@ export function createContext(options: ContextOptions): Context {
     }
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    const [{ openRedisTokenRegistry }, { credentialsReader, isTlsConfigured, sentinelCredentials }] =
-      await Promise.all([import('../adapters/redis/token-registry.js'), import('../config/credentials.js')]);
+    const [{ openRedisTokenRegistry }, { credentialsReader, sentinelCredentials }] = await Promise.all([
+      import('../adapters/redis/token-registry.js'),
+      import('../config/credentials.js'),
+    ]);
     const { nodes, mode, sentinelMaster, username, tls, natMap, prefix } = settings.redis;
     const credentials = credentialsReader('redis', settings, namedBy);
     trace(
@@ -245,7 +247,7 @@ export function createContext(options: ContextOptions): Context {
       timeoutMs,
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,
-      isTls: isTlsConfigured(tls),
+      isTls: tls.enabled,
       sentinel:
         mode === 'sentinel'
           ? { master: String(sentinelMaster), credentials: sentinelCredentials(settings, namedBy) }

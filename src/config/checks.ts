@@ -39,7 +39,17 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     if (users.table === null) need('users.source table', 'users.table');
     if (users.column === null) need('users.source table', 'users.column');
   }
-  for (const [store, { cert, key }] of [['mysql', mysql.tls] as const, ['redis', redis.tls] as const]) {
+  for (const [store, tls] of [['mysql', mysql.tls] as const, ['redis', redis.tls] as const]) {
+    const { cert, key } = tls;
+    const enabled = `${store}.tls.enabled` as const;
+    const files = (['ca', 'cert', 'key'] as const).filter((member) => tls[member] !== null);
+    if (!tls.enabled && files.length > 0) {
+      const set = files.map((member) => `${store}.tls.${member}` as const);
+      contradict(
+        [enabled, ...set],
+        `${enabled} is false (${from(enabled)}), but ${set.map((path) => `${path} (${from(path)})`).join(' and ')} turns TLS on. Remove one of them.`,
+      );
+    }
     if (cert !== null && key === null) need(`${store}.tls.cert`, `${store}.tls.key`);
     if (key !== null && cert === null) need(`${store}.tls.key`, `${store}.tls.cert`);
   }

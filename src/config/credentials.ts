@@ -36,7 +36,7 @@ export function credentialsReader(
   };
 
   const readTls = async (): Promise<TlsMaterial | undefined> => {
-    if (!isTlsConfigured(tls)) return undefined;
+    if (!tls.enabled) return undefined;
     const part = async (member: 'ca' | 'cert' | 'key') => {
       const file = tls[member];
       if (file === null) return {};
@@ -93,8 +93,4 @@ async function passwordFrom(group: 'mysql' | 'redis', command: string, timeoutMs
     `The \`${setting}\` command did not print exactly one line of at most ${MAX_SECRET_BYTES} bytes.`,
     { hint: 'Run it by hand to see why. jwtctl never shows its output.', details: { setting } },
   );
-}
-
-export function isTlsConfigured({ enabled, ca, cert, key }: Settings['mysql']['tls']): boolean {
-  return enabled || ca !== null || cert !== null || key !== null;
 }

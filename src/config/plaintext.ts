@@ -1,18 +1,17 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { formatHostPort, socketOf } from './addresses.js';
-import { isTlsConfigured } from './credentials.js';
 import type { Settings } from './settings.js';
 
 /** Returns a warning for each store on another host that gets a password without TLS. */
 export function plaintextWarnings({ mysql, redis }: Settings): string[] {
   const warnings: string[] = [];
-  if (mysql.url !== null && socketOf(mysql.url) === null && !isTlsConfigured(mysql.tls)) {
+  if (mysql.url !== null && socketOf(mysql.url) === null && !mysql.tls.enabled) {
     const { hostname, host } = new URL(mysql.url);
     if (!isLoopback(hostname.replace(/^\[|\]$/g, ''))) warnings.push(warning('MySQL', host, 'mysql'));
   }
   const hasPassword =
     redis.password !== null || redis.passwordFile !== null || redis.passwordCommand !== null;
-  if (hasPassword && !isTlsConfigured(redis.tls)) {
+  if (hasPassword && !redis.tls.enabled) {
     const reached = [...(redis.nodes ?? []), ...Object.values(redis.natMap ?? {})];
     const elsewhere = reached.find(({ host }) => !isLoopback(host));
     if (elsewhere !== undefined) warnings.push(warning('Redis', formatHostPort(elsewhere), 'redis'));

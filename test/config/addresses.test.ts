@@ -80,6 +80,35 @@ describe('an address that contains other settings', () => {
   });
 });
 
+describe('TLS that is turned off', () => {
+  it.each([
+    ['mysql: {tls: {enabled: false, ca: /ca.pem}}', ['mysql.tls.enabled', 'mysql.tls.ca']],
+    ['redis: {tls: {enabled: false, ca: /ca.pem}}', ['redis.tls.enabled', 'redis.tls.ca']],
+    [
+      'redis: {tls: {enabled: false, cert: /c.pem, key: /k.pem}}',
+      ['redis.tls.enabled', 'redis.tls.cert', 'redis.tls.key'],
+    ],
+    [
+      "mysql: {url: 'mysql://app@db/jwt?ssl-mode=DISABLED', tls: {ca: /ca.pem}}",
+      ['mysql.tls.enabled', 'mysql.tls.ca'],
+    ],
+  ])('contradicts a file for TLS: %s', async (text, settings) => {
+    const space = new Workspace();
+    space.write(space.userFile, text);
+    const error = await space.refusal();
+    expect(error).toMatchObject({ code: 'ERR_CONFIG_VALUE_INVALID', details: { settings } });
+    for (const name of settings) expect(error.message).toContain(name);
+  });
+
+  it('contradicts a file for TLS from another source, too', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'redis: {tls: {ca: /ca.pem}}');
+    const error = await space.refusal({ env: { JWTCTL_REDIS_TLS_ENABLED: 'false' } });
+    for (const part of ['JWTCTL_REDIS_TLS_ENABLED', 'redis.tls.ca', space.userFile])
+      expect(error.message).toContain(part);
+  });
+});
+
 describe('variables of other programs', () => {
   it.each([
     [{ REDIS_URL: 'redis://a' }, ['REDIS_URL']],
