@@ -151,7 +151,10 @@ const MEANT: ReadonlyMap<RegExp, string> = new Map([
   [/^(ssl|tls|client)?cert(file|ificate)?$|^sslidentity$|^clientcert|^keystore/, 'tls.cert'],
   [/^(ssl|tls)?key(file)?$|^sslpassword$/, 'tls.key'],
   [/timeout$/, 'timeout'],
-  [/^sentinel(masterid|mastername|master)?$|^mastername$/, 'redis.sentinelMaster'],
+  [
+    /^sentinel(masterid|mastername|master|service)$|^mastername$/,
+    'redis.mode to sentinel and redis.sentinelMaster',
+  ],
 ]);
 
 /** Settings of a driver that jwtctl chooses by itself. */

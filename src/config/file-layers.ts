@@ -6,6 +6,7 @@ import type { FileText } from './files.js';
 import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';
 import { type Origin, originText } from './origin.js';
 import type { Places } from './places.js';
+import type { SettingPath } from './settings.js';
 
 /** The settings of one file. Every profile is checked, not only the selected one. */
 export interface FileLayers {
@@ -92,7 +93,9 @@ function mayStandInProjectFile(assignment: Assignment): boolean {
 
 function forbiddenPart(assignment: Assignment): string {
   if (isSensitive(assignment)) return 'a password';
-  if (assignment.implied?.some(({ setting }) => setting.path === 'redis.username')) return 'a user';
+  const implies = (path: SettingPath) => assignment.implied?.some(({ setting }) => setting.path === path);
+  if (implies('redis.username')) return 'a user';
+  if (implies('redis.sentinelMaster')) return 'the name of a master';
   return assignment.implied?.length === 0 ? 'a socket' : 'TLS turned off';
 }
 

@@ -90,7 +90,7 @@ const DECLARATIONS = {
   'mysql.tls.enabled': {
     kind: boolean,
     fallback: 'false',
-    doc: "Use TLS for MySQL. Without mysql.tls.ca, the system's CAs are trusted. Setting mysql.tls.ca, cert, or key turns TLS on.",
+    doc: "Use TLS for MySQL. Without mysql.tls.ca, the system's CAs are trusted. Setting mysql.tls.ca, cert, or key turns TLS on, and contradicts false.",
   },
   'mysql.tls.ca': { kind: path, doc: 'PEM file with the CA certificates trusted for MySQL.' },
   'mysql.tls.cert': { kind: path, doc: 'PEM file with the client certificate for MySQL.' },
@@ -98,7 +98,7 @@ const DECLARATIONS = {
   'redis.nodes': {
     kind: nodes,
     inProjectFile: true,
-    doc: 'Nodes of the Redis Cluster that holds the token registry: host:port,…, or redis://[user:password@]host:port (rediss:// with TLS). The other nodes are discovered.',
+    doc: 'Nodes of the Redis Cluster that holds the token registry: host:port,…, or redis://[user:password@]host:port (rediss:// with TLS). The other nodes are discovered. For Sentinels: redis-sentinel://host:port,…?sentinelMasterId=NAME.',
   },
   'redis.mode': {
     kind: oneOf('cluster', 'standalone', 'sentinel'),
@@ -136,7 +136,7 @@ const DECLARATIONS = {
   'redis.tls.enabled': {
     kind: boolean,
     fallback: 'false',
-    doc: "Use TLS for Redis. Without redis.tls.ca, the system's CAs are trusted. Setting redis.tls.ca, cert, or key turns TLS on.",
+    doc: "Use TLS for Redis. Without redis.tls.ca, the system's CAs are trusted. Setting redis.tls.ca, cert, or key turns TLS on, and contradicts false.",
   },
   'redis.tls.ca': { kind: path, doc: 'PEM file with the CA certificates trusted for Redis.' },
   'redis.tls.cert': { kind: path, doc: 'PEM file with the client certificate for Redis.' },

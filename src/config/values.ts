@@ -48,12 +48,12 @@ function readAddress(kind: Kind, raw: unknown): Reading | undefined {
     return { value: url, implied: given({ 'mysql.password': password, 'mysql.tls.enabled': tls }) };
   }
   if (kind.type !== 'nodes' || !(typeof raw === 'string' || isTextList(raw))) return undefined;
-  const { nodes, username, password, tls, mode } = readRedisNodes(raw);
+  const { nodes, username, password, tls, mode, sentinelMaster } = readRedisNodes(raw);
   return {
     value: nodes,
     implied: given({
       ...{ 'redis.username': username, 'redis.password': password },
-      ...{ 'redis.tls.enabled': tls, 'redis.mode': mode },
+      ...{ 'redis.tls.enabled': tls, 'redis.mode': mode, 'redis.sentinelMaster': sentinelMaster },
     }),
   };
 }

@@ -50,6 +50,20 @@ describe('an address that contains other settings', () => {
     ]);
   });
 
+  it('of Sentinels sets the mode and the master', async () => {
+    const env = { JWTCTL_REDIS_NODES: 'redis-sentinel://a:1,b:2?sentinelMasterId=m' };
+    const { settings } = await new Workspace().load({ env });
+    expect(settings.redis).toMatchObject({ mode: 'sentinel', sentinelMaster: 'm' });
+  });
+
+  it('of Sentinels without a master names the setting', async () => {
+    const error = await new Workspace().refusal({ env: { JWTCTL_REDIS_NODES: 'redis-sentinel://a:1' } });
+    expect([error.code, error.message]).toEqual([
+      'ERR_CONFIG_INCOMPLETE',
+      expect.stringContaining('redis.sentinelMaster'),
+    ]);
+  });
+
   it('with a password is refused in a flag', async () => {
     const error = await new Workspace().refusal({ flags: { 'redis.nodes': 'redis://:hunter2@a:1' } });
     expect([error.code, error.hint]).toEqual([
@@ -63,6 +77,7 @@ describe('an address that contains other settings', () => {
     ["mysql: {url: 'mysql://app@db/jwt?ssl-mode=DISABLED'}", 'mysql.url with TLS turned off'],
     ["redis: {nodes: 'redis://:hunter2@a:1'}", 'redis.nodes with a password'],
     ["redis: {nodes: 'redis://app:@a:1'}", 'redis.nodes with a user'],
+    ["redis: {nodes: 'redis-sentinel://a:1#m'}", 'redis.nodes with the name of a master'],
   ])('is limited in a project file: %s', async (text, what) => {
     const space = new Workspace();
     space.write(space.projectFile, text);

@@ -186,6 +186,10 @@ describe('an address of MySQL is refused by the part that is wrong', () => {
 const node = (host: string, port = 6379) => ({ host, port });
 const LOGIN = { 'redis.username': 'app', 'redis.password': 'hunter2' };
 const TLS = { 'redis.tls.enabled': true };
+const SENTINELS = {
+  nodes: [node('a', 26379), node('b', 26379)],
+  ...{ 'redis.mode': 'sentinel', 'redis.sentinelMaster': 'm' },
+};
 
 describe('an address of Redis is understood', () => {
   it.each<[unknown, object]>([
@@ -232,6 +236,19 @@ describe('an address of Redis is understood', () => {
     ['rediss://app:hunter2@a:1,b:2', { nodes: [node('a', 1), node('b', 2)], ...LOGIN, ...TLS }],
     ['redis-cluster://a:1,b:2', { nodes: [node('a', 1), node('b', 2)], 'redis.mode': 'cluster' }],
     [['redis://a:1', 'redis://b:2'], { nodes: [node('a', 1), node('b', 2)] }],
+    // Sentinels: Lettuce, redis-py's libraries, asynq, Celery
+    ['redis-sentinel://a:26379,b/0?sentinelMasterId=m', SENTINELS],
+    ['redis-sentinel://a:26379,b/0#m', SENTINELS],
+    ['redis+sentinel://a:26379,b:26379/m/0', SENTINELS],
+    ['redis+sentinel://a,b/0?service_name=m', SENTINELS],
+    ['redis-sentinel://a,b?master=m', SENTINELS],
+    ['redis-sentinel://a,redis-sentinel://b', { ...SENTINELS, 'redis.sentinelMaster': undefined }],
+    ['sentinel://a:26379;sentinel://b:26379;', { ...SENTINELS, 'redis.sentinelMaster': undefined }],
+    ['redis-sentinel://app:hunter2@a,b#m', { ...SENTINELS, ...LOGIN }],
+    ['redis-sentinel://:hunter%232@a,b#m', { ...SENTINELS, 'redis.password': 'hunter#2' }],
+    ['redis-sentinel://:hunter#2@a,b?sentinelMasterId=m', { ...SENTINELS, 'redis.password': 'hunter#2' }],
+    ['rediss-sentinel://a,b#m', { ...SENTINELS, ...TLS }],
+    ['rediss+sentinel://a,b/m', { ...SENTINELS, ...TLS }],
     // Docker, Predis, Valkey
     ['tcp://cache.example:6379', { nodes: [node('cache.example')] }],
     ['tls://cache.example:6380', { nodes: [node('cache.example', 6380)], ...TLS }],
@@ -252,9 +269,19 @@ describe('an address of Redis is refused by the part that is wrong', () => {
     ['redis://cache.example?socket_timeout=3', /set timeout/],
     ['redis://cache.example?timeout=10s', /set timeout/],
     ['redis://cache.example?hunter2=1', /a parameter that jwtctl does not know/],
-    ['redis-sentinel://a:26379,b:26379/0?sentinelMasterId=m', /set redis.mode to sentinel/],
-    ['redis+sentinel://a:26379/m/0', /set redis.mode to sentinel/],
-    ['redis-sentinel://app:hunter2@a:26379/m', /set redis.mode to sentinel/],
+    ['redis-sentinel://app:hunter2@a:26379/m', /redis.passwordFile or redis.sentinelPasswordFile/],
+    ['redis-sentinel://:hunter2@a:26379?master=m', /redis.passwordFile or redis.sentinelPasswordFile/],
+    ['redis+sentinel://a:26379/m?password=hunter2', /redis.passwordFile or redis.sentinelPasswordFile/],
+    ['redis-sentinel://hunter2@a:26379#m', /one word before the @/],
+    ['redis-sentinel://a:26379/1#m', /database other than 0/],
+    ['redis+sentinel://a:26379/m/1', /database other than 0/],
+    ['redis-sentinel://a:26379/m#other', /two different names for the master/],
+    ['redis-sentinel://a/m,redis-sentinel://b/n', /must agree/],
+    ['redis-sentinel://a,redis://b', /must agree/],
+    ['redis://a:26379?sentinelMasterId=m', /set redis.mode to sentinel and redis.sentinelMaster/],
+    ['redis://a:26379?sentinel_master_name=m', /set redis.mode to sentinel and redis.sentinelMaster/],
+    ['redis://a:26379#m', /does not have the form/],
+    ['redis-cluster-sentinel://a:26379', /does not begin with redis:/],
     ['redis-socket:///run/redis.sock', /Unix socket/],
     ['unix:///run/redis.sock', /Unix socket/],
     ['/run/redis/redis.sock', /Unix socket/],

@@ -122,6 +122,18 @@ describe('a master that Sentinels watch', () => {
     expect(nodes.map(({ role }: { role: string }) => role)).toEqual(['master', 'replica']);
   });
 
+  test('is found by an address with its name and its password', async () => {
+    const {
+      JWTCTL_REDIS_MODE: _,
+      JWTCTL_REDIS_SENTINEL_MASTER: _name,
+      JWTCTL_REDIS_PASSWORD: _pw,
+      ...rest
+    } = env;
+    const nodes = `redis-sentinel://:${PASSWORD}@${env.JWTCTL_REDIS_NODES}?sentinelMasterId=${MASTER}`;
+    const shell = cli({ env: { ...rest, JWTCTL_REDIS_NODES: nodes } });
+    expect(await shell.json('cache', 'nodes')).toHaveLength(2);
+  });
+
   test('is followed when another one is chosen, and when it dies', async () => {
     const { token } = await issuer.issue({ sub: 'alice' });
     await worksAgain(token);
