@@ -1,10 +1,10 @@
 import type { ErrorCode } from './domain/shared/errors.js';
-import { type RawResponse, writeAnswer } from './http/answer.js';
-import { type Auth, authenticate } from './http/authentication.js';
-import type { RequestHead } from './http/request-token.js';
+import { type Auth, authenticate } from './http/authenticate-request.js';
+import type { RequestHead } from './http/token-in-request.js';
+import { type RawResponse, writeAnswer } from './http/verify-responses.js';
 import type { Verifier } from './verifier/verifier.js';
 
-export type { Auth } from './http/authentication.js';
+export type { Auth } from './http/authenticate-request.js';
 
 declare global {
   namespace Express {

@@ -1,9 +1,9 @@
 import type { FastifyPluginCallback } from 'fastify';
-import { sendAnswer } from './http/answer.js';
-import { type Auth, authenticate } from './http/authentication.js';
+import { type Auth, authenticate } from './http/authenticate-request.js';
+import { sendAnswer } from './http/verify-responses.js';
 import type { Verifier } from './verifier/verifier.js';
 
-export type { Auth } from './http/authentication.js';
+export type { Auth } from './http/authenticate-request.js';
 
 declare module 'fastify' {
   interface FastifyRequest {

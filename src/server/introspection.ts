@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyPluginCallback, FastifyReply } from 'fastify';
 import type { AcceptedClaims } from '../domain/tokens/check-claims.js';
-import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
-import { isUnavailable } from '../http/authentication.js';
+import { isUnavailable } from '../http/authenticate-request.js';
+import { sendAnswer, UNAVAILABLE } from '../http/verify-responses.js';
 import type { AppOptions, Client } from './app-options.js';
 import { FailedAttempts } from './failed-attempts.js';
 

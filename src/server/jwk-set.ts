@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyPluginCallback } from 'fastify';
-import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
-import { isUnavailable } from '../http/authentication.js';
+import { isUnavailable } from '../http/authenticate-request.js';
+import { sendAnswer, UNAVAILABLE } from '../http/verify-responses.js';
 import type { AppOptions } from './app-options.js';
 
 /** `/.well-known/jwks.json`: the JWK Set (RFC 7517 §5), for other verifiers. */

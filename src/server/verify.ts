@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyPluginCallback } from 'fastify';
-import { writeAnswer } from '../http/answer.js';
-import { authenticate } from '../http/authentication.js';
+import { authenticate } from '../http/authenticate-request.js';
+import { writeAnswer } from '../http/verify-responses.js';
 import type { AppOptions } from './app-options.js';
 
 const PATH = '/verify';

@@ -1,8 +1,8 @@
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 import type { Verifier } from '../verifier/verifier.js';
-import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './answer.js';
-import { AMBIGUOUS, type RequestHead, requestToken } from './request-token.js';
+import { AMBIGUOUS, type RequestHead, requestToken } from './token-in-request.js';
+import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './verify-responses.js';
 
 /** The JOSE Header and Claims Set of the request's token. */
 export type Auth = Pick<Acceptance, 'header' | 'payload'>;
