@@ -1,6 +1,6 @@
 import { systemClock } from './app/clock.js';
 import { type Context, createContext } from './app/context.js';
-import { loadConfig } from './config/load.js';
+import { loadConfig } from './config/load-config.js';
 import type { SettingsInput } from './config/settings.js';
 import type { PublicJwk } from './domain/jose/jwk-set.js';
 import { JwtctlError } from './domain/shared/errors.js';

@@ -4,9 +4,9 @@ import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
-import { socketOf } from '../config/addresses.js';
-import { incompleteStores } from '../config/checks.js';
-import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/named-files.js';
+import { socketOf } from '../config/addresses/host-port.js';
+import { incompleteStores } from '../config/check-settings.js';
+import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/secrets/secret-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
 import type { SchemaStatus } from '../domain/model/schema-status.js';
 import type { BackupFiles } from '../domain/ports/backup-file.js';
@@ -135,7 +135,7 @@ export function createContext(options: ContextOptions): Context {
   async function openServer() {
     const [{ openMysql }, { credentialsReader }] = await Promise.all([
       import('../adapters/sql/mysql/open-mysql.js'),
-      import('../config/credentials.js'),
+      import('../config/secrets/store-credentials.js'),
     ]);
     const { url, tablePrefix } = settings.mysql;
     trace(`Opening MySQL at ${socketOf(String(url)) ?? new URL(String(url)).host}.`);
@@ -232,7 +232,7 @@ export function createContext(options: ContextOptions): Context {
     if (incomplete !== null) throw incomplete;
     const [{ openRedisTokenRegistry }, { credentialsReader, sentinelCredentials }] = await Promise.all([
       import('../adapters/redis/token-registry.js'),
-      import('../config/credentials.js'),
+      import('../config/secrets/store-credentials.js'),
     ]);
     const { nodes, mode, sentinelMaster, username, tls, natMap, prefix } = settings.redis;
     const credentials = credentialsReader('redis', settings, namedBy);
@@ -305,7 +305,7 @@ export function createContext(options: ContextOptions): Context {
       const by = { setting: 'masterKey.command', timeoutMs, code: 'ERR_MASTER_KEY_COMMAND_FAILED' } as const;
       return {
         kind: 'command',
-        run: async () => (await import('../config/command-output.js')).outputOf(command, by),
+        run: async () => (await import('../config/secrets/secret-command.js')).outputOf(command, by),
       };
     }
     return {

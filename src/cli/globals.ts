@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { login } from '../app/os-login.js';
-import type { ConfigSources } from '../config/load.js';
+import type { ConfigSources } from '../config/load-config.js';
 import { SETTINGS, type SettingPath } from '../config/settings.js';
 import { parseActor } from '../domain/shared/text.js';
 import type { Io } from './io.js';

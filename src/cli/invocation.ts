@@ -1,7 +1,7 @@
 import { systemClock } from '../app/clock.js';
 import { type Context, createContext } from '../app/context.js';
 import { createPrivateFile } from '../app/private-file.js';
-import type { Config, ConfigSources } from '../config/load.js';
+import type { Config, ConfigSources } from '../config/load-config.js';
 import type { PrivateFile, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
 import { printable, printableLines } from '../domain/shared/text.js';
@@ -180,7 +180,7 @@ async function loadAndWarn(
   sources: ConfigSources,
   { caution, noticeStore, trace }: Record<'caution' | 'noticeStore' | 'trace', (text: string) => void>,
 ): Promise<Config> {
-  const { loadConfig } = await import('../config/load.js');
+  const { loadConfig } = await import('../config/load-config.js');
   const config = await loadConfig(sources);
   if (config.storeNotice !== null) noticeStore(config.storeNotice);
   for (const warning of config.warnings) caution(warning);

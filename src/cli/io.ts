@@ -74,14 +74,14 @@ export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) 
       const file = pathOf(name);
       const bytes = await readUnchecked(name, file, maxBytes);
       if (bytes !== null) return bytes;
-      const { readKeyFile } = await import('../config/named-files.js');
+      const { readKeyFile } = await import('../config/secrets/secret-files.js');
       return readKeyFile(file, { setting: flag, warn }, maxBytes);
     },
     readSecret: async (name, flag) => {
       const file = pathOf(name);
       const bytes = await readUnchecked(name, file, MAX_SECRET_BYTES);
       if (bytes !== null) return withoutNewline(decoded(bytes));
-      const { readSecretFile } = await import('../config/named-files.js');
+      const { readSecretFile } = await import('../config/secrets/secret-files.js');
       return readSecretFile(file, { setting: flag, warn });
     },
   };

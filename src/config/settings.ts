@@ -1,4 +1,5 @@
 import { SIGNING_ALGORITHMS } from '../domain/model/signing-key.js';
+import type { Nest, NestOptional } from './nested-settings.js';
 import {
   boolean,
   date,
@@ -14,8 +15,7 @@ import {
   pattern,
   text,
   type ValueOf,
-} from './kinds.js';
-import type { Nest, NestOptional } from './nesting.js';
+} from './setting-kinds.js';
 
 /**
  * - `plain`: allowed in every source

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/app/clock.js';
 import { createContext } from '../../src/app/context.js';
-import { loadConfig } from '../../src/config/load.js';
+import { loadConfig } from '../../src/config/load-config.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 describe('a host whose clock differs from those of MySQL and Redis', () => {

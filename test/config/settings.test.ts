@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { placesOf } from '../../src/config/places.js';
+import { readValue } from '../../src/config/setting-values.js';
 import { SETTINGS, type Settings, type SettingsInput, settingOf } from '../../src/config/settings.js';
-import { readValue } from '../../src/config/values.js';
+import { placesOf } from '../../src/config/sources/standard-paths.js';
 import { nearest } from '../../src/domain/shared/nearest.js';
 
 describe('the settings', () => {

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from 'vitest';
-import { type Config, type ConfigSources, loadConfig } from '../../src/config/load.js';
+import { type Config, type ConfigSources, loadConfig } from '../../src/config/load-config.js';
 import type { JwtctlError } from '../../src/domain/shared/errors.js';
 
 const opened: string[] = [];

@@ -1,6 +1,6 @@
 import { systemClock } from '../../src/app/clock.js';
 import { type Context, createContext } from '../../src/app/context.js';
-import { loadConfig } from '../../src/config/load.js';
+import { loadConfig } from '../../src/config/load-config.js';
 import type { Clock } from '../../src/domain/ports/index.js';
 import type { Cli } from './cli.js';
 

@@ -1,7 +1,7 @@
 import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import type { KeyringSource } from '../../src/adapters/sealing/keyring-source.js';
 import { MasterKeys } from '../../src/adapters/sealing/master-keys.js';
-import { outputOf } from '../../src/config/command-output.js';
+import { outputOf } from '../../src/config/secrets/secret-command.js';
 import type { Clock } from '../../src/domain/ports/index.js';
 
 export function runKeyringCommand(command: string, timeoutMs: number): Promise<string> {

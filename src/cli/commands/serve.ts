@@ -50,7 +50,7 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution },
 };
 
 async function introspectingClient({ serve: { introspection } }: Settings, warn: (text: string) => void) {
-  const { readClientSecret } = await import('../../config/named-files.js');
+  const { readClientSecret } = await import('../../config/secrets/secret-files.js');
   const { clientId: id, secretFile } = introspection;
   const secret =
     introspection.secret ??

@@ -8,7 +8,7 @@ import { JweBackupFiles } from '../../../src/adapters/backup/jwe-backup-files.js
 import { linesOf } from '../../../src/adapters/backup/lines.js';
 import { systemClock } from '../../../src/app/clock.js';
 import { createPrivateFile } from '../../../src/app/private-file.js';
-import { readKeyringFile } from '../../../src/config/named-files.js';
+import { readKeyringFile } from '../../../src/config/secrets/secret-files.js';
 import type { BackupEntry, BackupFacts, BackupPart } from '../../../src/domain/ports/backup-file.js';
 import type { ContentKeySealer } from '../../../src/domain/ports/index.js';
 import { newSealer } from '../../support/sealer.js';

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { JweSealer } from '../../../src/adapters/sealing/jwe-sealer.js';
 import { parseKeyring } from '../../../src/adapters/sealing/keyring.js';
 import { systemClock } from '../../../src/app/clock.js';
-import { readKeyringFile } from '../../../src/config/named-files.js';
+import { readKeyringFile } from '../../../src/config/secrets/secret-files.js';
 import type { Clock } from '../../../src/domain/ports/index.js';
 import { ManualClock } from '../../support/clock.js';
 import { runAtOnce } from '../../support/processes.js';

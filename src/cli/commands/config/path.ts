@@ -10,6 +10,6 @@ export const definePath: DefineCommand = (group, run) => {
 };
 
 const path: Action<object, []> = async ({ configSources }) => {
-  const { readConfig } = await import('../../../config/load.js');
+  const { readConfig } = await import('../../../config/load-config.js');
   return { view: configFileList((await readConfig(configSources)).config.files) };
 };

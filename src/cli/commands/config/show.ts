@@ -11,8 +11,8 @@ export const defineShow: DefineCommand = (group, run) => {
 
 const show: Action<object, []> = async ({ config, caution }) => {
   const [{ showConfig }, { namedFileFaults }] = await Promise.all([
-    import('../../../config/show.js'),
-    import('../../../config/checks.js'),
+    import('../../../config/show-config.js'),
+    import('../../../config/check-settings.js'),
   ]);
   const loaded = await config();
   const faults = await namedFileFaults(loaded.settings, caution);

@@ -16,7 +16,7 @@ export const defineValidate: DefineCommand = (group, run) => {
 };
 
 const validate: Action<{ connect?: true }, []> = async ({ configSources, context }, { connect = false }) => {
-  const { validateConfig } = await import('../../../config/show.js');
+  const { validateConfig } = await import('../../../config/show-config.js');
   const verdict = await validateConfig(configSources);
   const problems = [...verdict.problems];
   if (problems.length === 0) problems.push(...(await problemsOf(checksOf(await context(), connect))));

@@ -1,5 +1,5 @@
-import type { ConfigFile } from '../../../config/files.js';
-import type { ConfigVerdict, ShownSetting } from '../../../config/show.js';
+import type { ConfigVerdict, ShownSetting } from '../../../config/show-config.js';
+import type { ConfigFile } from '../../../config/sources/find-config-files.js';
 import { pluralize } from '../pluralize.js';
 import type { Json, View } from '../view.js';
 

@@ -1,0 +1,183 @@
+import { isIPv6 } from 'node:net';
+import {
+  AddressProblem,
+  assertAddress,
+  decodePart,
+  type Pair,
+  type Parameters,
+  readParameters,
+  readQuery,
+  readUserinfo,
+  splitUserinfo,
+} from './address-parts.js';
+import { parseHostPort } from './host-port.js';
+
+export interface MysqlUrl {
+  /** `mysql://user@host[:port]/database[?socket=path]`, percent-encoded. */
+  readonly url: string;
+  readonly password: string | null;
+  /** Null if the address does not decide it. */
+  readonly tls: boolean | null;
+}
+
+/**
+ * Reads a URL, or a connection string of another library.
+ *
+ * @throws AddressProblem naming the part that is missing or not understood
+ */
+export function readMysqlUrl(text: string): MysqlUrl {
+  assertAddress(text);
+  if (SEVERAL.test(text)) throw new AddressProblem(ONE_SERVER);
+  const [, jdbc, scheme = '', rest = ''] = /^(jdbc:)?([\w.+-]+):\/\/(.*)$/s.exec(text) ?? [];
+  if (scheme !== '') {
+    if (!SCHEMES.test(scheme)) throw wrongScheme(scheme);
+    return urlOf(fromNetwork(rest, decodePart) ?? fromAuthority(rest), scheme, jdbc !== undefined);
+  }
+  // A DSN of Go never encodes the password, and may leave out the address.
+  const dsn = fromNetwork(text.replace(/@(?=\/[^/]*$)/, '@tcp(127.0.0.1:3306)'), (part) => part);
+  if (dsn !== null) return urlOf(dsn);
+  const pairs = /^(?:mysql:)?([\w ]+=.*)$/s.exec(text)?.[1];
+  if (pairs !== undefined) return urlOf(fromPairs(pairs));
+  if (/^(mysql|mariadb)\s/.test(text)) throw new AddressProblem(`is a command line; write ${FORM}`);
+  throw new AddressProblem(`is not a URL; write ${FORM}`);
+}
+
+const FORM = 'mysql://user[:password]@host[:port]/database';
+const ONE_SERVER = 'names several servers; jwtctl writes to one, so name the primary';
+const SEVERAL = /^jdbc:(?:[\w-]+:)*(?:mysql|mariadb):[\w-]+:\/\/|^(?:mysql|mariadb)\+srv:/i;
+const SCHEMES = /^(?:mysql2?|mysqli|mariadb|trilogy|pdo-mysql|mysql\+\w+|mariadb\+\w+)$/i;
+const DATABASES =
+  /^(postgres|postgresql|pgsql|sqlite|sqlite3|mongodb|mongodb\+srv|sqlserver|mssql|oracle|cockroachdb)$/i;
+
+function wrongScheme(scheme: string): AddressProblem {
+  if (/^(redis|rediss|valkey|valkeys)$/i.test(scheme))
+    return new AddressProblem('is the address of Redis; set redis.nodes instead');
+  if (/^mysqlx$/i.test(scheme))
+    return new AddressProblem(
+      'is for the X Protocol; use mysql:// and the port of the classic protocol (3306)',
+    );
+  if (DATABASES.test(scheme))
+    return new AddressProblem(`is for ${scheme.toLowerCase()}; jwtctl needs MySQL or MariaDB`);
+  return new AddressProblem(`does not begin with mysql:// or mariadb://; write ${FORM}`);
+}
+
+interface Address {
+  readonly user: string;
+  readonly password: string;
+  readonly server: string;
+  readonly socket?: string;
+  readonly database: string;
+  readonly parameters: Parameters;
+}
+
+/** `user:password@host:port/database?parameters` */
+function fromAuthority(text: string): Address {
+  const split = splitUserinfo(text, /(?:\/([^@/?#]*))?/);
+  if (split === null) {
+    if (text.includes('#')) throw new AddressProblem('has a # outside of the password; remove it');
+    throw new AddressProblem(`does not have the form ${FORM}`);
+  }
+  const [, server = '', database = '', query] = split.match;
+  return {
+    ...readUserinfo(split.userinfo),
+    server,
+    database: decodePart(database, 'database name'),
+    parameters: parametersOf(readQuery(query)),
+  };
+}
+
+/** `user:password@tcp(host:port)/database?parameters`, the form of Go. */
+function fromNetwork(text: string, decode: typeof decodePart): Address | null {
+  const match = /^(?:(.*)@)?(tcp|tcp4|tcp6|unix|cloudsql\w*|)(?:\(([^()]*)\))?\/([^/?]*)(?:\?(.*))?$/s.exec(
+    text,
+  );
+  const [, userinfo = '', network, place, database = '', query] = match ?? [];
+  if (match === null || place === undefined) return null;
+  if (network?.startsWith('cloudsql'))
+    throw new AddressProblem(
+      'is for the Cloud SQL connector; use the host or the socket of the Cloud SQL Auth Proxy',
+    );
+  return {
+    ...readUserinfo(userinfo, decode),
+    server: network === 'unix' ? '' : place,
+    ...(network === 'unix' ? { socket: place } : {}),
+    database: decode(database, 'database name'),
+    parameters: parametersOf(readQuery(query)),
+  };
+}
+
+/** `host=…;dbname=…`, the form of PDO and ADO.NET. */
+function fromPairs(text: string): Address {
+  const pairs = text.split(';').flatMap((pair): Pair[] => {
+    const equals = pair.indexOf('=');
+    if (pair.trim() === '') return [];
+    if (equals < 1) throw new AddressProblem(`has a value with a semicolon; write ${FORM}`);
+    const value = pair.slice(equals + 1).trim();
+    return [[pair.slice(0, equals).trim(), value.replace(/^(["'])(.*)\1$/, '$2')]];
+  });
+  const parameters = parametersOf(pairs, [...HOST, ...PORT, ...DATABASE]);
+  const first = (names: readonly string[]) =>
+    names.map((name) => parameters.others.get(name)).find((value) => value);
+  const host = first(HOST) ?? '';
+  const port = first(PORT);
+  const bracketed = isIPv6(host) ? `[${host}]` : host;
+  return {
+    user: '',
+    password: '',
+    server: port === undefined ? bracketed : `${bracketed}:${port}`,
+    database: first(DATABASE) ?? '',
+    parameters,
+  };
+}
+
+const HOST = ['host', 'server', 'datasource', 'address', 'addr'];
+const PORT = ['port'];
+const DATABASE = ['dbname', 'database', 'initialcatalog'];
+const SOCKET = ['socket', 'unixsocket', 'socketpath', 'localsocket'];
+
+function parametersOf(pairs: readonly Pair[], more: readonly string[] = []): Parameters {
+  return readParameters('mysql', pairs, [...SOCKET, ...more]);
+}
+
+function urlOf(address: Address, scheme = 'mysql', isJdbc = false): MysqlUrl {
+  const { parameters, server, database } = address;
+  const { tls, others } = parameters;
+  const user = oneOf(address.user, parameters.user, 'user');
+  const password = oneOf(address.password, parameters.password, 'password');
+  const socket = address.socket ?? SOCKET.map((name) => others.get(name)).find((path) => path);
+  if (server.includes(',')) throw new AddressProblem(ONE_SERVER);
+  if (user === '') {
+    throw new AddressProblem(
+      isJdbc ? `has no user; add ?user=, or write ${FORM}` : `has no user; write ${FORM}`,
+    );
+  }
+  if (database === '') throw new AddressProblem(`names no database; write ${FORM}`);
+  if (database.includes('/')) throw new AddressProblem('has a slash in the name of the database');
+  if (socket !== undefined && !socket.startsWith('/'))
+    throw new AddressProblem('has a socket that is not an absolute path');
+  const place = socket === undefined ? hostOf(server) : hostOf(server || 'localhost');
+  const path = socket === undefined ? '' : `?socket=${encodeURIComponent(socket)}`;
+  const family = scheme.toLowerCase().startsWith('mariadb') ? 'mariadb' : 'mysql';
+  return {
+    url: `${family}://${encodeURIComponent(user)}@${place}/${encodeURIComponent(database)}${path}`,
+    password: password === '' ? null : password,
+    tls,
+  };
+}
+
+function oneOf(inFront: string, asParameter: string | undefined, what: string): string {
+  if (inFront !== '' && asParameter !== undefined && inFront !== asParameter)
+    throw new AddressProblem(`has two different values for the ${what}`);
+  return inFront === '' ? (asParameter ?? '') : inFront;
+}
+
+function hostOf(server: string): string {
+  if (server === '') throw new AddressProblem(`names no host; write ${FORM}`);
+  if (isIPv6(server)) throw new AddressProblem('has an IPv6 address without brackets; write [address]');
+  if (parseHostPort(server) !== null) return server;
+  throw new AddressProblem(
+    /^[\w.-]+:/.test(server)
+      ? 'has a port that is not a number from 1 to 65535'
+      : 'has a host that is neither a name nor an IP address (IPv6 in brackets)',
+  );
+}

@@ -1,0 +1,160 @@
+import { isIPv6 } from 'node:net';
+import type { HostPort } from '../setting-kinds.js';
+import {
+  AddressProblem,
+  assertAddress,
+  decodePart,
+  readParameters,
+  readQuery,
+  readUserinfo,
+  splitUserinfo,
+} from './address-parts.js';
+import { parseHostPort } from './host-port.js';
+
+export interface RedisNodes {
+  readonly nodes: readonly HostPort[];
+  /** These are null if the addresses do not decide them. */
+  readonly username: string | null;
+  readonly password: string | null;
+  readonly tls: true | null;
+  readonly mode: 'cluster' | 'sentinel' | null;
+  readonly sentinelMaster: string | null;
+}
+
+/**
+ * Reads `host:port,…`, and URLs.
+ *
+ * @throws AddressProblem naming the part that is missing or not understood
+ */
+export function readRedisNodes(given: string | readonly string[]): RedisNodes {
+  const parts = (typeof given === 'string' ? splitList(given) : given).map((part) => readPart(part.trim()));
+  const [first, ...others] = parts;
+  if (first === undefined) throw new AddressProblem('is empty; write host:port,…');
+  for (const other of others) {
+    if (other.isUrl !== first.isUrl)
+      throw new AddressProblem('mixes URLs and host:port; write all of them the same way');
+    for (const part of ['username', 'password', 'tls', 'mode', 'sentinelMaster'] as const) {
+      if (other[part] !== first[part])
+        throw new AddressProblem(
+          'has URLs with different users, passwords, schemes, or masters; they must agree',
+        );
+    }
+  }
+  return { ...first, nodes: parts.flatMap(({ nodes }) => nodes) };
+}
+
+type Part = RedisNodes & { readonly isUrl: boolean };
+
+const FORM = 'host:port,… or redis://[user:password@]host:port (rediss:// with TLS)';
+const PLAIN = { username: null, password: null, tls: null, mode: null, sentinelMaster: null };
+const SENTINEL_PORT = 26379;
+/** The parameters of several libraries for the name of the master. */
+const MASTER = [
+  ...['sentinelmasterid', 'sentinelmastername', 'sentinelmaster', 'sentinelservice'],
+  ...['mastername', 'master', 'servicename'],
+];
+
+/** A comma or a semicolon separates nodes; one in a password does not, because no URL starts after it. */
+function splitList(text: string): readonly string[] {
+  return /:\/\//.test(text) ? text.replace(/;$/, '').split(/[,;]\s*(?=[\w+.-]+:\/\/)/) : text.split(',');
+}
+
+function readPart(text: string): Part {
+  assertAddress(text);
+  const [, scheme, rest = ''] = /^([\w+.-]+):\/\/(.*)$/s.exec(text) ?? [];
+  if (scheme === undefined) return { ...PLAIN, nodes: [nodeOf(text)], isUrl: false };
+  const { tls, mode } = schemeOf(scheme.toLowerCase());
+  const isSentinel = mode === 'sentinel';
+  const [, url = rest, fragment] = (isSentinel ? /^(.*)#([\w.-]+)$/s.exec(rest) : null) ?? [];
+  const split = splitUserinfo(url, /(?:\/([^@?#]*))?/);
+  if (split === null) throw new AddressProblem(`does not have the form ${FORM}`);
+  const { userinfo, match } = split;
+  const [, hosts = '', path = '', query] = match;
+  const accepted = ['db', 'database', ...(isSentinel ? MASTER : [])];
+  const { others, ...parameters } = readParameters('redis', readQuery(query), accepted);
+  const names = path.split('/').filter((name) => name !== '');
+  const inPath = isSentinel && !/^\d*$/.test(names[0] ?? '') ? names.shift() : undefined;
+  assertDatabase([names.join('/'), others.get('db'), others.get('database')]);
+  const credentials = credentialsOf(userinfo, parameters);
+  const isOfLettuce = fragment !== undefined || others.has('sentinelmasterid');
+  if (isSentinel && !isOfLettuce && (credentials.username ?? credentials.password) !== null) {
+    throw new AddressProblem(
+      'has a user or a password, which some libraries send to the Sentinels and others to Redis; remove it, and set redis.passwordFile or redis.sentinelPasswordFile',
+    );
+  }
+  if (tls && parameters.tls === false)
+    throw new AddressProblem('has parameters that turn TLS both on and off');
+  return {
+    nodes: hosts
+      .split(',')
+      .map((host) => nodeOf(decodePart(host, 'host').trim(), isSentinel ? SENTINEL_PORT : undefined)),
+    ...credentials,
+    tls: tls || parameters.tls === true ? true : null,
+    mode,
+    sentinelMaster: masterOf([fragment, inPath, ...MASTER.map((name) => others.get(name))]),
+    isUrl: true,
+  };
+}
+
+function assertDatabase(numbers: readonly (string | undefined)[]): void {
+  const database = numbers.find((number) => number);
+  if (database !== undefined && database !== '0')
+    throw new AddressProblem('selects a database other than 0, which jwtctl does not use; remove its number');
+}
+
+function masterOf(given: readonly (string | undefined)[]): string | null {
+  const [name, ...others] = new Set(given.filter((value) => value));
+  if (others.length > 0) throw new AddressProblem('has two different names for the master');
+  if (name !== undefined && !/^[\w.-]+$/.test(name))
+    throw new AddressProblem('has a name of the master with other characters than A-Z a-z 0-9 . _ -');
+  return name ?? null;
+}
+
+function credentialsOf(userinfo: string | null, parameters: { user?: string; password?: string }) {
+  if (userinfo !== null && !userinfo.includes(':')) {
+    throw new AddressProblem(
+      'has one word before the @, which may be a user or a password; write user:password@, or :password@ without a user',
+    );
+  }
+  const { user, password } = readUserinfo(userinfo);
+  return {
+    username: user || parameters.user || null,
+    password: password || parameters.password || null,
+  };
+}
+
+function schemeOf(scheme: string): { tls: boolean; mode: 'cluster' | 'sentinel' | null } {
+  const known = /^(?:redis|valkey)(s|\+tls|\+ssl)?(?:[-+](cluster|sentinel)s?)?$|^(?:tcp|(tls|ssl))$/.exec(
+    scheme.replace(/^sentinel$/, 'redis-sentinel'),
+  );
+  if (known !== null) {
+    const [, tls = known[3], mode] = known;
+    return { tls: tls !== undefined, mode: mode === 'cluster' || mode === 'sentinel' ? mode : null };
+  }
+  if (/socket|unix/.test(scheme))
+    throw new AddressProblem('is a Unix socket, which jwtctl does not support for Redis; write host:port');
+  if (/^https?$/.test(scheme))
+    throw new AddressProblem(
+      'is a web address, such as that of a REST API; use the endpoint for Redis clients',
+    );
+  if (/^(mysql|mariadb|jdbc)/.test(scheme))
+    throw new AddressProblem('is the address of MySQL; set mysql.url instead');
+  throw new AddressProblem(`does not begin with redis:// or rediss://; write ${FORM}`);
+}
+
+function nodeOf(text: string, defaultPort?: number): HostPort {
+  const node = parseHostPort(text, defaultPort);
+  if (node !== null) return node;
+  if (text === '') throw new AddressProblem(`names no host; write ${FORM}`);
+  if (isIPv6(text)) throw new AddressProblem('has an IPv6 address without brackets; write [address]:port');
+  if (text.startsWith('/'))
+    throw new AddressProblem('is a Unix socket, which jwtctl does not support for Redis; write host:port');
+  if (/^[\w.]+\s*=/.test(text))
+    throw new AddressProblem(
+      'has options of another library (name=value); write rediss://user:password@host:port',
+    );
+  if (text.includes('@'))
+    throw new AddressProblem('has a password without a scheme; write redis://user:password@host:port');
+  if (/^[\w.-]+:/.test(text)) throw new AddressProblem('has a port that is not a number from 1 to 65535');
+  throw new AddressProblem('has a host that is neither a name nor an IP address (IPv6 in brackets)');
+}

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { formatDuration } from '../domain/shared/duration.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import {
+  embeddedKeyringFile,
+  MIN_CLIENT_SECRET_CHARACTERS,
+  readClientSecret,
+  readConfigured,
+  readSecretFile,
+  readSecretText,
+} from './secrets/secret-files.js';
+import { credentialsReader } from './secrets/store-credentials.js';
+import { type SettingPath, type Settings, settingOf } from './settings.js';
+import { type Origin, originText } from './sources/setting-origin.js';
+
+type Origins = Readonly<Record<SettingPath, Origin>>;
+
+export function contradictions(settings: Settings, origins: Origins): JwtctlError[] {
+  const { token, redis, mysql, users, serve } = settings;
+  const from = (path: SettingPath) => originText(origins[path]);
+  const problems: JwtctlError[] = [];
+  const contradict = (paths: SettingPath[], message: string) => problems.push(contradiction(paths, message));
+  const need = (what: string, missing: SettingPath) => problems.push(incomplete(what, missing));
+  if (token.ttl > token.maxTtl) {
+    contradict(
+      ['token.ttl', 'token.maxTtl'],
+      `token.ttl (${formatDuration(token.ttl)}, ${from('token.ttl')}) is longer than token.maxTtl (${formatDuration(token.maxTtl)}, ${from('token.maxTtl')}).`,
+    );
+  }
+  if (redis.mode === 'standalone' && redis.nodes !== null && redis.nodes.length !== 1) {
+    contradict(
+      ['redis.mode', 'redis.nodes'],
+      `redis.nodes (${from('redis.nodes')}) lists ${redis.nodes.length} nodes, but redis.mode standalone (${from('redis.mode')}) allows only one.`,
+    );
+  }
+  if (redis.mode === 'sentinel' && redis.sentinelMaster === null)
+    problems.push(incomplete('redis.mode sentinel', 'redis.sentinelMaster'));
+  if (users.source === 'table') {
+    if (users.table === null) need('users.source table', 'users.table');
+    if (users.column === null) need('users.source table', 'users.column');
+  }
+  for (const [store, tls] of [['mysql', mysql.tls] as const, ['redis', redis.tls] as const]) {
+    const { cert, key } = tls;
+    const enabled = `${store}.tls.enabled` as const;
+    const files = (['ca', 'cert', 'key'] as const).filter((member) => tls[member] !== null);
+    if (!tls.enabled && files.length > 0) {
+      const set = files.map((member) => `${store}.tls.${member}` as const);
+      contradict(
+        [enabled, ...set],
+        `${enabled} is false (${from(enabled)}), but ${set.map((path) => `${path} (${from(path)})`).join(' and ')} turns TLS on. Remove one of them.`,
+      );
+    }
+    if (cert !== null && key === null) need(`${store}.tls.cert`, `${store}.tls.key`);
+    if (key !== null && cert === null) need(`${store}.tls.key`, `${store}.tls.cert`);
+  }
+  const { clientId, secret, secretFile } = serve.introspection;
+  const hasSecret = secret !== null || secretFile !== null;
+  if (clientId !== null && !hasSecret) need('serve.introspection.clientId', 'serve.introspection.secretFile');
+  if (clientId === null && hasSecret) need('A secret for introspection', 'serve.introspection.clientId');
+  if (secret !== null && secret.length < MIN_CLIENT_SECRET_CHARACTERS) {
+    contradict(
+      ['serve.introspection.secret'],
+      `serve.introspection.secret (${from('serve.introspection.secret')}) is shorter than ${MIN_CLIENT_SECRET_CHARACTERS} characters.`,
+    );
+  }
+  return problems;
+}
+
+/** Separate from {@link contradictions}, because commands that open no store do not need both. */
+export function incompleteStores(settings: Settings): JwtctlError | null {
+  if ((settings.mysql.url === null) === (settings.redis.nodes === null)) return null;
+  return settings.mysql.url === null
+    ? incomplete('redis.nodes', 'mysql.url')
+    : incomplete('mysql.url', 'redis.nodes');
+}
+
+export async function namedFileFaults(
+  settings: Settings,
+  warn: (text: string) => void,
+): Promise<JwtctlError[]> {
+  const { mysql, redis, masterKey, serve } = settings;
+  const named: [SettingPath, string | null, typeof readConfigured][] = [
+    ['mysql.passwordFile', mysql.passwordFile, readSecretFile],
+    ['mysql.tls.ca', mysql.tls.ca, readConfigured],
+    ['mysql.tls.cert', mysql.tls.cert, readConfigured],
+    ['mysql.tls.key', mysql.tls.key, readSecretText],
+    ['redis.passwordFile', redis.passwordFile, readSecretFile],
+    ['redis.sentinelPasswordFile', redis.sentinelPasswordFile, readSecretFile],
+    ['redis.tls.ca', redis.tls.ca, readConfigured],
+    ['redis.tls.cert', redis.tls.cert, readConfigured],
+    ['redis.tls.key', redis.tls.key, readSecretText],
+    ['masterKey.file', masterKey.file ?? embeddedKeyring(settings), readSecretText],
+    ['serve.introspection.secretFile', serve.introspection.secretFile, readClientSecret],
+  ];
+  const faults: JwtctlError[] = [];
+  for (const [setting, file, read] of named) {
+    if (file === null) continue;
+    await read(file, { setting, warn }).catch((error: unknown) => {
+      if (!(error instanceof JwtctlError)) throw error;
+      faults.push(error);
+    });
+  }
+  if (faults.length > 0) return faults;
+  for (const group of ['mysql', 'redis'] as const) {
+    const files = { ...settings, [group]: { ...settings[group], passwordCommand: null } };
+    await credentialsReader(group, files, (setting) => ({ setting }))().catch((error: unknown) => {
+      if (!(error instanceof JwtctlError)) throw error;
+      faults.push(error);
+    });
+  }
+  return faults;
+}
+
+function embeddedKeyring({ data, masterKey }: Settings): string | null {
+  const isSet = Object.values(masterKey).some((value) => value !== null);
+  const file = embeddedKeyringFile({ data });
+  return isSet || !existsSync(file) ? null : file;
+}
+
+function contradiction(settings: SettingPath[], message: string): JwtctlError {
+  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', message, { details: { settings } });
+}
+
+function incomplete(what: string, missing: SettingPath): JwtctlError {
+  const { variable, doc } = settingOf(missing);
+  return new JwtctlError('ERR_CONFIG_INCOMPLETE', `${what} is set, but ${missing} (${variable}) is not.`, {
+    hint: `Set ${missing} or ${variable}: ${doc}`,
+    details: { setting: missing, variable },
+  });
+}

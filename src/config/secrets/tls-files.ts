@@ -1,0 +1,58 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import type { TlsMaterial } from '../../domain/shared/credentials.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { fileNameShown } from '../../domain/shared/text.js';
+
+type Member = keyof TlsMaterial;
+
+/** Node reads a CA file without a certificate as an empty list, and OpenSSL's errors do not name the file. */
+export function checkTlsMaterial(
+  group: 'mysql' | 'redis',
+  files: Readonly<Record<Member, string | null>>,
+  { ca, cert, key }: TlsMaterial,
+): void {
+  const invalid = (member: Member, problem: string, hint: string, cause?: unknown) =>
+    new JwtctlError(
+      'ERR_TLS_FILE_INVALID',
+      `The file ${fileNameShown(String(files[member]))} (${group}.tls.${member}) ${problem}.`,
+      { hint, details: { setting: `${group}.tls.${member}`, file: files[member] }, cause },
+    );
+  const certificatesIn = (member: Member, pem: string): X509Certificate[] => {
+    const blocks = pem.match(CERTIFICATE) ?? [];
+    if (blocks.length === 0) throw invalid(member, 'contains no PEM certificate', CERTIFICATE_HINT);
+    try {
+      return blocks.map((block) => new X509Certificate(block));
+    } catch (error) {
+      throw invalid(member, 'contains a certificate that cannot be read', CERTIFICATE_HINT, error);
+    }
+  };
+
+  if (ca !== undefined) certificatesIn('ca', ca);
+  const [own] = cert === undefined ? [] : certificatesIn('cert', cert);
+  if (key === undefined) return;
+  let privateKey: KeyObject;
+  try {
+    privateKey = createPrivateKey(key);
+  } catch (error) {
+    const problem = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(key)
+      ? 'contains an encrypted private key'
+      : 'contains no PEM private key';
+    throw invalid(
+      'key',
+      problem,
+      'Use an unencrypted private key in a PEM file (-----BEGIN PRIVATE KEY-----).',
+      error,
+    );
+  }
+  if (own?.checkPrivateKey(privateKey) === false) {
+    throw invalid(
+      'key',
+      `contains a key that does not match the certificate in ${group}.tls.cert`,
+      `Set ${group}.tls.cert and ${group}.tls.key to a matching pair.`,
+    );
+  }
+}
+
+const CERTIFICATE =
+  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+const CERTIFICATE_HINT = 'Use a PEM file (-----BEGIN CERTIFICATE-----).';

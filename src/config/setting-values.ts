@@ -1,0 +1,223 @@
+import * as z from 'zod/mini';
+import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
+import { unreachable } from '../domain/shared/errors.js';
+import { AddressProblem } from './addresses/address-parts.js';
+import { formatHostPort, parseHostPort } from './addresses/host-port.js';
+import { readMysqlUrl } from './addresses/mysql-url.js';
+import { readRedisNodes } from './addresses/redis-nodes.js';
+import type { HostPort, Kind } from './setting-kinds.js';
+import type { SettingPath } from './settings.js';
+import { absolutePath, type Places } from './sources/standard-paths.js';
+
+type Implied = Readonly<Partial<Record<SettingPath, unknown>>>;
+
+export interface Reading {
+  readonly value: unknown;
+  /** Values of other settings that an address contains. */
+  readonly implied?: Implied;
+}
+
+/** Returns null if `raw` is invalid. {@link problemOf} says why. */
+export function readValue(kind: Kind, raw: unknown, directory: string, places: Places): Reading | null {
+  try {
+    const address = readAddress(kind, raw);
+    if (address !== undefined) return address;
+  } catch (error) {
+    if (error instanceof AddressProblem) return null;
+    throw error;
+  }
+  const result = schemaOf(kind, (path) => absolutePath(path, directory, places)).safeParse(raw);
+  return result.success ? { value: result.data } : null;
+}
+
+/** Names the part of an address that is wrong; null for other values. */
+export function problemOf(kind: Kind, raw: unknown): string | null {
+  try {
+    readAddress(kind, raw);
+    return null;
+  } catch (error) {
+    if (error instanceof AddressProblem) return error.message;
+    throw error;
+  }
+}
+
+/** Returns undefined for a value of another kind or type. */
+function readAddress(kind: Kind, raw: unknown): Reading | undefined {
+  if (kind.type === 'mysqlUrl' && typeof raw === 'string') {
+    const { url, password, tls } = readMysqlUrl(raw);
+    return { value: url, implied: given({ 'mysql.password': password, 'mysql.tls.enabled': tls }) };
+  }
+  if (kind.type !== 'nodes' || !(typeof raw === 'string' || isTextList(raw))) return undefined;
+  const { nodes, username, password, tls, mode, sentinelMaster } = readRedisNodes(raw);
+  return {
+    value: nodes,
+    implied: given({
+      ...{ 'redis.username': username, 'redis.password': password },
+      ...{ 'redis.tls.enabled': tls, 'redis.mode': mode, 'redis.sentinelMaster': sentinelMaster },
+    }),
+  };
+}
+
+function given(implied: Implied): Implied {
+  return Object.fromEntries(Object.entries(implied).filter(([, value]) => value !== null));
+}
+
+function isTextList(raw: unknown): raw is string[] {
+  return Array.isArray(raw) && raw.every((item) => typeof item === 'string');
+}
+
+/** Completes "expected …". */
+export function expectedOf(kind: Kind): string {
+  switch (kind.type) {
+    case 'text':
+      return 'non-empty text';
+    case 'pattern':
+      return kind.expected;
+    case 'duration':
+      return `${DURATION_FORM}, at most ${formatDuration(kind.maxSeconds)}`;
+    case 'date':
+      return 'a date such as 2027-03-31, or a NumericDate in seconds';
+    case 'integer':
+      return `a whole number from ${kind.min} to ${kind.max}`;
+    case 'boolean':
+      return 'true or false';
+    case 'oneOf':
+      return `one of ${kind.values.join(', ')}`;
+    case 'path':
+      return 'the path of a file';
+    case 'nodes':
+      return 'a list of host:port or of redis:// URLs, or text separated by commas';
+    case 'natMap':
+      return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
+    case 'mysqlUrl':
+      return 'a URL such as mysql://user[:password]@host[:port]/database';
+    default:
+      return unreachable(kind);
+  }
+}
+
+/** Formats a value as text that {@link readValue} can read. */
+export function formatValue(kind: Kind, value: unknown): string {
+  switch (kind.type) {
+    case 'duration':
+      return formatDuration(value as number);
+    case 'date':
+      return formatDate(value as number);
+    case 'nodes':
+      return (value as readonly HostPort[]).map(formatHostPort).join(',');
+    case 'natMap':
+      return natEntries(value as Readonly<Record<string, HostPort>>)
+        .map((sides) => sides.join('='))
+        .join(',');
+    case 'text':
+    case 'pattern':
+    case 'integer':
+    case 'boolean':
+    case 'oneOf':
+    case 'path':
+    case 'mysqlUrl':
+      return String(value);
+    default:
+      return unreachable(kind);
+  }
+}
+
+/** Returns the value for JSON: seconds, numbers, and booleans unchanged, addresses as `host:port`. */
+export function jsonValue(kind: Kind, value: unknown): unknown {
+  if (kind.type === 'nodes') return (value as readonly HostPort[]).map(formatHostPort);
+  if (kind.type === 'natMap')
+    return Object.fromEntries(natEntries(value as Readonly<Record<string, HostPort>>));
+  return value;
+}
+
+// Variables and flags are always text. Files and programs also pass numbers, booleans, lists, and maps.
+function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodMiniType<unknown> {
+  switch (kind.type) {
+    case 'text':
+      // Some drivers end a string at NUL.
+      return z.string().check(z.regex(/^[^\0]+$/));
+    case 'pattern':
+      return z.string().check(z.regex(kind.pattern));
+    case 'duration':
+      return readBy(z.union([z.string(), z.number()]), (raw) => secondsOf(String(raw), kind.maxSeconds));
+    case 'date':
+      return readBy(z.union([z.string(), z.number()]), (raw) => endOf(String(raw)));
+    case 'integer':
+      return z.pipe(
+        readBy(z.union([z.number(), z.string().check(z.regex(/^\d+$/))]), Number),
+        z.int().check(z.minimum(kind.min), z.maximum(kind.max)),
+      );
+    case 'boolean':
+      return readBy(z.union([z.boolean(), z.enum(['true', 'false'])]), (raw) => String(raw) === 'true');
+    case 'oneOf':
+      return z.enum(kind.values as [string, ...string[]]);
+    case 'path':
+      return readBy(z.string().check(z.regex(/^[^\0]+$/)), absolute);
+    case 'natMap':
+      return readBy(z.union([z.string(), z.record(z.string(), z.string())]), natMapOf);
+    // Read by readAddress, unless the type is wrong.
+    case 'nodes':
+    case 'mysqlUrl':
+      return z.never();
+    default:
+      return unreachable(kind);
+  }
+}
+
+function readBy<Raw, Value>(raw: z.ZodMiniType<Raw>, read: (raw: Raw) => Value | null): z.ZodMiniType<Value> {
+  return z.pipe(
+    raw,
+    z.transform((given: Raw, context) => {
+      const value = read(given);
+      if (value !== null) return value;
+      context.issues.push({ code: 'custom', input: given });
+      return z.NEVER;
+    }),
+  ) as unknown as z.ZodMiniType<Value>;
+}
+
+function secondsOf(text: string, maxSeconds: number): number | null {
+  try {
+    const seconds = parseDuration(text);
+    return seconds <= maxSeconds ? seconds : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Returns the first second after that day in UTC. */
+function endOf(text: string): number | null {
+  if (/^\d{9,11}$/.test(text)) return Number(text);
+  const start = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00Z`) : null;
+  // February 30 would become March 2.
+  const isDate = start !== null && !Number.isNaN(start.getTime()) && start.toISOString().startsWith(text);
+  return isDate ? start.getTime() / 1000 + DAY_SECONDS : null;
+}
+
+function formatDate(seconds: number): string {
+  if (seconds % DAY_SECONDS !== 0) return String(seconds);
+  return new Date((seconds - DAY_SECONDS) * 1000).toISOString().slice(0, 10);
+}
+
+const DAY_SECONDS = 86_400;
+
+/** Returns the map with ioredis's keys: `host:port`, IPv6 without brackets. */
+function natMapOf(raw: string | Record<string, string>): Record<string, HostPort> | null {
+  const pairs = typeof raw === 'string' ? raw.split(',').map((pair) => pair.split('=')) : Object.entries(raw);
+  const map = new Map<string, HostPort>();
+  for (const [inside, outside, ...rest] of pairs) {
+    const from = parseHostPort((inside ?? '').trim());
+    const to = parseHostPort((outside ?? '').trim());
+    if (from === null || to === null || rest.length > 0) return null;
+    map.set(`${from.host}:${from.port}`, to);
+  }
+  return Object.fromEntries(map);
+}
+
+function natEntries(map: Readonly<Record<string, HostPort>>): [string, string][] {
+  return Object.entries(map).map(([key, to]) => {
+    const colon = key.lastIndexOf(':');
+    const from = { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };
+    return [formatHostPort(from), formatHostPort(to)];
+  });
+}
