@@ -2,7 +2,7 @@ import type { ErrorCode } from './domain/shared/errors.js';
 import { type Auth, authenticate } from './http/authenticate-request.js';
 import type { RequestHead } from './http/token-in-request.js';
 import { type RawResponse, writeAnswer } from './http/verify-responses.js';
-import type { Verifier } from './verifier/verifier.js';
+import type { Verifier } from './verifier/create-verifier.js';
 
 export type { Auth } from './http/authenticate-request.js';
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginCallback } from 'fastify';
 import { type Auth, authenticate } from './http/authenticate-request.js';
 import { sendAnswer } from './http/verify-responses.js';
-import type { Verifier } from './verifier/verifier.js';
+import type { Verifier } from './verifier/create-verifier.js';
 
 export type { Auth } from './http/authenticate-request.js';
 

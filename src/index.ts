@@ -1,7 +1,7 @@
 export type { SettingsInput } from './config/settings.js';
 export type { PublicJwk } from './domain/jose/jwk-set.js';
 export type { VerificationKey } from './domain/jose/verification-key.js';
-export type { Refusal, RefusalCode, RefusalReason } from './domain/model/refusal.js';
+export type { Refusal, RefusalCode, RefusalReason } from './domain/model/refusal-codes.js';
 export type { KeyState, SigningAlgorithm } from './domain/model/signing-key.js';
 export { type ErrorCode, type ErrorKind, JwtctlError } from './domain/shared/errors.js';
 export type { Claims, ClaimsPolicy } from './domain/tokens/check-claims.js';
@@ -9,5 +9,5 @@ export type { TokenStatus } from './domain/tokens/check-status.js';
 export type { IssuedToken } from './domain/tokens/issued-token.js';
 export type { Acceptance, VerificationResult } from './domain/tokens/verify.js';
 export { type OpenIssuer, type OpenOptions, type OpenVerifier, openIssuer, openVerifier } from './library.js';
+export { createVerifier, type Verifier, type VerifierOptions } from './verifier/create-verifier.js';
 export type { StoreHealth, VerifierHealth } from './verifier/health.js';
-export { createVerifier, type Verifier, type VerifierOptions } from './verifier/verifier.js';

@@ -6,9 +6,9 @@ import type { PublicJwk } from './domain/jose/jwk-set.js';
 import { JwtctlError } from './domain/shared/errors.js';
 import type { IssuedToken } from './domain/tokens/issued-token.js';
 import { openStoreIssuer } from './issuer/store-issuer.js';
+import type { Verifier } from './verifier/create-verifier.js';
 import type { VerifierHealth } from './verifier/health.js';
 import { openLiveVerifier } from './verifier/live-verifier.js';
-import type { Verifier } from './verifier/verifier.js';
 
 export type OpenOptions = SettingsInput & {
   /** Whether to look for a project file (`jwtctl.yaml`) from the working directory upward. Default: false */

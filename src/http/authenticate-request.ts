@@ -1,6 +1,6 @@
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
-import type { Verifier } from '../verifier/verifier.js';
+import type { Verifier } from '../verifier/create-verifier.js';
 import { AMBIGUOUS, type RequestHead, requestToken } from './token-in-request.js';
 import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './verify-responses.js';
 

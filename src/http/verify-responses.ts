@@ -1,4 +1,4 @@
-import type { RefusalReason } from '../domain/model/refusal.js';
+import type { RefusalReason } from '../domain/model/refusal-codes.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 
 /** The HTTP response to a request, shared by the server and the Express and Fastify integrations. */

@@ -1,7 +1,7 @@
 import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
-import type { Refusal } from '../domain/model/refusal.js';
+import type { Refusal } from '../domain/model/refusal-codes.js';
 import type { Clock, StatusReader } from '../domain/ports/index.js';
 import { isCurrent, isOutdated, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
 import { freeze } from '../domain/shared/deep-freeze.js';
@@ -12,8 +12,9 @@ import { checkClaims, validity } from '../domain/tokens/check-claims.js';
 import { type CheckedToken, checkJws } from '../domain/tokens/check-jws.js';
 import { checkLegacyToken, type LegacyPorts } from '../domain/tokens/check-legacy.js';
 import { checkStatus, type TokenStatus } from '../domain/tokens/check-status.js';
-import { judgeToken } from '../domain/tokens/judge.js';
+import { evaluateStatus } from '../domain/tokens/evaluate-status.js';
 import type { VerificationPorts, VerificationResult } from '../domain/tokens/verify.js';
+import type { Verifier } from './create-verifier.js';
 import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
@@ -26,7 +27,6 @@ import { registryHealth, StoreState } from './store-state.js';
 import { type KnownToken, TokenCache } from './token-cache.js';
 import { UserLookup } from './user-lookup.js';
 import { UserStates } from './user-states.js';
-import type { Verifier } from './verifier.js';
 
 export interface LiveVerifier extends Verifier {
   /** Returns the keys that a token can be valid under. @throws JwtctlError kind `unavailable` */
@@ -291,26 +291,26 @@ class StoreVerifier implements LiveVerifier {
     const token = { sub, jti, iat, kid: key.kid };
     const { exp, user: cached, lease } = stored;
     const { revision } = tail;
-    const judge = () => {
+    const evaluate = () => {
       const { events } = tail;
-      return judgeToken(
+      return evaluateStatus(
         { token, exp, cached, lastAnswer: states.lastAnswer(sub), events, policy: this.#policy },
         now,
       );
     };
-    let judged = judge();
-    let user: TokenStatus['user'] | undefined = judged.user?.status;
+    let evaluated = evaluate();
+    let user: TokenStatus['user'] | undefined = evaluated.user?.status;
     if (user === undefined) {
-      const refusal = checkStatus({ ...judged, user: 'enabled' }, claims, key.kid);
+      const refusal = checkStatus({ ...evaluated, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
       user = await users.find(sub, cached);
       // The log may have new events now.
-      judged = judge();
+      evaluated = evaluate();
     }
-    const refusal = checkStatus({ ...judged, user }, claims, key.kid);
+    const refusal = checkStatus({ ...evaluated, user }, claims, key.kid);
     if (refusal !== null) return refusal;
-    if (lease !== null && judged.user?.status === 'enabled')
-      known.verdict = { lease, user: judged.user, revision };
+    if (lease !== null && evaluated.user?.status === 'enabled')
+      known.verdict = { lease, user: evaluated.user, revision };
     return known.acceptance;
   }
 

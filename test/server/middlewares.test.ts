@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { type JwtctlAuthOptions, jwtctlAuth } from '../../src/express.js';
 import { jwtctlPlugin } from '../../src/fastify.js';
-import type { Verifier } from '../../src/verifier/verifier.js';
+import type { Verifier } from '../../src/verifier/create-verifier.js';
 import { bearer, openServing, type Serving } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type JsonWebKey } from 'node:crypto'
 import { describe, expect, test } from 'vitest';
 import { decodeToken, parseCompactJws } from '../../src/domain/jose/jws.js';
 import { checkSignature, createSignature } from '../../src/domain/jose/signature.js';
-import { createVerifier } from '../../src/verifier/verifier.js';
+import { createVerifier } from '../../src/verifier/create-verifier.js';
 import { RFC7515_A2, RFC7520 } from './rfc-vectors.js';
 
 function keyPairOf(jwk: JsonWebKey) {

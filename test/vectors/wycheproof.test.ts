@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { isSigningAlgorithm } from '../../src/domain/model/signing-key.js';
-import { createVerifier } from '../../src/verifier/verifier.js';
+import { createVerifier } from '../../src/verifier/create-verifier.js';
 
 interface Group {
   file: string;

@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { rsaKeyFault } from '../../src/domain/jose/verification-key.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
-import { createVerifier } from '../../src/verifier/verifier.js';
+import { createVerifier } from '../../src/verifier/create-verifier.js';
 import { rocaPrime } from '../support/roca.js';
 import { encodePart, rsaPair, signJws } from '../support/signing.js';
 

@@ -42,7 +42,7 @@ import { redisMarkStore } from './mark-store.js';
 import { SET_STATUS } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
 import { SubjectReader } from './subject/reader.js';
-import { byAge, registerInTurn } from './subject/register.js';
+import { byAge, registerInTurn } from './subject/register-entries.js';
 import { removeEntries } from './subject/remove-exact.js';
 import { readScores } from './subject/scores.js';
 import { RedisStatusReader } from './verifier/status-reader.js';

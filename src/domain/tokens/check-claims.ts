@@ -1,6 +1,6 @@
 import { isJti } from '../model/jti.js';
 import { isLegacyId } from '../model/legacy-id.js';
-import { type Refusal, refuse } from '../model/refusal.js';
+import { type Refusal, refuse } from '../model/refusal-codes.js';
 import { subjectFault } from '../model/subject.js';
 import { describeClaim } from '../shared/describe-value.js';
 

@@ -2,7 +2,7 @@ import { type CompactJws, parseCompactJws, parseJsonObject } from '../jose/jws.j
 import { checkSignature } from '../jose/signature.js';
 import { publicKeyOf, type VerificationKey } from '../jose/verification-key.js';
 import { isKid } from '../model/kid.js';
-import { type Refusal, refuse } from '../model/refusal.js';
+import { type Refusal, refuse } from '../model/refusal-codes.js';
 import {
   isKeyState,
   isSigningAlgorithm,

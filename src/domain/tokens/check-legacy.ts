@@ -2,7 +2,7 @@ import { parseJsonObject } from '../jose/jws.js';
 import type { VerificationKey } from '../jose/verification-key.js';
 import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
-import { type Refusal, type RefusalCode, refuse } from '../model/refusal.js';
+import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
 import type { LegacyFacts } from '../ports/index.js';
 import {
   type AcceptedClaims,

@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from '../model/refusal.js';
+import { type Refusal, refuse } from '../model/refusal-codes.js';
 import type { UserStatus } from '../model/user.js';
 import type { Claims } from './check-claims.js';
 

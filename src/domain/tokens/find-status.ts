@@ -10,7 +10,7 @@ import { cacheStatus, isCached, type StatusPolicy } from '../security-log/cached
 import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
 import type { TokenStatus } from './check-status.js';
-import { judgeToken } from './judge.js';
+import { evaluateStatus } from './evaluate-status.js';
 
 export interface StatusPorts extends StatusPolicy {
   registry: TokenStatusReader & UserStatusCache;
@@ -28,7 +28,7 @@ export async function findStatus(
     ports.registry.tokenStatus(token.sub, token, now),
     ports.securityLog.findConcerning(token),
   ]);
-  const judged = judgeToken(
+  const evaluated = evaluateStatus(
     {
       ...{ token, exp: registered.exp, cached: registered.user, lastAnswer: null },
       ...{ events: new RevocationIndex(concerning), policy: ports },
@@ -36,8 +36,8 @@ export async function findStatus(
     now,
   );
   return {
-    ...judged,
-    user: judged.user?.status ?? (await askDirectory(ports, token.sub, registered.user, now)),
+    ...evaluated,
+    user: evaluated.user?.status ?? (await askDirectory(ports, token.sub, registered.user, now)),
   };
 }
 

@@ -2,7 +2,7 @@ import { type CompactJws, parseJsonObject } from '../jose/jws.js';
 import type { VerificationKey } from '../jose/verification-key.js';
 import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
-import { type Refusal, type RefusalCode, refuse } from '../model/refusal.js';
+import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
 import { isTrusted, type SigningAlgorithm } from '../model/signing-key.js';
 import type { TokenStatusReader } from '../ports/index.js';
 import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims, legacyClaims } from './check-claims.js';

@@ -1,6 +1,6 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import { toVerificationKey } from '../jose/verification-key.js';
-import { type Refusal, refuse } from '../model/refusal.js';
+import { type Refusal, refuse } from '../model/refusal-codes.js';
 import { isVerifyOnly, type SigningKey, stateName } from '../model/signing-key.js';
 import type {
   Clock,

@@ -1,5 +1,5 @@
 import type { VerificationKey } from '../jose/verification-key.js';
-import type { Refusal } from '../model/refusal.js';
+import type { Refusal } from '../model/refusal-codes.js';
 import { type AcceptedClaims, type ClaimsPolicy, checkClaims } from './check-claims.js';
 import { type CheckedToken, checkJws, type SignedToken } from './check-jws.js';
 import { checkLegacyToken, type LegacyPorts } from './check-legacy.js';

@@ -10,8 +10,8 @@ import type {
 import { type StatusPolicy, statusMeanwhile } from '../../../src/domain/security-log/cached-user-status.js';
 import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { evaluateStatus } from '../../../src/domain/tokens/evaluate-status.js';
 import { findStatus } from '../../../src/domain/tokens/find-status.js';
-import { judgeToken } from '../../../src/domain/tokens/judge.js';
 import { ManualClock } from '../../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
 import { registerOne } from '../../support/registering.js';
@@ -71,7 +71,7 @@ describe('covers', () => {
   );
 });
 
-describe('judgeToken', () => {
+describe('evaluateStatus', () => {
   test('ignores a cached user status that contradicts the log', () => {
     const status = fc.constantFrom('enabled' as const, 'disabled' as const);
     const until = fc.integer({ min: IAT - 2, max: IAT + 2 });
@@ -82,7 +82,7 @@ describe('judgeToken', () => {
       fc.property(known, known, changes, (cached, lastAnswer, parts) => {
         const events = new RevocationIndex(parts.map((part) => event(part.type, { sub: 'alice', ...part })));
         const state = { token: TOKEN, exp: null, cached, lastAnswer, events, policy: POLICY };
-        const { user, ...others } = judgeToken(state, IAT);
+        const { user, ...others } = evaluateStatus(state, IAT);
         expect(others).toEqual({ entry: null, revoked: false });
         const change = events.changeOf('alice');
         if (user === null || change === null) return;
@@ -96,16 +96,16 @@ describe('judgeToken', () => {
 
   test('uses the last answer "disabled" if the log has no change yet', () => {
     const known = (status: 'enabled' | 'disabled') => ({ status, version: 1, until: IAT + 9 });
-    const judge = (lastAnswer: KnownUserStatus | null) =>
-      judgeToken(
+    const evaluate = (lastAnswer: KnownUserStatus | null) =>
+      evaluateStatus(
         {
           ...{ token: TOKEN, exp: null, cached: known('enabled'), lastAnswer },
           ...{ events: new RevocationIndex(), policy: POLICY },
         },
         IAT,
       ).user?.status;
-    expect(judge(null)).toBe('enabled');
-    expect(judge(known('disabled'))).toBe('disabled');
+    expect(evaluate(null)).toBe('enabled');
+    expect(evaluate(known('disabled'))).toBe('disabled');
   });
 });
 

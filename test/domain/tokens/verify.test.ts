@@ -7,7 +7,7 @@ import {
 } from '../../../src/domain/model/signing-key.js';
 import type { TokenStatus } from '../../../src/domain/tokens/check-status.js';
 import type { VerificationPorts } from '../../../src/domain/tokens/verify.js';
-import { createVerifier } from '../../../src/verifier/verifier.js';
+import { createVerifier } from '../../../src/verifier/create-verifier.js';
 import { encodePart, rsaPair, signJws, verificationKey } from '../../support/signing.js';
 
 const NOW = 1_700_000_000;

@@ -18,7 +18,7 @@ import {
 } from '../wire/redis-errors.js';
 import type { RedisMode, RedisOptions } from '../wire/redis-options.js';
 import { findMaster } from './find-master.js';
-import { openCluster, openStandalone } from './open.js';
+import { openCluster, openStandalone } from './open-client.js';
 
 export type { RedisOptions } from '../wire/redis-options.js';
 

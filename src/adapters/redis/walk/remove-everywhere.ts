@@ -10,8 +10,8 @@ import type { RegistrySession } from '../session.js';
 import { replyCode, UncountedError } from '../wire/redis-errors.js';
 
 import { AdaptiveBatch } from './adaptive-batch.js';
-import type { WalkSteering } from './types.js';
 import { walkSubjects } from './walk-subjects.js';
+import type { WalkSteering } from './walk-types.js';
 
 export async function removeEverywhere(
   session: RegistrySession,

@@ -7,8 +7,8 @@ import { SubjectReader } from '../subject/reader.js';
 import { numberIn, parseInfo } from '../wire/info.js';
 import { sendPipeline } from '../wire/pipeline.js';
 import { AdaptiveBatch } from './adaptive-batch.js';
-import type { WalkOutcome } from './types.js';
 import { walkSubjects } from './walk-subjects.js';
+import type { WalkOutcome } from './walk-types.js';
 
 export async function scan(
   session: RegistrySession,

@@ -1,7 +1,7 @@
 import type { RegistrySession } from '../session.js';
-import { scanServer } from './scan-walk.js';
-import { SlotWalk } from './slot-walk.js';
-import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
+import { scanServer } from './walk-by-scan.js';
+import { SlotWalk } from './walk-by-slot.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering } from './walk-types.js';
 
 /**
  * Passes each subject to `take` once. A hash slot, read with CLUSTER GETKEYSINSLOT (exact, unlike SCAN),

@@ -3,9 +3,9 @@ import { type Kysely, Kysely as KyselyDatabase, MysqlAdapter, MysqlDialect } fro
 import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { MIGRATION_LOCK_TABLE, TablePrefix } from '../table-prefix.js';
-import { type Limits, noAnswer, TimedConnection } from './connection.js';
 import { dialMysql, type MysqlOptions } from './dial.js';
 import { type MysqlServer, translateMysqlError } from './mysql-errors.js';
+import { type Limits, noAnswer, TimedConnection } from './timed-connection.js';
 
 const MAX_CONNECTIONS = 4;
 

@@ -1,5 +1,5 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
-import { refuse } from '../../../domain/model/refusal.js';
+import { refuse } from '../../../domain/model/refusal-codes.js';
 import { type AcceptedClaims, REGISTERED_CLAIMS } from '../../../domain/tokens/check-claims.js';
 import { verifyToken } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';

@@ -10,10 +10,10 @@ import { bulkStringsIn } from '../wire/codec.js';
 import { type Command, sendPipeline, unwrap } from '../wire/pipeline.js';
 import { DeadlineError, fromNode, isVague, replyCode } from '../wire/redis-errors.js';
 import { AdaptiveBatch } from './adaptive-batch.js';
-import { scanSubjects } from './scan-walk.js';
-import { SlotProgress } from './slot-progress.js';
-import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
-import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
+import { isSettled, parseSlotView, type SlotView } from './owned-slots.js';
+import { scanSubjects } from './walk-by-scan.js';
+import { SlotProgress } from './walk-progress.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering } from './walk-types.js';
 
 export class SlotWalk {
   readonly #session: RegistrySession;

@@ -14,11 +14,11 @@ export interface TokenState {
   policy: StatusPolicy;
 }
 
-export interface JudgedToken extends Omit<TokenStatus, 'user'> {
+export interface EvaluatedStatus extends Omit<TokenStatus, 'user'> {
   user: KnownUserStatus | null;
 }
 
-export function judgeToken(state: TokenState, now: number): JudgedToken {
+export function evaluateStatus(state: TokenState, now: number): EvaluatedStatus {
   const { token, events, policy } = state;
   const exp = liveExp(state.exp, now, policy.clockToleranceSeconds);
   return {

@@ -6,7 +6,7 @@ import type { RegistrySession } from '../session.js';
 import { stringAt } from '../wire/bulk-strings.js';
 import { bulkStringsIn } from '../wire/codec.js';
 import { unwrap } from '../wire/pipeline.js';
-import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering } from './walk-types.js';
 
 export async function scanServer(
   session: RegistrySession,
