@@ -1,3 +1,5 @@
+/** What a program can import from `jwtctl`. The library starts here. */
+export type { OpenOptions } from './app/open-context.js';
 export type { SettingsInput } from './config/settings.js';
 export type { PublicJwk } from './domain/jose/jwk-set.js';
 export type { VerificationKey } from './domain/jose/verification-key.js';
@@ -8,6 +10,7 @@ export type { Claims, ClaimsPolicy } from './domain/tokens/check-claims.js';
 export type { TokenStatus } from './domain/tokens/check-status.js';
 export type { IssuedToken } from './domain/tokens/issued-token.js';
 export type { Acceptance, VerificationResult } from './domain/tokens/verify.js';
-export { type OpenIssuer, type OpenOptions, type OpenVerifier, openIssuer, openVerifier } from './library.js';
+export { type OpenIssuer, openIssuer } from './issuer/open-issuer.js';
 export { createVerifier, type Verifier, type VerifierOptions } from './verifier/create-verifier.js';
 export type { StoreHealth, VerifierHealth } from './verifier/health.js';
+export { type OpenVerifier, openVerifier } from './verifier/open-verifier.js';

@@ -1,0 +1,62 @@
+import type { Context } from '../app/context.js';
+import { closingOnFailure, type OpenOptions, openContext } from '../app/open-context.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import type { IssuedToken } from '../domain/tokens/issued-token.js';
+import { openStoreIssuer } from './store-issuer.js';
+
+export interface OpenIssuer {
+  /**
+   * Signs a token, registers it, and writes an audit row with the actor `library`. Then returns the token.
+   *
+   * The issuer keeps the active key for up to 60 s. For that long after a rotation the old key may still
+   * sign, and `verifyUntil` includes this time.
+   *
+   * @param request.sub 1 to 255 bytes of UTF-8 without control characters; must be an enabled user
+   * @param request.aud default: `token.audience`
+   * @param request.ttlSeconds default: `token.ttl`; at most `token.maxTtl`
+   * @param request.claims claims other than the registered ones (RFC 7519 §4.1)
+   * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
+   * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` if a store does not answer
+   */
+  issue(request: {
+    sub: string;
+    aud?: string | string[];
+    ttlSeconds?: number;
+    claims?: Record<string, unknown>;
+  }): Promise<IssuedToken>;
+  /** Waits for what is under way, then closes every connection. */
+  close(): Promise<void>;
+}
+
+/** Opens an issuer on the stores that the CLI uses. Options and errors are those of `openVerifier`. */
+export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer> {
+  const context = await openContext(options);
+  return closingOnFailure(context, async () => {
+    const issuer = await openStoreIssuer(context);
+    const lifecycle = lifecycleOf(context);
+    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims }) =>
+      lifecycle.during(() =>
+        issuer.issue({ sub, aud: aud === undefined ? undefined : [aud].flat(), ttlSeconds, claims }),
+      );
+    return { issue, close: lifecycle.end };
+  });
+}
+
+/** Later calls fail with `ERR_CLOSED` (state) instead of a driver's error. */
+function lifecycleOf(context: Context) {
+  const running = new Set<Promise<unknown>>();
+  let isOver = false;
+  return {
+    during: async <T>(work: () => Promise<T>): Promise<T> => {
+      if (isOver) throw new JwtctlError('ERR_CLOSED', 'The issuer is closed. Open another one.');
+      const result = work();
+      running.add(result);
+      return result.finally(() => running.delete(result));
+    },
+    end: async (): Promise<void> => {
+      isOver = true;
+      await Promise.allSettled(running);
+      await context.dispose();
+    },
+  };
+}
