@@ -4,7 +4,7 @@ import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
-import { socketOf } from '../config/addresses/host-port.js';
+import { socketOf } from '../config/addresses/mysql-url.js';
 import { incompleteStores } from '../config/check-settings.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/secrets/secret-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';

@@ -8,7 +8,7 @@ import { variablesOfOthers } from './sources/names-elsewhere.js';
 import { projectStoreNotice, secretsForProjectStores } from './sources/project-file-stores.js';
 import { resolveLayers } from './sources/resolve-layers.js';
 import type { Origin } from './sources/setting-origin.js';
-import { absolutePath, type Environment, type Places, placesOf } from './sources/standard-paths.js';
+import { absolutePath, type Environment, type Places, placesOf } from './standard-paths.js';
 
 export interface ConfigSources {
   /** Settings from a program that embeds jwtctl. They override every other source and may contain secrets. */

@@ -1,3 +1,5 @@
+import type { HostPort } from './addresses/host-port.js';
+
 /** Plain data, so that listing settings and flags loads no schema library. */
 export type Kind =
   /** Not empty. Line breaks are allowed. */
@@ -15,12 +17,6 @@ export type Kind =
   | { readonly type: 'nodes' }
   | { readonly type: 'natMap' }
   | { readonly type: 'mysqlUrl' };
-
-export interface HostPort {
-  /** IPv6 without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
 
 export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' | 'date' }
   ? number

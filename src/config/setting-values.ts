@@ -2,12 +2,12 @@ import * as z from 'zod/mini';
 import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
 import { AddressProblem } from './addresses/address-parts.js';
-import { formatHostPort, parseHostPort } from './addresses/host-port.js';
+import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';
 import { readRedisNodes } from './addresses/redis-nodes.js';
-import type { HostPort, Kind } from './setting-kinds.js';
+import type { Kind } from './setting-kinds.js';
 import type { SettingPath } from './settings.js';
-import { absolutePath, type Places } from './sources/standard-paths.js';
+import { absolutePath, type Places } from './standard-paths.js';
 
 type Implied = Readonly<Partial<Record<SettingPath, unknown>>>;
 

@@ -14,7 +14,7 @@ import {
 } from '../../src/config/setting-kinds.js';
 import { formatValue, readValue } from '../../src/config/setting-values.js';
 import { type SettingPath, settingOf } from '../../src/config/settings.js';
-import { placesOf } from '../../src/config/sources/standard-paths.js';
+import { placesOf } from '../../src/config/standard-paths.js';
 
 const places = placesOf({}, { homeDir: '/home/ann' });
 

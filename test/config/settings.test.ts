@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { readValue } from '../../src/config/setting-values.js';
 import { SETTINGS, type Settings, type SettingsInput, settingOf } from '../../src/config/settings.js';
-import { placesOf } from '../../src/config/sources/standard-paths.js';
+import { placesOf } from '../../src/config/standard-paths.js';
 import { nearest } from '../../src/domain/shared/nearest.js';
 
 describe('the settings', () => {

@@ -1,5 +1,10 @@
 import { isIPv6 } from 'node:net';
-import type { HostPort } from '../setting-kinds.js';
+
+export interface HostPort {
+  /** IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
 
 const REDIS_PORT = 6379;
 const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})$/;
@@ -16,9 +21,4 @@ export function parseHostPort(text: string, defaultPort = REDIS_PORT): HostPort 
 
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** The path of a Unix socket; null for a connection over TCP. */
-export function socketOf(mysqlUrl: string): string | null {
-  return new URL(mysqlUrl).searchParams.get('socket');
 }

@@ -1,5 +1,4 @@
 import { isIPv6 } from 'node:net';
-import type { HostPort } from '../setting-kinds.js';
 import {
   AddressProblem,
   assertAddress,
@@ -9,7 +8,7 @@ import {
   readUserinfo,
   splitUserinfo,
 } from './address-parts.js';
-import { parseHostPort } from './host-port.js';
+import { type HostPort, parseHostPort } from './host-port.js';
 
 export interface RedisNodes {
   readonly nodes: readonly HostPort[];

@@ -1,5 +1,6 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { formatHostPort, socketOf } from '../addresses/host-port.js';
+import { formatHostPort } from '../addresses/host-port.js';
+import { socketOf } from '../addresses/mysql-url.js';
 import type { Settings } from '../settings.js';
 
 /** Returns a warning for each store on another host that gets a password without TLS. */

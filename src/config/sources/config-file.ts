@@ -1,11 +1,11 @@
 import { dirname } from 'node:path';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import { socketOf } from '../addresses/host-port.js';
+import { socketOf } from '../addresses/mysql-url.js';
+import type { Places } from '../standard-paths.js';
 import type { FileText } from './find-config-files.js';
 import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';
 import type { SettingPath } from '../settings.js';
 import { type Origin, originText } from './setting-origin.js';
-import type { Places } from './standard-paths.js';
 import { type ConfigDocument, parseDocument } from './yaml-document.js';
 
 /** The settings of one file. Every profile is checked, not only the selected one. */

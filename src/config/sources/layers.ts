@@ -4,9 +4,9 @@ import { nearest } from '../../domain/shared/nearest.js';
 import { insideQuotes } from '../../domain/shared/text.js';
 import { expectedOf, problemOf, readValue } from '../setting-values.js';
 import { SETTINGS, type Setting, type SettingPath, settingOf } from '../settings.js';
+import type { Environment, Places } from '../standard-paths.js';
 import { synonymOf } from './names-elsewhere.js';
 import { type Origin, originText } from './setting-origin.js';
-import type { Environment, Places } from './standard-paths.js';
 
 export interface Assignment {
   readonly setting: Setting;

@@ -1,5 +1,5 @@
 import type { SettingPath, Settings } from '../settings.js';
-import type { Environment } from './standard-paths.js';
+import type { Environment } from '../standard-paths.js';
 
 /** What people call a setting that has another name here. Names are compared without case and separators. */
 const SYNONYMS: ReadonlyArray<[SettingPath, RegExp]> = [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { mysqlUrl, nodes } from '../../../src/config/setting-kinds.js';
 import { problemOf, readValue } from '../../../src/config/setting-values.js';
-import { placesOf } from '../../../src/config/sources/standard-paths.js';
+import { placesOf } from '../../../src/config/standard-paths.js';
 
 const places = placesOf({}, { homeDir: '/home/ann' });
 /** A part of every password below. */
