@@ -498,7 +498,7 @@ describe('the embedded keyring', () => {
         import { JweSealer } from './src/adapters/sealing/jwe-sealer.js';
         import { MasterKeys } from './src/adapters/sealing/master-keys.js';
         import { systemClock } from './src/app/clock.js';
-        import { readKeyringFile } from './src/config/named-files.js';
+        import { readKeyringFile } from './src/config/secrets/secret-files.js';
         const file = process.argv[2];
         const read = (name) => readKeyringFile(name, { setting: 'masterKey.file' });
         const source = { kind: 'embedded', file, read, mayCreate: async () => true, onCreated() {} };

@@ -194,7 +194,7 @@ describe('a secret file', () => {
       const [output] = await runAtOnce(
         1,
         `
-        import { readSecretFile } from './src/config/named-files.js';
+        import { readSecretFile } from './src/config/secrets/secret-files.js';
         process.setgroups([4242]);
         process.setgid(4243);
         process.setuid(4244);
