@@ -1,10 +1,10 @@
 import { dirname } from 'node:path';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { socketOf } from '../addresses/mysql-url.js';
+import type { SettingPath } from '../settings.js';
 import type { Places } from '../standard-paths.js';
 import type { FileText } from './find-config-files.js';
 import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';
-import type { SettingPath } from '../settings.js';
 import { type Origin, originText } from './setting-origin.js';
 import { type ConfigDocument, parseDocument } from './yaml-document.js';
 
