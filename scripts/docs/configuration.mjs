@@ -54,6 +54,7 @@ ${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
 
 - A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
 - Secrets, commands, and the SQL of \`users.enabledWhere\` have no flag, because other users can read the command line of a process.
+- The variable of \`serve.clients\` is JSON: \`[{"id":"app","secretFile":"/run/secrets/app","may":["issue"]}]\`.
 - The Redis account needs [these permissions](redis-acl.md).
 - A host whose clock differs by more than \`token.clockTolerance\` uses MySQL's clock for keys and revocations.
 
@@ -73,7 +74,7 @@ every link in its path. No other user may have write access to the file or a fol
 mounts are fine. This applies to
 
 - configuration files and the embedded store;
-- secret files: \`*.passwordFile\`, \`*.tls.key\`, \`masterKey.file\`, \`serve.introspection.secretFile\`, \`--passphrase-file\`, and the
+- secret files: \`*.passwordFile\`, \`*.tls.key\`, \`masterKey.file\`, the \`secretFile\` of \`serve.clients\`, \`--passphrase-file\`, and the
   \`--pem\` and \`--jwk\` files of \`keys import\`;
 - the files of \`*.tls.ca\` and \`*.tls.cert\`.
 

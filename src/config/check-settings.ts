@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import {
+  clientSecretSetting,
   embeddedKeyringFile,
-  MIN_CLIENT_SECRET_CHARACTERS,
   readClientSecret,
   readConfigured,
   readSecretFile,
   readSecretText,
 } from './secrets/secret-files.js';
-import { credentialsReader } from './secrets/store-credentials.js';
+import { credentialsReader, readServeTls } from './secrets/store-credentials.js';
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 import { type Origin, originText } from './sources/setting-origin.js';
 
@@ -53,16 +53,8 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     if (cert !== null && key === null) need(`${store}.tls.cert`, `${store}.tls.key`);
     if (key !== null && cert === null) need(`${store}.tls.key`, `${store}.tls.cert`);
   }
-  const { clientId, secret, secretFile } = serve.introspection;
-  const hasSecret = secret !== null || secretFile !== null;
-  if (clientId !== null && !hasSecret) need('serve.introspection.clientId', 'serve.introspection.secretFile');
-  if (clientId === null && hasSecret) need('A secret for introspection', 'serve.introspection.clientId');
-  if (secret !== null && secret.length < MIN_CLIENT_SECRET_CHARACTERS) {
-    contradict(
-      ['serve.introspection.secret'],
-      `serve.introspection.secret (${from('serve.introspection.secret')}) is shorter than ${MIN_CLIENT_SECRET_CHARACTERS} characters.`,
-    );
-  }
+  if (serve.tls.cert !== null && serve.tls.key === null) need('serve.tls.cert', 'serve.tls.key');
+  if (serve.tls.key !== null && serve.tls.cert === null) need('serve.tls.key', 'serve.tls.cert');
   return problems;
 }
 
@@ -79,7 +71,7 @@ export async function namedFileFaults(
   warn: (text: string) => void,
 ): Promise<JwtctlError[]> {
   const { mysql, redis, masterKey, serve } = settings;
-  const named: [SettingPath, string | null, typeof readConfigured][] = [
+  const named: [string, string | null, typeof readConfigured][] = [
     ['mysql.passwordFile', mysql.passwordFile, readSecretFile],
     ['mysql.tls.ca', mysql.tls.ca, readConfigured],
     ['mysql.tls.cert', mysql.tls.cert, readConfigured],
@@ -90,7 +82,11 @@ export async function namedFileFaults(
     ['redis.tls.cert', redis.tls.cert, readConfigured],
     ['redis.tls.key', redis.tls.key, readSecretText],
     ['masterKey.file', masterKey.file ?? embeddedKeyring(settings), readSecretText],
-    ['serve.introspection.secretFile', serve.introspection.secretFile, readClientSecret],
+    ...(serve.clients ?? []).map(({ secretFile }, index): (typeof named)[number] => [
+      clientSecretSetting(index),
+      secretFile,
+      readClientSecret,
+    ]),
   ];
   const faults: JwtctlError[] = [];
   for (const [setting, file, read] of named) {
@@ -101,6 +97,10 @@ export async function namedFileFaults(
     });
   }
   if (faults.length > 0) return faults;
+  await readServeTls(settings).catch((error: unknown) => {
+    if (!(error instanceof JwtctlError)) throw error;
+    faults.push(error);
+  });
   for (const group of ['mysql', 'redis'] as const) {
     const files = { ...settings, [group]: { ...settings[group], passwordCommand: null } };
     await credentialsReader(group, files, (setting) => ({ setting }))().catch((error: unknown) => {

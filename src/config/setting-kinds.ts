@@ -1,4 +1,5 @@
 import type { HostPort } from './addresses/host-port.js';
+import type { ClientInput, ClientSetting } from './clients.js';
 
 /** Plain data, so that listing settings and flags loads no schema library. */
 export type Kind =
@@ -16,7 +17,9 @@ export type Kind =
   | { readonly type: 'path' }
   | { readonly type: 'nodes' }
   | { readonly type: 'natMap' }
-  | { readonly type: 'mysqlUrl' };
+  | { readonly type: 'mysqlUrl' }
+  /** Applications that may use the HTTP API. */
+  | { readonly type: 'clients' };
 
 export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' | 'date' }
   ? number
@@ -28,7 +31,9 @@ export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' |
         ? readonly HostPort[]
         : K extends { type: 'natMap' }
           ? Readonly<Record<string, HostPort>>
-          : string;
+          : K extends { type: 'clients' }
+            ? readonly ClientSetting[]
+            : string;
 
 export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
   ? number | string
@@ -36,7 +41,9 @@ export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
     ? string | readonly string[]
     : K extends { type: 'natMap' }
       ? string | Readonly<Record<string, string>>
-      : ValueOf<K>;
+      : K extends { type: 'clients' }
+        ? string | readonly ClientInput[]
+        : ValueOf<K>;
 
 /** The longest duration. The limit keeps sums of times exact integers. */
 const CENTURY_SECONDS = 36_500 * 86_400;
@@ -48,6 +55,7 @@ export const path = { type: 'path' } as const;
 export const nodes = { type: 'nodes' } as const;
 export const natMap = { type: 'natMap' } as const;
 export const mysqlUrl = { type: 'mysqlUrl' } as const;
+export const clients = { type: 'clients' } as const;
 
 export function duration(maxSeconds = CENTURY_SECONDS) {
   return { type: 'duration', maxSeconds } as const;

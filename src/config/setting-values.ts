@@ -5,9 +5,13 @@ import { AddressProblem } from './addresses/address-parts.js';
 import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';
 import { readRedisNodes } from './addresses/redis-nodes.js';
+import { type ClientSetting, ClientsProblem, readClients, shownClient } from './clients.js';
 import type { Kind } from './setting-kinds.js';
 import type { SettingPath } from './settings.js';
 import { absolutePath, type Places } from './standard-paths.js';
+
+/** Stands for a secret in output. */
+export const MASK = '********';
 
 type Implied = Readonly<Partial<Record<SettingPath, unknown>>>;
 
@@ -19,30 +23,40 @@ export interface Reading {
 
 /** Returns null if `raw` is invalid. {@link problemOf} says why. */
 export function readValue(kind: Kind, raw: unknown, directory: string, places: Places): Reading | null {
+  const absolute = (path: string) => absolutePath(path, directory, places);
   try {
-    const address = readAddress(kind, raw);
-    if (address !== undefined) return address;
+    const reading = readNamingProblems(kind, raw, absolute);
+    if (reading !== undefined) return reading;
   } catch (error) {
-    if (error instanceof AddressProblem) return null;
+    if (isProblem(error)) return null;
     throw error;
   }
-  const result = schemaOf(kind, (path) => absolutePath(path, directory, places)).safeParse(raw);
+  const result = schemaOf(kind, absolute).safeParse(raw);
   return result.success ? { value: result.data } : null;
 }
 
-/** Names the part of an address that is wrong; null for other values. */
-export function problemOf(kind: Kind, raw: unknown): string | null {
+/** Names the part of an address or a list that is wrong; null for other values. */
+export function problemOf(kind: Kind, raw: unknown, directory: string, places: Places): string | null {
   try {
-    readAddress(kind, raw);
+    readNamingProblems(kind, raw, (path) => absolutePath(path, directory, places));
     return null;
   } catch (error) {
-    if (error instanceof AddressProblem) return error.message;
+    if (isProblem(error)) return error.message;
     throw error;
   }
 }
 
+function isProblem(error: unknown): error is Error {
+  return error instanceof AddressProblem || error instanceof ClientsProblem;
+}
+
 /** Returns undefined for a value of another kind or type. */
-function readAddress(kind: Kind, raw: unknown): Reading | undefined {
+function readNamingProblems(
+  kind: Kind,
+  raw: unknown,
+  absolute: (path: string) => string | null,
+): Reading | undefined {
+  if (kind.type === 'clients') return { value: readClients(raw, absolute) };
   if (kind.type === 'mysqlUrl' && typeof raw === 'string') {
     const { url, password, tls } = readMysqlUrl(raw);
     return { value: url, implied: given({ 'mysql.password': password, 'mysql.tls.enabled': tls }) };
@@ -91,6 +105,8 @@ export function expectedOf(kind: Kind): string {
       return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
     case 'mysqlUrl':
       return 'a URL such as mysql://user[:password]@host[:port]/database';
+    case 'clients':
+      return 'a list of clients';
     default:
       return unreachable(kind);
   }
@@ -109,6 +125,8 @@ export function formatValue(kind: Kind, value: unknown): string {
       return natEntries(value as Readonly<Record<string, HostPort>>)
         .map((sides) => sides.join('='))
         .join(',');
+    case 'clients':
+      return JSON.stringify(jsonValue(kind, value));
     case 'text':
     case 'pattern':
     case 'integer':
@@ -127,6 +145,8 @@ export function jsonValue(kind: Kind, value: unknown): unknown {
   if (kind.type === 'nodes') return (value as readonly HostPort[]).map(formatHostPort);
   if (kind.type === 'natMap')
     return Object.fromEntries(natEntries(value as Readonly<Record<string, HostPort>>));
+  if (kind.type === 'clients')
+    return (value as readonly ClientSetting[]).map((client) => shownClient(client, MASK));
   return value;
 }
 
@@ -155,7 +175,8 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       return readBy(z.string().check(z.regex(/^[^\0]+$/)), absolute);
     case 'natMap':
       return readBy(z.union([z.string(), z.record(z.string(), z.string())]), natMapOf);
-    // Read by readAddress, unless the type is wrong.
+    // Read by readNamingProblems, unless the type is wrong.
+    case 'clients':
     case 'nodes':
     case 'mysqlUrl':
       return z.never();

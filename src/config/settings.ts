@@ -2,6 +2,7 @@ import { SIGNING_ALGORITHMS } from '../domain/model/signing-key.js';
 import type { Nest, NestOptional } from './nested-settings.js';
 import {
   boolean,
+  clients,
   date,
   duration,
   type InputOf,
@@ -21,8 +22,9 @@ import {
  * - `plain`: allowed in every source
  * - `secret`: masked in all output, and has no flag
  * - `command`: runs as the account that runs jwtctl, so it has no flag either
+ * - `structure`: a list or a map of objects, which would be unreadable as a flag
  */
-export type SettingClass = 'plain' | 'secret' | 'command';
+export type SettingClass = 'plain' | 'secret' | 'command' | 'structure';
 
 interface Declaration {
   readonly kind: Kind;
@@ -270,7 +272,7 @@ const DECLARATIONS = {
   'serve.host': {
     kind: LINE,
     fallback: '127.0.0.1',
-    doc: 'Address that the server listens on. It speaks plain HTTP.',
+    doc: 'Address that the server listens on.',
   },
   'serve.port': {
     kind: integer(0, 65_535),
@@ -289,21 +291,16 @@ const DECLARATIONS = {
     fallback: 'info',
     doc: 'Lowest level that is logged. Failures are logged at error, refused tokens at info, and accepted tokens at debug.',
   },
-  'serve.introspection.clientId': {
-    kind: LINE,
-    doc: 'Client that may introspect tokens. Without a client and its secret, introspection is off.',
+  'serve.clients': {
+    kind: clients,
+    class: 'structure',
+    doc: 'Applications that may use the HTTP API: a list of {id, secretFile or secretSha256, may: [introspect, issue, refresh, revoke, read, users], audiences}. Without audiences, a client may use all of them. In the variable, JSON. Without clients, the API is off.',
   },
-  'serve.introspection.secret': {
-    kind: text,
-    class: 'secret',
-    alternative: 'the introspection secret',
-    doc: 'Secret of the introspection client.',
-  },
-  'serve.introspection.secretFile': {
+  'serve.tls.cert': {
     kind: path,
-    alternative: 'the introspection secret',
-    doc: 'File with the secret of the introspection client.',
+    doc: "PEM file with the server's certificate and its intermediate certificates. With it and serve.tls.key, the server speaks HTTPS. Read again when it changes.",
   },
+  'serve.tls.key': { kind: path, doc: "PEM file with the server's private key." },
 } as const satisfies Record<string, Declaration>;
 
 type Declarations = typeof DECLARATIONS;

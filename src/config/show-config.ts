@@ -2,7 +2,7 @@ import type { JwtctlError } from '../domain/shared/errors.js';
 import { incompleteStores, namedFileFaults } from './check-settings.js';
 import { type Config, type ConfigSources, readConfig } from './load-config.js';
 import { plaintextWarnings } from './secrets/plaintext-warnings.js';
-import { formatValue, jsonValue } from './setting-values.js';
+import { formatValue, jsonValue, MASK } from './setting-values.js';
 import { SETTINGS, type Setting, type SettingPath, type Settings } from './settings.js';
 import type { ConfigFile } from './sources/find-config-files.js';
 import { originText } from './sources/setting-origin.js';
@@ -18,8 +18,6 @@ export interface ShownSetting {
   readonly flag: string | null;
   readonly doc: string;
 }
-
-const MASK = '********';
 
 export function showConfig(config: Pick<Config, 'settings' | 'origins'>): ShownSetting[] {
   return SETTINGS.map((setting) => {

@@ -1,6 +1,8 @@
 import type { LiveVerifier } from '../verifier/live-verifier.js';
+import type { Clients } from './api/clients.js';
 import type { Metrics } from './metrics.js';
 import type { RequestLog } from './request-log.js';
+import type { ServerTls } from './tls.js';
 
 export interface AppOptions {
   verifier: LiveVerifier;
@@ -12,13 +14,10 @@ export interface AppOptions {
   readiness: { isStopping: boolean };
   /** The cookie that may contain the token; null for none. */
   cookie: string | null;
-  /** The client that may introspect; null disables introspection. */
-  client: Client | null;
+  /** The applications that may use the API; null disables it. */
+  clients: Clients | null;
+  /** For HTTPS, in PEM; null for plain HTTP. */
+  tls: ServerTls | null;
   now(): number;
   jwkSetMaxAgeSeconds: number;
-}
-
-export interface Client {
-  id: string;
-  secret: string;
 }

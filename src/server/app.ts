@@ -1,9 +1,10 @@
 import { METHODS, STATUS_CODES } from 'node:http';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { api } from './api/index.js';
 import type { AppOptions } from './app-options.js';
 import { health } from './health.js';
-import { introspection } from './introspection.js';
 import { jwkSet } from './jwk-set.js';
+import { newRequestIds } from './request-id.js';
 import { forwardAuth, forwardAuthUrl } from './verify.js';
 
 const BODY_BYTES = 65_536;
@@ -13,13 +14,18 @@ const KEEP_ALIVE_MS = 95_000;
 const IDLE_MS = 120_000;
 
 export function createApp(options: AppOptions): FastifyInstance {
-  const app = fastify({
+  const { log, readiness, tls } = options;
+  const timeouts = {
+    // Node checks for slow requests only every 30 s by default.
+    ...{ headersTimeout: REQUEST_MS, connectionsCheckingInterval: REQUEST_MS / 4 },
+  };
+  const app: FastifyInstance = fastify({
     bodyLimit: BODY_BYTES,
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: IDLE_MS,
-    // Node checks for slow requests only every 30 s by default.
-    http: { headersTimeout: REQUEST_MS, connectionsCheckingInterval: REQUEST_MS / 4 },
+    ...(tls === null ? { http: timeouts } : { https: { ...timeouts, ...tls } as never }),
+    genReqId: newRequestIds(),
     // The server stays open while closing to serve these requests.
     return503OnClosing: false,
     rewriteUrl: forwardAuthUrl,
@@ -29,10 +35,13 @@ export function createApp(options: AppOptions): FastifyInstance {
       app.addHttpMethod(method, { hasBody: true });
     }
   }
-  const { log, readiness } = options;
   // While stopping, closes each connection after its current response.
   app.server.prependListener('request', (_request, response) => {
     if (readiness.isStopping) response.shouldKeepAlive = false;
+  });
+  app.decorateRequest('client', null);
+  app.addHook('onSend', async (request, reply) => {
+    reply.header('x-request-id', request.id);
   });
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode !== undefined && error.statusCode < 500 ? error.statusCode : 500;
@@ -45,7 +54,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   });
 
   app.register(forwardAuth, options);
-  app.register(introspection, options);
+  app.register(api, options);
   app.register(jwkSet, options);
   app.register(health, options);
   return app;

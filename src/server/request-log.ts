@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import { JwtctlError } from '../domain/shared/errors.js';
@@ -41,15 +40,13 @@ export interface RequestOutcome {
 export type RequestLog = (request: FastifyRequest, outcome: RequestOutcome) => void;
 
 export function requestLog(log: Logger): RequestLog {
-  const idPrefix = `${randomBytes(6).toString('base64url')}-`;
-  let count = 0;
   return (request, { status, code, startedAt, reason }) => {
     const level = status >= 500 ? 'error' : code === 'active' ? 'debug' : 'info';
     if (!log.isLevelEnabled(level)) return;
-    const header = request.headers['x-request-id'];
     log[level](
       {
-        requestId: isRequestId(header) ? header : `${idPrefix}${(++count).toString(36)}`,
+        requestId: request.id,
+        client: request.client?.id,
         method: request.method,
         // The route, because the URL may contain a token.
         route: request.routeOptions.url ?? null,
@@ -66,10 +63,6 @@ export function requestLog(log: Logger): RequestLog {
 
 function roundedToMicroseconds(ms: number): number {
   return Math.round(ms * 1000) / 1000;
-}
-
-function isRequestId(value: unknown): value is string {
-  return typeof value === 'string' && /^[\w.:=+/@-]{1,128}$/.test(value);
 }
 
 /** The message of a foreign error may quote anything, so only its name and frames are logged. */

@@ -1,17 +1,20 @@
+import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Context } from '../app/context.js';
+import { readServeTls } from '../config/secrets/store-credentials.js';
 import { heartbeatLifetime } from '../domain/fleet/heartbeat.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { openLiveVerifier } from '../verifier/live-verifier.js';
+import { openClients } from './api/clients.js';
 import { createApp } from './app.js';
-import type { Client } from './app-options.js';
 import { jwkSetMaxAge } from './jwk-set.js';
 import { createMetrics } from './metrics.js';
 import { flushed, openLog, requestLog } from './request-log.js';
 import { metricsOfAll } from './shared-metrics.js';
 import { aborted } from './stopping.js';
+import { followTls, type ServerTls } from './tls.js';
 
 export interface Endpoint {
   host: string;
@@ -27,16 +30,15 @@ const FINISH_MS = 10_000;
  *
  * @throws JwtctlError `ERR_PORT_IN_USE` (state), `ERR_CANNOT_LISTEN` (usage), and errors of the stores
  */
-export async function serve(
-  context: Context,
-  endpoint: Endpoint,
-  client: Client | null,
-  stop: AbortSignal,
-): Promise<void> {
+export async function serve(context: Context, endpoint: Endpoint, stop: AbortSignal): Promise<void> {
   const { serve: settings, keys, token, timeout } = context.settings;
+  const { now } = context.clock;
   const log = openLog(settings.logLevel);
+  const warn = (text: string) => log.warn(text);
+  const clients = settings.clients === null ? null : await openClients(settings.clients, { now, warn });
+  const tls = await readServeTls(context.settings, warn);
   const verifier = await openLiveVerifier(context, {
-    warn: (text) => log.warn(text),
+    warn,
     onStateChange: ({ level, fields, text }) => log[level](fields, text),
   });
   try {
@@ -50,12 +52,21 @@ export async function serve(
       log: requestLog(log),
       readiness,
       cookie: settings.cookie,
-      client,
-      now: context.clock.now,
+      ...{ clients, tls, now },
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
     });
     const port = await listen(app, endpoint);
-    log.info({ host: endpoint.host, port, introspection: client !== null }, 'listening');
+    if (tls !== null) {
+      const apply = (changed: ServerTls) => {
+        (app.server as unknown as Server).setSecureContext(changed);
+        log.info('loaded the changed TLS certificate');
+      };
+      followTls(context.settings, { tls, apply, warn, stop });
+    }
+    log.info(
+      { host: endpoint.host, port, tls: tls !== null, clients: settings.clients?.length ?? 0 },
+      'listening',
+    );
     const { isReady, database, registry } = verifier.health();
     if (!isReady) {
       const stores = { database: database.state, registry: registry.state };

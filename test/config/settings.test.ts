@@ -30,7 +30,7 @@ describe('the settings', () => {
     expect(settingOf('masterKey.value')).toMatchObject({ variable: 'JWTCTL_MASTER_KEY' });
   });
 
-  it('give no flag to secrets and commands', () => {
+  it('give no flag to secrets, commands, and structures', () => {
     const guarded = SETTINGS.filter((setting) => setting.class !== 'plain');
     expect(guarded.map(({ path }) => path)).toEqual([
       'mysql.password',
@@ -40,7 +40,7 @@ describe('the settings', () => {
       'masterKey.command',
       'masterKey.value',
       'users.enabledWhere',
-      'serve.introspection.secret',
+      'serve.clients',
     ]);
     expect(guarded.every(({ flag }) => flag === null)).toBe(true);
   });

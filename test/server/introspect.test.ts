@@ -117,7 +117,10 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     ]) {
       const answer = await ask(`token=${token}`, headers);
       expect(answer.statusCode).toBe(401);
-      expect(answer.json()).toEqual({ error: 'invalid_client' });
+      expect(answer.json()).toEqual({
+        error: 'invalid_client',
+        error_description: 'The client did not authenticate.',
+      });
       expect(answer.headers['www-authenticate']).toBe('Basic realm="jwtctl", charset="UTF-8"');
       expect(answer.headers['cache-control']).toBe('no-store');
     }
@@ -142,7 +145,11 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     test('are limited to 10 per minute and address; further ones are not checked', async () => {
       const ask = await trying();
       for (let count = 0; count < 10; count++) expect((await ask(wrong(count))).status).toBe(401);
-      const limited = { status: 429, retryAfter: '60', body: '{"error":"too_many_attempts"}' };
+      const limited = {
+        status: 429,
+        retryAfter: '60',
+        body: expect.stringContaining('"error":"too_many_attempts"'),
+      };
       expect(await ask(wrong(10))).toEqual(limited);
       expect(await ask(basic(CLIENT))).toEqual(limited);
       expect((await ask(basic(CLIENT), '203.0.113.2')).status).toBe(200);
@@ -177,7 +184,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     for (const payload of ['', 'other=x', 'token=a&token=b']) {
       const answer = await ask(payload);
       expect(answer.statusCode).toBe(400);
-      expect(answer.json()).toEqual({ error: 'invalid_request' });
+      expect(answer.json()).toMatchObject({ error: 'invalid_request' });
     }
     expect((await ask('{"token":"x"}', { ...basic(CLIENT), 'content-type': 'text/html' })).statusCode).toBe(
       415,
@@ -186,7 +193,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
   });
 
   test('has no route without a configured client', async () => {
-    const { ask } = await serving({ client: null });
+    const { ask } = await serving({ clients: null });
     expect((await ask('token=x')).statusCode).toBe(404);
   });
 

@@ -1,11 +1,14 @@
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:http';
+import { request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { makeCertificateAuthority } from '../support/certificates.js';
 import { type Answered, get, type Served, startServed, startTraffic } from '../support/served.js';
-import { bearer } from '../support/serving.js';
+import { basic, bearer } from '../support/serving.js';
 import { closedPorts } from '../support/silent-server.js';
 import { spawnCli } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
@@ -143,26 +146,15 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     expect((await spawnCli(['serve', '--port', '0', ...flags], { env })).exitCode).toBe(4);
   });
 
-  test('introspection reads its secret from a file, and a client without a secret is refused', async () => {
-    const incomplete = await spawnCli(['serve', '--json'], {
-      env: { ...stores.env, JWTCTL_SERVE_INTROSPECTION_CLIENT_ID: 'api' },
-    });
-    expect([incomplete.exitCode, incomplete.error().code]).toEqual([2, 'ERR_CONFIG_INCOMPLETE']);
-
+  test('a client reads its secret from a file, which is read again when it changes', async () => {
     const file = join(stores.home, 'introspection.secret');
     writeFileSync(file, `${'s3cret'.repeat(5)}x\n`, { mode: 0o600 });
-    const env = {
-      ...stores.env,
-      JWTCTL_SERVE_INTROSPECTION_CLIENT_ID: 'api',
-      JWTCTL_SERVE_INTROSPECTION_SECRET_FILE: file,
-    };
-    const { JWTCTL_SERVE_INTROSPECTION_SECRET_FILE: _, ...withoutFile } = env;
+    const clients = [{ id: 'api', secretFile: file, may: ['introspect'] }];
+    const env = { ...stores.env, JWTCTL_SERVE_CLIENTS: JSON.stringify(clients) };
     const tooShort = [
       await spawnCli(['serve', '--json'], { env }),
+      await spawnCli(['serve', '--json', '--workers', '2'], { env }),
       await spawnCli(['config', 'validate', '--json'], { env }),
-      await spawnCli(['serve', '--json'], {
-        env: { ...withoutFile, JWTCTL_SERVE_INTROSPECTION_SECRET: 's3cret'.repeat(5) },
-      }),
     ];
     for (const { exitCode, stdout, stderr } of tooShort) {
       expect(exitCode).toBe(2);
@@ -175,11 +167,63 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     const served = await startServed(env);
     running.push(served);
     const body = new URLSearchParams({ token });
-    const authorization = `Basic ${Buffer.from(`api:${secret}`).toString('base64')}`;
     const url = `http://127.0.0.1:${served.port}/introspect`;
-    const response = await fetch(url, { method: 'POST', body, headers: { authorization } });
-    expect(await response.json()).toMatchObject({ active: true, sub: 'alice' });
+    const ask = (given: string) =>
+      fetch(url, { method: 'POST', body, headers: basic({ id: 'api', secret: given }) });
+    expect(await (await ask(secret)).json()).toMatchObject({ active: true, sub: 'alice' });
+
+    const changed = `s3cret-of-api-${'y'.repeat(18)}`;
+    writeFileSync(file, `${changed}\n`);
+    await expect.poll(async () => (await ask(changed)).status, { timeout: 5000 }).toBe(200);
+    expect((await ask(secret)).status).toBe(401);
+    writeFileSync(file, 'short\n');
+    await expect.poll(async () => (await ask(changed)).status, { timeout: 5000 }).toBe(503);
+    await expect.poll(() => JSON.stringify(served.lines())).toContain('too short');
     expect(JSON.stringify(served.lines())).not.toContain('s3cret-of-api');
+  });
+
+  test('serves HTTPS, and loads a changed certificate without a restart', async () => {
+    const authority = makeCertificateAuthority('test');
+    const [cert, key] = [join(stores.home, 'tls.pem'), join(stores.home, 'tls.key')];
+    const install = () => {
+      const issued = authority.issue({ names: 'IP:127.0.0.1' });
+      for (const [from, to] of [
+        [issued.cert, cert],
+        [issued.key, key],
+      ] as const) {
+        writeFileSync(to, readFileSync(from), { mode: 0o600 });
+      }
+    };
+    install();
+    const served = await startServed({
+      ...stores.env,
+      ...{ JWTCTL_SERVE_TLS_CERT: cert, JWTCTL_SERVE_TLS_KEY: key },
+    });
+    running.push(served);
+    const ask = () =>
+      new Promise<{ status: number | undefined; fingerprint: string }>((resolve, reject) => {
+        const options = {
+          host: '127.0.0.1',
+          port: served.port,
+          path: '/verify',
+          ca: readFileSync(authority.file),
+        };
+        const asked = request({ ...options, headers: bearer(token), agent: false }, (response) => {
+          const { fingerprint256: fingerprint } = (response.socket as TLSSocket).getPeerCertificate();
+          response.resume();
+          resolve({ status: response.statusCode, fingerprint });
+        });
+        asked.on('error', reject).end();
+      });
+    const before = await ask();
+    expect(before.status).toBe(200);
+    install();
+    await expect
+      .poll(async () => (await ask()).fingerprint, { timeout: 15_000 })
+      .not.toBe(before.fingerprint);
+    writeFileSync(cert, 'broken');
+    await served.logged('The old TLS certificate stays in use');
+    expect((await ask()).status).toBe(200);
   });
 });
 

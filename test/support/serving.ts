@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { afterEach } from 'vitest';
+import type { ClientSetting, Right } from '../../src/config/clients.js';
+import { RIGHTS } from '../../src/config/clients.js';
+import { openClients } from '../../src/server/api/clients.js';
 import { createApp } from '../../src/server/app.js';
-import type { Client } from '../../src/server/app-options.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
@@ -9,6 +12,12 @@ import { inBackground, openContext } from './opened-context.js';
 import type { Stores } from './stores.js';
 
 export const HEARTBEAT_VALID_SECONDS = 15;
+export interface Client {
+  id: string;
+  secret: string;
+}
+
+/** May do everything. */
 export const CLIENT: Client = { id: 'api gateway', secret: 's3cret+/=:&%é of at least 32 characters' };
 
 /** The server's routes over real stores, called without a socket. */
@@ -16,6 +25,7 @@ export interface Serving {
   app: FastifyInstance;
   verifier: LiveVerifier;
   readiness: { isStopping: boolean };
+  warnings: readonly string[];
   /** The log so far. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   lines(): any[];
@@ -24,15 +34,18 @@ export interface Serving {
 
 interface ServingOptions {
   cookie?: string;
-  client?: Client | null;
+  /** Default: only {@link CLIENT} */
+  clients?: readonly ClientSetting[] | null;
   level?: 'debug' | 'info';
   /** Overrides of what the stores return. */
   verifier?: Partial<LiveVerifier>;
 }
 
 export async function openServing(stores: Stores, options: ServingOptions = {}): Promise<Serving> {
-  const { cookie = null, client = CLIENT, level = 'info' } = options;
+  const { cookie = null, clients = [clientSetting(CLIENT)], level = 'info' } = options;
   const context = await openContext({ ...stores, clock: inBackground(stores.clock) });
+  const { now } = context.clock;
+  const warnings: string[] = [];
   const real = await openLiveVerifier(context);
   const verifier: LiveVerifier = {
     verify: (token) => real.verify(token),
@@ -56,12 +69,14 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     log: requestLog(log),
     readiness,
     cookie,
-    client,
-    now: context.clock.now,
+    clients:
+      clients === null ? null : await openClients(clients, { now, warn: (text) => warnings.push(text) }),
+    tls: null,
+    now,
     jwkSetMaxAgeSeconds: 300,
   });
   return {
-    ...{ app, verifier, readiness },
+    ...{ app, verifier, readiness, warnings },
     lines: () =>
       text
         .split('\n')
@@ -86,6 +101,14 @@ export function servingsOver(stores: () => Stores): (options?: ServingOptions) =
     opened.push(serving);
     return serving;
   };
+}
+
+export function clientSetting(
+  { id, secret }: Client,
+  { may = RIGHTS, audiences = null }: { may?: readonly Right[]; audiences?: string[] | null } = {},
+): ClientSetting {
+  const secretSha256 = createHash('sha256').update(secret).digest('hex');
+  return { id, secretFile: null, secretSha256, may, audiences };
 }
 
 export function bearer(token: string): { authorization: string } {

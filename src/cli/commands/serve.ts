@@ -1,4 +1,3 @@
-import type { Settings } from '../../config/settings.js';
 import type { Action, DefineCommand } from '../invocation.js';
 import { integerFlag } from './shared/flags.js';
 
@@ -25,14 +24,13 @@ export const defineServe: DefineCommand = (command, run) => {
     .action(run(serve));
 };
 
-const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution }, flags) => {
+const serve: Action<ServeFlags, []> = async ({ context: open, signal }, flags) => {
   const context = await open();
   const { settings } = context;
   const { host, port, workers } = { ...settings.serve, ...flags };
-  const [server, { stopSignal }, client] = await Promise.all([
+  const [server, { stopSignal }] = await Promise.all([
     import('../../server/workers.js'),
     import('../../server/stopping.js'),
-    introspectingClient(settings, caution),
   ]);
   const stop = stopSignal(signal);
   if (workers > 1 && !server.isWorker) {
@@ -45,17 +43,6 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution },
     };
   }
   const { serve: serveHere } = await import('../../server/serve.js');
-  await serveHere(context, { host, port }, client, stop).finally(server.leave);
+  await serveHere(context, { host, port }, stop).finally(server.leave);
   return { endsByInterruption: true };
 };
-
-async function introspectingClient({ serve: { introspection } }: Settings, warn: (text: string) => void) {
-  const { readClientSecret } = await import('../../config/secrets/secret-files.js');
-  const { clientId: id, secretFile } = introspection;
-  const secret =
-    introspection.secret ??
-    (secretFile === null
-      ? null
-      : await readClientSecret(secretFile, { setting: 'serve.introspection.secretFile', warn }));
-  return id === null || secret === null ? null : { id, secret };
-}

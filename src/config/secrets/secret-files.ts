@@ -31,7 +31,11 @@ export function secretIn(text: string): string | null {
 }
 
 /** A shorter secret could be guessed over the network (RFC 6749 §10.10 requires at least 128 bits). */
-export const MIN_CLIENT_SECRET_CHARACTERS = 32;
+const MIN_CLIENT_SECRET_CHARACTERS = 32;
+
+export function clientSecretSetting(index: number): string {
+  return `serve.clients[${index}].secretFile`;
+}
 
 export async function readClientSecret(file: string, by: NamedBy): Promise<string> {
   const secret = await readSecretFile(file, by);

@@ -63,6 +63,20 @@ export function credentialsReader(
   };
 }
 
+/** Returns null without `serve.tls`. */
+export async function readServeTls(
+  { serve: { tls } }: Settings,
+  warn?: (text: string) => void,
+): Promise<Required<Pick<TlsMaterial, 'cert' | 'key'>> | null> {
+  if (tls.cert === null || tls.key === null) return null;
+  const [cert, key] = await Promise.all([
+    readConfigured(tls.cert, { setting: 'serve.tls.cert' }),
+    readSecretText(tls.key, { setting: 'serve.tls.key', warn }),
+  ]);
+  checkTlsMaterial('serve', { ...tls, ca: null }, { cert, key });
+  return { cert, key };
+}
+
 /** Files that worked before are probably being replaced, so the error is temporary. */
 function unavailableForNow(error: unknown): unknown {
   if (!(error instanceof JwtctlError)) return error;

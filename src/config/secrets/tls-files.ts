@@ -7,7 +7,7 @@ type Member = keyof TlsMaterial;
 
 /** Node reads a CA file without a certificate as an empty list, and OpenSSL's errors do not name the file. */
 export function checkTlsMaterial(
-  group: 'mysql' | 'redis',
+  group: 'mysql' | 'redis' | 'serve',
   files: Readonly<Record<Member, string | null>>,
   { ca, cert, key }: TlsMaterial,
 ): void {

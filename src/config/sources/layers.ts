@@ -104,7 +104,7 @@ export function treeLayer(
 }
 
 export function isSensitive({ setting, implied = [] }: Assignment): boolean {
-  return setting.class !== 'plain' || implied.some(isSensitive);
+  return setting.class === 'secret' || setting.class === 'command' || implied.some(isSensitive);
 }
 
 export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -135,7 +135,10 @@ function quoted(name: string, setting: Setting | undefined): JwtctlError {
 }
 
 function badValue(path: string, origin: Origin, problem: string): JwtctlError {
-  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', `${originText(origin)}: ${path} ${problem}.`, {
+  // A problem in a list begins with the index.
+  const where = problem.startsWith('[') ? path : `${path} `;
+  const end = problem.endsWith('?') ? '' : '.';
+  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', `${originText(origin)}: ${where}${problem}${end}`, {
     details: { setting: path, origin: originText(origin) },
   });
 }
@@ -143,7 +146,7 @@ function badValue(path: string, origin: Origin, problem: string): JwtctlError {
 function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, base: LayerBase): void {
   const read = readValue(setting.kind, raw, base.directory, base.places);
   if (read === null) {
-    const problem = problemOf(setting.kind, raw);
+    const problem = problemOf(setting.kind, raw, base.directory, base.places);
     layer.problems.push(
       problem === null
         ? invalid(setting.path, origin, raw, expectedOf(setting.kind))

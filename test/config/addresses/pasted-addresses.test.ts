@@ -9,7 +9,7 @@ const SECRET = 'hunter';
 
 function mysql(raw: string): unknown {
   const read = readValue(mysqlUrl, raw, '/', places);
-  if (read === null) return problemOf(mysqlUrl, raw);
+  if (read === null) return problemOf(mysqlUrl, raw, '/', places);
   const { 'mysql.password': password, 'mysql.tls.enabled': tls } = read.implied ?? {};
   const secret = password === undefined ? '' : `:${encodeURIComponent(String(password))}`;
   const url = String(read.value).replace('@', `${secret}@`);
@@ -18,7 +18,7 @@ function mysql(raw: string): unknown {
 
 function redis(raw: unknown): unknown {
   const read = readValue(nodes, raw, '/', places);
-  return read === null ? problemOf(nodes, raw) : { nodes: read.value, ...read.implied };
+  return read === null ? problemOf(nodes, raw, '/', places) : { nodes: read.value, ...read.implied };
 }
 
 const AT = 'mysql://app:hunter2@db.example:3306/jwt';

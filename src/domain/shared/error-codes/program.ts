@@ -9,6 +9,10 @@ export const PROGRAM_ERRORS = {
     'The server cannot listen on this address and port.',
     'Set `--host` to an address on this host, and `--port` to a port that this account may use.',
   ),
+  ERR_CLIENT_FORBIDDEN: refused(
+    'A client of the HTTP API lacks the right to do this, or may not use the audience.',
+    'Add the right to `may`, or the audience to `audiences`, of the client in `serve.clients`.',
+  ),
   ERR_CLIENT_UNAUTHENTICATED: refused(
     'A client of the HTTP API did not authenticate, or its secret is wrong.',
     "Check the client's ID and secret against the settings of the server.",
@@ -53,6 +57,10 @@ export const PROGRAM_ERRORS = {
   ERR_PORT_IN_USE: state(
     'Another program already listens on this port.',
     'Pass another port with `--port`, or stop the other program.',
+  ),
+  ERR_REQUEST_INVALID: usage(
+    'The path, the query, or the body of an HTTP request is invalid.',
+    'Correct the member that `field` names, as the message says.',
   ),
   ERR_TERMINAL_NEEDED: usage(
     'The command needs a terminal, but standard output is not a terminal.',

@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RIGHTS, type Right } from '../../src/config/clients.js';
+import { basic, type Client, clientSetting, type Serving, servingsOver } from '../support/serving.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+interface Endpoint {
+  right: Right;
+  method: 'GET' | 'POST' | 'DELETE';
+  url: string;
+  form?: Record<string, string>;
+}
+
+/** Every endpoint for clients. */
+const ENDPOINTS: Endpoint[] = [
+  { right: 'introspect', method: 'POST', url: '/introspect', form: { token: 'x' } },
+];
+
+describe('clients', () => {
+  let stores: Stores;
+
+  beforeAll(async () => {
+    stores = await openStores('SQLite');
+    await stores.json('keys', 'generate');
+    await stores.json('users', 'add', 'alice');
+  });
+  afterAll(() => stores?.close());
+
+  const serving = servingsOver(() => stores);
+
+  const clientOf = (id: string): Client => ({ id, secret: `secret of ${id}`.padEnd(32, '.') });
+
+  function send({ app }: Serving, { method, url, form }: Endpoint, headers: Record<string, string>) {
+    const type: Record<string, string> =
+      form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
+    const payload = form === undefined ? undefined : new URLSearchParams(form).toString();
+    return app.inject({
+      method,
+      url,
+      headers: { ...type, ...headers },
+      ...(payload === undefined ? {} : { payload }),
+    });
+  }
+
+  test('each right opens exactly its endpoints', async () => {
+    const without = (right: Right) => `all but ${right}`;
+    const one = await serving({
+      clients: RIGHTS.flatMap((right) => [
+        clientSetting(clientOf(right), { may: [right] }),
+        clientSetting(clientOf(without(right)), { may: RIGHTS.filter((other) => other !== right) }),
+      ]),
+    });
+    for (const endpoint of ENDPOINTS) {
+      for (const right of RIGHTS) {
+        for (const id of [right, without(right)]) {
+          const answer = await send(one, endpoint, basic(clientOf(id)));
+          const isAllowed = (id === right) === (right === endpoint.right);
+          const where = `${endpoint.method} ${endpoint.url} as ${id}`;
+          if (isAllowed) expect(answer.statusCode, where).not.toBe(403);
+          else expect(answer.statusCode, where).toBe(403);
+        }
+      }
+    }
+    expect(
+      one.lines().some(({ code, client }) => code === 'ERR_CLIENT_FORBIDDEN' && client === 'issue'),
+    ).toBe(true);
+  });
+
+  test('every endpoint refuses missing and wrong credentials before it reads the body', async () => {
+    const one = await serving();
+    const before = await stores.content();
+    for (const endpoint of ENDPOINTS) {
+      for (const headers of [{}, basic(clientOf('nobody')), { authorization: 'Bearer x' }] as const) {
+        const answer = await send(one, endpoint, { ...headers, 'content-type': 'text/html' });
+        expect([endpoint.url, answer.statusCode]).toEqual([endpoint.url, 401]);
+        expect(answer.headers['www-authenticate']).toBe('Basic realm="jwtctl", charset="UTF-8"');
+      }
+    }
+    expect(await stores.content()).toBe(before);
+  });
+
+  test('a token of another audience looks inactive', async () => {
+    const [all, some, other] = [clientOf('all'), clientOf('some'), clientOf('other')];
+    const one = await serving({
+      clients: [
+        clientSetting(all),
+        clientSetting(some, { audiences: ['user', 'shop'] }),
+        clientSetting(other, { audiences: ['shop'] }),
+      ],
+    });
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice');
+    const both = await stores.json('token', 'issue', '--sub', 'alice', '--aud', 'user', '--aud', 'shop');
+    const three = await stores.json('token', 'issue', '--sub', 'alice', '--aud', 'user', '--aud', 'bank');
+    const active = async (client: Client, form: string) =>
+      (
+        await send(
+          one,
+          { right: 'introspect', method: 'POST', url: '/introspect', form: { token: form } },
+          basic(client),
+        )
+      ).json().active;
+    expect(await active(all, token)).toBe(true);
+    expect(await active(some, token)).toBe(true);
+    expect(await active(other, token)).toBe(false);
+    expect(await active(some, both.token)).toBe(true);
+    expect(await active(some, three.token)).toBe(false);
+  });
+
+  test('an answer has the request ID of the log line: a well-formed one of the request, or a new one', async () => {
+    const one = await serving();
+    const ask = (headers: Record<string, string>) =>
+      one.app.inject({ method: 'POST', url: '/introspect', headers });
+    expect((await ask({ 'x-request-id': 'abc/1' })).headers['x-request-id']).toBe('abc/1');
+    const ids = [await ask({}), await ask({ 'x-request-id': 'a b' })].map(
+      ({ headers }) => headers['x-request-id'],
+    );
+    expect(new Set(ids).size).toBe(2);
+    expect(ids.every((id) => /^[\w-]{8}-\w+$/.test(String(id)))).toBe(true);
+    expect(one.lines().map(({ requestId }) => requestId)).toEqual(['abc/1', ...ids]);
+  });
+});
