@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { cli } from '../support/cli.js';
 import {
   encryptedOf,
@@ -11,6 +11,13 @@ import {
   writeKeyFile,
 } from '../support/private-keys.js';
 import { openStores, type Stores } from '../support/stores.js';
+import { runAtTerminal } from '../support/terminal.js';
+
+/** Stands in for the prompts. */
+const person = vi.hoisted(() => ({ answers: [] as string[] }));
+vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
+  inquirerPrompt: { password: async () => person.answers.shift() },
+}));
 
 let stores: Stores;
 let jwks: PrivateJwk[] = [];
@@ -58,6 +65,30 @@ test('imports the keys of a table, and skips rows without a key', async () => {
     { kid: 'empty', error: { message: expect.stringContaining('empty') } },
   ]);
   expect(await stores.query('SELECT count(*) AS n FROM `their keys`')).toEqual([{ n: 6 }]);
+});
+
+test('reads the passphrase of several keys once, and asks again only if it is wrong', async () => {
+  await stores.query('CREATE TABLE locked (kid varchar(64), private_key text)');
+  const pass = { one: 'correct horse', two: 'battery staple' };
+  const rows = [
+    ['a', encryptedOf(keyOf(freshJwk()), 'pkcs8', pass.one)],
+    ['b', encryptedOf(keyOf(freshJwk()), 'pkcs1', pass.one)],
+    ['c', encryptedOf(keyOf(freshJwk()), 'pkcs8', pass.two)],
+  ];
+  for (const row of rows) await stores.query('INSERT INTO locked VALUES (?, ?)', row);
+  const dry = ['keys', 'import', '--table', 'locked', '--dry-run', '--json'];
+  const piped = await stores.run(...dry, '--passphrase-file', '-', { stdin: pass.one });
+  expect([piped.exitCode, piped.json()]).toMatchObject([
+    5,
+    [{ kid: 'a' }, { kid: 'b' }, { kid: 'c', error: { code: 'ERR_PASSPHRASE_WRONG' } }],
+  ]);
+  person.answers = [pass.one, pass.two];
+  expect((await runAtTerminal(stores, ...dry)).json()).toMatchObject([
+    { kid: 'a' },
+    { kid: 'b' },
+    { kid: 'c' },
+  ]);
+  expect(person.answers).toEqual([]);
 });
 
 test('reads other columns and schemas, and public keys', async () => {

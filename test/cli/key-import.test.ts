@@ -139,7 +139,7 @@ describe.each(BACKENDS)('an imported key, on %s', (backend) => {
     expect(refused).toMatchObject({ exitCode: 2, code: 'ERR_KEY_INCONSISTENT' });
     expect(refused.text).toContain('Key 2 of the set (kid four) in standard input');
     const taken = set(jwk(3, { kid: 'three' }), jwk(4, { kid: 'one' }));
-    expect(await refusal(stores, 'keys', 'import', '--jwk', '-', { stdin: taken })).toMatchObject({
+    expect(await refusal(stores, ...strict, { stdin: taken })).toMatchObject({
       exitCode: 3,
       code: 'ERR_KID_EXISTS',
     });
@@ -260,12 +260,12 @@ describe('keys import', () => {
     });
     expect(imported.exitCode).toBe(5);
     expect(imported.json()).toMatchObject([
-      { kid: '2011-04-29', alg: 'RS256', state: 'active' },
+      { kid: '2011-04-29', alg: 'RS256', verifyOnly: true },
       { kid: '1', error: { code: 'ERR_KEY_NOT_RSA' } },
     ]);
     const stdin = JSON.stringify({ ...RFC7520.privateJwk, kid: RFC7520.kid, use: 'sig' });
     expect(await shell.json('keys', 'import', '--jwk', '-', '--sign', { stdin })).toMatchObject({
-      ...{ kid: 'bilbo.baggins@hobbiton.example', state: 'pending' },
+      ...{ kid: 'bilbo.baggins@hobbiton.example', state: 'active' },
     });
   });
 
@@ -292,7 +292,8 @@ describe('keys import', () => {
     const { exitCode, stderr } = await shell.run('keys', 'import', '--jwk', '-', { stdin });
     expect(exitCode).toBe(5);
     expect(stderr.match(/^.*Skipped: Key \d+ of the set.*$/gm)).toHaveLength(11);
-    expect(stderr).toContain('Key good signs now.');
+    expect(stderr).toContain('1 imported key verifies and does not sign.');
+    expect(stderr).toContain('with --sign KID.');
     const again = await shell.run('keys', 'import', '--jwk', '-', '--json', { stdin });
     expect([again.exitCode, again.json().length]).toEqual([5, 12]);
     expect(again.json()[1]).toEqual({
@@ -300,6 +301,57 @@ describe('keys import', () => {
       error: { code: 'ERR_KEY_NOT_RSA', message: expect.stringContaining('EC') },
     });
     expect((await shell.run('keys', 'import', '--jwk', '-', '-q', { stdin })).lines()).toEqual(['good']);
+  });
+
+  test('an older key does not sign because a newer one of its file was skipped', async () => {
+    const { n, e } = jwk(1);
+    const stdin = set(jwk(0, { kid: 'a-2019' }), { kty: 'RSA', n, e, kid: 'b-2026' });
+    const importing = (...words: string[]) => shell.run('keys', 'import', '--jwk', '-', ...words, { stdin });
+    const { exitCode, json } = await importing('--json');
+    expect([exitCode, json()[0]]).toMatchObject([5, { kid: 'a-2019', verifyOnly: true }]);
+    const unnamed = await importing('--sign', '--json');
+    expect([unnamed.exitCode, unnamed.error().code]).toEqual([2, 'ERR_FLAG_COMBINATION']);
+    expect((await importing('--sign', 'a-2019', '--json')).json()[0]).toMatchObject({ state: 'active' });
+  });
+
+  test('skips keys with a kid that is invalid or taken, and imports the others', async () => {
+    await shell.json('keys', 'import', '--pem', '-', '--kid', 'taken', { stdin: pem(4) });
+    const stdin = set(
+      jwk(0, { kid: 'good' }),
+      jwk(1, { kid: '' }),
+      jwk(2, { kid: 'good' }),
+      jwk(3, { kid: 'taken' }),
+      jwk(0, { kid: 'twin' }),
+    );
+    const words = ['keys', 'import', '--jwk', '-'];
+    expect(await refusal(shell, ...words, '--strict', { stdin })).toMatchObject({ code: 'ERR_KID_INVALID' });
+    expect(await shell.json('keys', 'list')).toHaveLength(1);
+    expect(await refusal(shell, ...words, '--sign', 'taken', { stdin })).toMatchObject({
+      ...{ exitCode: 3, code: 'ERR_KID_EXISTS' },
+    });
+
+    const { exitCode, json } = await shell.run(...words, '--json', { stdin });
+    expect([exitCode, json()]).toMatchObject([
+      5,
+      [
+        { kid: 'good', verifyOnly: true },
+        { kid: '', error: { code: 'ERR_KID_INVALID' } },
+        { kid: 'good', error: { code: 'ERR_JWK_SET_DUPLICATE' } },
+        { kid: 'twin', error: { code: 'ERR_JWK_SET_DUPLICATE' } },
+        { kid: 'taken', error: { code: 'ERR_KID_EXISTS' } },
+      ],
+    ]);
+  });
+
+  test('--sign is refused for a key that signed before', async () => {
+    await shell.json('keys', 'import', '--pem', '-', '--kid', 'a', { stdin: pem(0) });
+    await shell.json('keys', 'rotate', '--now');
+    const words = ['keys', 'import', '--pem', '-', '--kid', 'a', '--sign'];
+    expect(await refusal(shell, ...words, { stdin: pem(0) })).toMatchObject({
+      exitCode: 3,
+      code: 'ERR_KEY_NOT_PENDING',
+      text: expect.stringContaining('Key a is retiring and cannot sign again.'),
+    });
   });
 
   test('accepts --kid for the only key of a set, and prints an array', async () => {
@@ -468,7 +520,6 @@ describe('keys import', () => {
       ['--jwk', JSON.stringify(jwk(0, { use: 'enc' })), 'ERR_KEY_NOT_FOR_SIGNING'],
       ['--jwk', JSON.stringify(jwk(0, { alg: 'RSA-OAEP' })), 'ERR_KEY_NOT_FOR_SIGNING'],
       ['--jwk', JSON.stringify(jwk(0, { kid: '' })), 'ERR_KID_INVALID'],
-      ['--jwk', set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'a' })), 'ERR_JWK_SET_DUPLICATE'],
     ] as const) {
       const refused = await refusal(shell, 'keys', 'import', flag, '-', { stdin });
       expect({ ...refused, flag }).toMatchObject({ flag, code, exitCode: 2 });

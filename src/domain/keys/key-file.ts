@@ -25,8 +25,7 @@ interface Other {
   hint: string;
 }
 
-const EXPECTED =
-  'Use a PEM file (BEGIN PRIVATE KEY) with `jwtctl keys import --pem`, or a JWK with `jwtctl keys import --jwk`.';
+const EXPECTED = 'Use a PEM file (BEGIN PRIVATE KEY) or a JWK.';
 
 const MAGIC: ReadonlyArray<[begin: string, what: string, hint: string]> = [
   [
@@ -42,48 +41,45 @@ const MAGIC: ReadonlyArray<[begin: string, what: string, hint: string]> = [
   ['504b0304', 'a ZIP archive', 'Extract the key from it.'],
   ['1f8b', 'a file compressed with gzip', 'Decompress it first.'],
   ['53514c69746520666f726d61742033', 'an SQLite database', EXPECTED],
-  ['7f454c46', 'a program', EXPECTED],
-  ['89504e47', 'an image', EXPECTED],
-  ['25504446', 'a PDF document', EXPECTED],
 ];
 
 function binaryKind(bytes: Buffer): Other | null {
   const begin = bytes.subarray(0, 16).toString('hex');
   for (const [magic, what, hint] of MAGIC) if (begin.startsWith(magic)) return { what, hint };
-  // A DER SEQUENCE of at least 128 bytes, as any key is. As text it would begin with '0' and a non-ASCII byte.
-  if (bytes[0] === 0x30 && (bytes[1] ?? 0) > 0x80) return derKind(bytes);
+  const kind = derKind(bytes);
+  if (kind === 'PKCS#12') return { what: PKCS12, hint: DER_HINTS[kind] };
+  if (kind !== null) return { what: `a ${kind.toLowerCase()} in DER form`, hint: DER_HINTS[kind] };
+  if (isSequence(bytes)) return { what: 'DER data, but no key that can be read', hint: EXPECTED };
   const isUtf16 = utf16Of(bytes) !== null;
   return !isUtf16 && bytes.includes(0) ? { what: 'binary data of an unknown kind', hint: EXPECTED } : null;
 }
 
-/** @returns what a DER file holds */
-function derKind(der: Buffer): Other {
+/** All but PKCS#12 are labels of PEM (RFC 7468). */
+type DerKind = 'PKCS#12' | 'PRIVATE KEY' | 'CERTIFICATE' | 'PUBLIC KEY';
+
+const PKCS12 = 'a PKCS#12 file (.p12 or .pfx)';
+
+const DER_HINTS: Record<DerKind, string> = {
+  'PKCS#12': 'Run `openssl pkcs12 -in FILE -nocerts -noenc -out key.pem`, and import key.pem.',
+  'PRIVATE KEY': 'Run `openssl pkey -inform DER -in FILE -out key.pem`, and import key.pem.',
+  CERTIFICATE:
+    'For a key that only verifies, run `openssl x509 -inform DER -in FILE -out cert.pem`, and import cert.pem as a public key.',
+  'PUBLIC KEY':
+    'For a key that only verifies, run `openssl pkey -pubin -inform DER -in FILE -out public.pem`, and import public.pem as a public key.',
+};
+
+/** Whether it begins as DER of at least 128 bytes, as any key does. As text it would be '0' and a non-ASCII byte. */
+function isSequence([first, second = 0]: Uint8Array): boolean {
+  return first === 0x30 && second > 0x80;
+}
+
+function derKind(der: Buffer): DerKind | null {
+  if (!isSequence(der)) return null;
   const header = 2 + ((der[1] ?? 0) & 0x7f);
-  if (der.subarray(header, header + 3).toString('hex') === '020103') {
-    return {
-      what: 'a PKCS#12 file (.p12 or .pfx)',
-      hint: 'Run `openssl pkcs12 -in FILE -nocerts -noenc -out key.pem`, and import key.pem.',
-    };
-  }
-  if (readPrivateDer(der) !== null || isEncryptedPkcs8(der)) {
-    return {
-      what: 'a private key in DER form',
-      hint: 'Run `openssl pkey -inform DER -in FILE -out key.pem`, and import key.pem.',
-    };
-  }
-  if (isCertificate(der)) {
-    return {
-      what: 'a certificate in DER form, without a private key',
-      hint: 'For a key that only verifies, run `openssl x509 -inform DER -in FILE -out cert.pem`, and import it with `jwtctl keys import --public`.',
-    };
-  }
-  if (readPublicDer(der) !== null) {
-    return {
-      what: 'a public key in DER form',
-      hint: 'For a key that only verifies, run `openssl pkey -pubin -inform DER -in FILE -out public.pem`, and import it with `jwtctl keys import --public`.',
-    };
-  }
-  return { what: 'DER data, but no key that can be read', hint: EXPECTED };
+  if (der.subarray(header, header + 3).toString('hex') === '020103') return 'PKCS#12';
+  if (readPrivateDer(der) !== null || isEncryptedPkcs8(der)) return 'PRIVATE KEY';
+  if (isCertificate(der)) return 'CERTIFICATE';
+  return readPublicDer(der) === null ? null : 'PUBLIC KEY';
 }
 
 function textKind(text: string): Other | null {
@@ -95,11 +91,14 @@ function textKind(text: string): Other | null {
     if (decoded.includes('-----BEGIN ')) {
       return { what: 'a PEM file encoded in base64', hint: 'Decode it once: `base64 -d FILE > key.pem`.' };
     }
-    const binary = binaryKind(decoded);
-    if (decoded[0] === 0x30 && binary !== null && !binary.what.startsWith('DER')) {
+    const kind = derKind(decoded);
+    if (kind === 'PKCS#12') {
+      return { what: `${PKCS12} in base64`, hint: `Decode it with \`base64 -d\`. ${DER_HINTS[kind]}` };
+    }
+    if (kind !== null) {
       return {
-        what: `${binary.what.replace(' in DER form', '')} in base64, without its BEGIN and END lines`,
-        hint: 'Put the lines -----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY----- around it.',
+        what: `a ${kind.toLowerCase()} in base64, without its BEGIN and END lines`,
+        hint: `Put the lines -----BEGIN ${kind}----- and -----END ${kind}----- around it.`,
       };
     }
   }
@@ -113,7 +112,7 @@ function textKind(text: string): Other | null {
 }
 
 const OPENSSH_PUBLIC =
-  'For a key that only verifies, run `ssh-keygen -e -m PKCS8 -f FILE`, and import the output with `jwtctl keys import --public`.';
+  'For a key that only verifies, run `ssh-keygen -e -m PKCS8 -f FILE`, and import the output as a public key.';
 
 const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
   [

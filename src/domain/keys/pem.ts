@@ -1,3 +1,5 @@
+import { keyRefused } from './rsa-key.js';
+
 export interface PemBlock {
   label: string;
   /** Null if the body is not base64. */
@@ -48,8 +50,27 @@ export function toPem({ label, headers }: PemBlock, der: Buffer): string {
 }
 
 /** Returns whether DER is shorter than its first length says. A key has more than 127 bytes. */
-export function isCutOff(der: Buffer): boolean {
+function isCutOff(der: Buffer): boolean {
   const digits = (der[1] ?? 0) - 0x80;
   if (der[0] !== 0x30 || digits < 1 || digits > 4) return false;
   return der.length < 2 + digits + Number(`0x0${der.subarray(2, 2 + digits).toString('hex')}`);
+}
+
+/** @throws JwtctlError `ERR_PEM_INVALID` (usage) */
+export function derOf({ der, headers }: PemBlock, what: string): Buffer {
+  const hint = 'Copy the file again from its source.';
+  if (der === null) {
+    throw keyRefused(
+      'ERR_PEM_INVALID',
+      `${what} is damaged: between its BEGIN and END lines are characters other than base64.`,
+      hint,
+    );
+  }
+  // Encrypted PKCS#1 is not ASN.1.
+  if (headers !== '' || !isCutOff(der)) return der;
+  throw keyRefused(
+    'ERR_PEM_INVALID',
+    `${what} is cut off: lines between its BEGIN and END lines are missing.`,
+    hint,
+  );
 }

@@ -1,20 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { printable } from '../shared/text.js';
-import {
-  identifyKeyFile,
-  isEncryptedPkcs8,
-  type KeyFileContent,
-  readPrivateDer,
-  readPublicDer,
-} from './key-file.js';
-import { isCutOff, type PemBlock, pemLabels, readPemBlocks, toPem } from './pem.js';
-import {
-  checkPrivateKey,
-  keyRefused,
-  notRsa,
-  type PrivateKeyInFile,
-  type RsaMembers,
-} from './private-key.js';
+import { isEncryptedPkcs8, readPrivateDer, readPublicDer } from './key-file.js';
+import { derOf, type PemBlock, pemLabels, readPemBlocks, toPem } from './pem.js';
+import { checkPrivateKey, type KeyInFile, keyRefused, notRsa, type RsaMembers } from './rsa-key.js';
 
 /**
  * Reads the private key of a PEM file: PKCS#8 or PKCS#1, encrypted or not, whatever the label says. Errors have no cause,
@@ -23,118 +10,63 @@ import {
  * `ERR_KEY_NOT_RSA`, `ERR_PASSPHRASE_WRONG`; errors of {@link checkPrivateKey}
  */
 export async function readPrivatePem(
-  content: KeyFileContent,
+  text: string,
   file: string,
   askPassphrase: () => Promise<string>,
-): Promise<PrivateKeyInFile> {
-  const what = `The key in ${printable(file)}`;
-  const { block, der } = onlyPrivateBlock(pemText(content, file), printable(file));
-  assertReadableLabel(block.label, what);
+): Promise<KeyInFile> {
+  const what = `The key in ${file}`;
+  const block = onlyPrivateBlock(text, file);
+  assertAsn1(block.label, what);
+  const der = derOf(block, `The private key in ${file}`);
   const isEncrypted = block.headers !== '' || isEncryptedPkcs8(der);
-  const key = isEncrypted ? decryptPem(block, der, await askPassphrase(), what) : openDer(der, what);
-  if (key.asymmetricKeyType !== 'rsa') {
-    throw notRsa(what, String(key.asymmetricKeyType));
-  }
+  const key = isEncrypted
+    ? decryptPem(block, der, await askPassphrase(), what)
+    : openDer(der, block.label, what);
+  if (key.asymmetricKeyType !== 'rsa') throw notRsa(what, String(key.asymmetricKeyType));
   const members = key.export({ format: 'jwk' }) as RsaMembers;
   return { ...(await checkPrivateKey(members, what)), what, kid: null, alg: null };
 }
 
-/** @throws JwtctlError `ERR_PEM_INVALID` (usage) that names what the file is instead */
-export function pemText(content: KeyFileContent, file: string): string {
-  const found = identifyKeyFile(content);
-  switch (found.kind) {
-    case 'pem':
-      return found.text;
-    case 'json':
-      throw keyRefused(
-        'ERR_PEM_INVALID',
-        `${printable(file)} is JSON; expected a PEM file.`,
-        'For a JWK, use `jwtctl keys import --jwk`.',
-      );
-    case 'other':
-      throw keyRefused(
-        'ERR_PEM_INVALID',
-        `${printable(file)} is ${found.what}; expected a PEM file.`,
-        found.hint,
-      );
-  }
-}
-
-function onlyPrivateBlock(text: string, file: string): { block: PemBlock; der: Buffer } {
+function onlyPrivateBlock(text: string, file: string): PemBlock {
   const labels = pemLabels(text);
   const count = labels.filter(isPrivate).length;
   if (count > 1) {
-    throw keyRefused(
-      'ERR_PEM_MANY_KEYS',
-      `${file} contains ${count} private keys; expected one.`,
-      'Import each key from its own file.',
-    );
+    throw keyRefused('ERR_PEM_MANY_KEYS', `${file} contains ${count} private keys; expected one.`);
   }
   if (count === 0) {
-    throw keyRefused(
-      'ERR_KEY_NOT_PRIVATE',
-      `${file} contains no private key, only ${labels[0]}.`,
-      'Import the private key. For a key that only verifies, use `jwtctl keys import --public`.',
-    );
+    throw keyRefused('ERR_KEY_NOT_PRIVATE', `${file} contains no private key, only ${labels[0]}.`);
   }
   const block = readPemBlocks(text).find(({ label }) => isPrivate(label));
-  if (block === undefined) {
-    throw keyRefused('ERR_PEM_INVALID', `The private key in ${file} is cut off: its END line is missing.`);
-  }
-  return { block, der: derOf(block, `The private key in ${file}`) };
+  if (block !== undefined) return block;
+  throw keyRefused('ERR_PEM_INVALID', `The private key in ${file} is cut off: its END line is missing.`);
 }
 
 function isPrivate(label: string): boolean {
   return /PRIVATE KEY( BLOCK)?$/.test(label);
 }
 
-/** @throws JwtctlError `ERR_PEM_INVALID` (usage) */
-export function derOf({ der, label, headers }: PemBlock, what: string): Buffer {
-  if (der === null) {
-    throw keyRefused(
-      'ERR_PEM_INVALID',
-      `${what} is damaged: between its BEGIN and END lines are characters other than base64.`,
-      'Copy the file again from its source.',
-    );
-  }
-  const isAsn1 = headers === '' && !label.startsWith('OPENSSH') && !label.startsWith('PGP');
-  if (isAsn1 && isCutOff(der)) {
-    throw keyRefused(
-      'ERR_PEM_INVALID',
-      `${what} is cut off: lines between its BEGIN and END lines are missing.`,
-      'Copy the file again from its source.',
-    );
-  }
-  return der;
+/** The body under any other label is ASN.1, whose content says what it is. */
+function assertAsn1(label: string, what: string): void {
+  if (label.startsWith('PGP ')) throw notRsa(what, 'PGP');
+  if (label !== 'OPENSSH PRIVATE KEY') return;
+  throw keyRefused(
+    'ERR_PEM_UNSUPPORTED',
+    `${what} is in OpenSSH format, which is not supported.`,
+    'Copy the file and run `ssh-keygen -p -m PKCS8 -f COPY`, which converts the copy to PKCS#8.',
+  );
 }
 
-function assertReadableLabel(label: string, what: string): void {
-  switch (label) {
-    case 'PRIVATE KEY':
-    case 'RSA PRIVATE KEY':
-    case 'ENCRYPTED PRIVATE KEY':
-      return;
-    case 'OPENSSH PRIVATE KEY':
-      throw keyRefused(
-        'ERR_PEM_UNSUPPORTED',
-        `${what} is in OpenSSH format, which is not supported.`,
-        'Copy the file and run `ssh-keygen -p -m PKCS8 -f COPY`, which converts the copy to PKCS#8.',
-      );
-    default:
-      throw notRsa(what, label.replace(/ ?PRIVATE KEY( BLOCK)?$/, ''));
-  }
-}
-
-function openDer(der: Buffer, what: string): KeyObject {
+function openDer(der: Buffer, label: string, what: string): KeyObject {
   const key = readPrivateDer(der);
   if (key !== null) return key;
   if (readPublicDer(der) !== null) {
     throw keyRefused(
       'ERR_KEY_NOT_PRIVATE',
       `${what} is a public key or a certificate with the label of a private key.`,
-      'Import the private key.',
     );
   }
+  const type = label.replace(/ ?PRIVATE KEY$/, '');
+  if (!['', 'RSA', 'ENCRYPTED'].includes(type)) throw notRsa(what, type);
   throw keyRefused('ERR_PEM_INVALID', `${what} cannot be read: it is damaged or of an unknown type.`);
 }
 

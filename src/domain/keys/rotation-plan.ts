@@ -55,11 +55,8 @@ export function planRotation(
   const [next, ...laterPending] = keys.filter((key) => key.state === 'pending').sort(byAge);
   const retirements = keys.filter((key) => isOver(key, now)).map(retirement(now));
 
-  const dueAt =
-    active === undefined || policy.isForced
-      ? now
-      : (active.activatedAt ?? active.createdAt) + policy.rotateAfterSeconds;
-  const start = signingStart(next, dueAt, policy, now, fleet);
+  const due = active === undefined || policy.isForced ? now : dueAt(active, policy);
+  const start = signingStart(next, due, policy, now, fleet);
 
   // Without an active key no token can be issued, so do not wait.
   if (active === undefined || start.maySign) {
@@ -83,7 +80,7 @@ export function planRotation(
     };
   }
   return {
-    reason: next === undefined ? 'published' : dueAt <= now ? 'waiting' : 'not_due',
+    reason: next === undefined ? 'published' : due <= now ? 'waiting' : 'not_due',
     transitions: retirements,
     activatesNewKey: false,
     publishesNewKey: next === undefined,
@@ -96,6 +93,11 @@ export function planRotation(
     awaitsFleet: start.awaitsFleet,
     stragglers: start.stragglers,
   };
+}
+
+/** Returns when the active key is old enough for a rotation. */
+export function dueAt(active: SigningKey, policy: Pick<RotationPolicy, 'rotateAfterSeconds'>): number {
+  return (active.activatedAt ?? active.createdAt) + policy.rotateAfterSeconds;
 }
 
 /** Sorts oldest first. Keys of the same second keep the order in which they were added. */

@@ -41,21 +41,31 @@ export function signingStart(
   now: number,
   fleet: Fleet,
 ): SigningStart {
-  const signsFrom = Math.max(dueAt, publishedFrom(next, policy, now));
+  const startsAt = signsFrom(next, dueAt, policy, now);
   const isDue = dueAt <= now;
   const isNext = isDue && (isPublished(next, policy, now) || skipsLead(policy));
   const stragglers = isNext ? verifiersWithout(fleet, next) : [];
   const isUnknown = isNext && policy.needsFleet && fleet.unavailableReason !== null;
   const longestWait = Math.max(STRAGGLERS_AWAITED_SECONDS, policy.publishLeadSeconds);
-  const isOverdue = !policy.isForced && now > signsFrom + longestWait;
+  const isOverdue = !policy.isForced && now > startsAt + longestWait;
   const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy) && !isOverdue;
   return {
     maySign: isNext && !awaitsFleet,
-    signsFrom,
+    signsFrom: startsAt,
     awaitsLead: isDue && !isNext,
     awaitsFleet,
     stragglers,
   };
+}
+
+/** Returns when a key may sign: the active key is due, and the publish lead is over. */
+export function signsFrom(
+  next: Pick<SigningKey, 'createdAt'> | undefined,
+  dueAt: number,
+  policy: Pick<SigningStartPolicy, 'publishLeadSeconds'>,
+  now: number,
+): number {
+  return Math.max(dueAt, publishedFrom(next, policy, now));
 }
 
 export function publishedFrom(

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keyId } from '../../../src/domain/jose/thumbprint.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { importKeys, nameKeys } from '../../../src/domain/keys/import.js';
-import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
+import { readKeys } from '../../../src/domain/keys/read-keys.js';
 import { rotateKeys } from '../../../src/domain/keys/rotate.js';
 import type { KeyPairGenerator } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
@@ -69,11 +69,12 @@ describe('an id that another key has', () => {
 
   test('is refused on import, with a hint', async () => {
     const jwk = freshJwk();
-    const { keys } = await readPrivateJwks(JSON.stringify(jwk), 'jwk.json');
-    const named = nameKeys(keys, { kid: 'theirs', defaultAlg: 'RS256' });
-    const id = keyId(String(named[0]?.publicKey));
+    const askPassphrase = () => Promise.reject(new Error('Not encrypted.'));
+    const file = await readKeys(JSON.stringify(jwk), { name: 'jwk.json', wanted: 'private', askPassphrase });
+    const named = await nameKeys(file, { kid: 'theirs', defaultAlg: 'RS256' });
+    const id = keyId(String(named.keys[0]?.publicKey));
     await service.db.updateTable('keystore').set({ id }).execute();
-    const input = { keys: named, maxTtlSeconds: POLICY.maxTtlSeconds };
+    const input = { ...POLICY, rotateAfterSeconds: 0, publishLeadSeconds: 0, ...named };
 
     for (const dryRun of [true, false]) {
       await expect(importKeys(service.ports, { ...input, dryRun })).rejects.toMatchObject({

@@ -1,8 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { activateKey } from '../../../src/domain/keys/activate.js';
 import { importKeys, type KeyImportPorts, type NamedKey, nameKeys } from '../../../src/domain/keys/import.js';
-import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
-import type { KeyInFile } from '../../../src/domain/keys/private-key.js';
+import { readKeys } from '../../../src/domain/keys/read-keys.js';
 import { retireKey } from '../../../src/domain/keys/retire.js';
 import type { Database } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
@@ -27,19 +26,23 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-async function readKeys(...jwks: object[]): Promise<KeyInFile[]> {
-  return (await readPrivateJwks(JSON.stringify({ keys: jwks }), 'jwks.json')).keys;
-}
+const read = (...jwks: object[]) =>
+  readKeys(JSON.stringify({ keys: jwks }), {
+    name: 'jwks.json',
+    wanted: 'private',
+    askPassphrase: () => Promise.reject(new Error('Not encrypted.')),
+  });
 
-const named = async (...jwks: object[]): Promise<NamedKey[]> =>
-  nameKeys(await readKeys(...jwks), { defaultAlg: 'RS256' });
+const named = async (...jwks: object[]): Promise<readonly NamedKey[]> =>
+  (await nameKeys(await read(...jwks), { defaultAlg: 'RS256' })).keys;
 
 async function importing(
   keys: readonly NamedKey[],
-  options: { dryRun?: boolean; ports?: KeyImportPorts; sign?: string } = {},
+  options: { dryRun?: boolean; ports?: KeyImportPorts; sign?: string; isStrict?: boolean } = {},
 ) {
-  const { dryRun = false, ports = service.ports, sign } = options;
-  return importKeys(ports, { keys, maxTtlSeconds: POLICY.maxTtlSeconds, sign, dryRun });
+  const { ports = service.ports, dryRun = false, ...more } = options;
+  const policy = { ...POLICY, rotateAfterSeconds: 86_400, publishLeadSeconds: 600 };
+  return importKeys(ports, { ...policy, keys, skipped: [], ...more, dryRun });
 }
 
 const stored = async () =>
@@ -56,31 +59,33 @@ async function audited(): Promise<Array<[string, string, string | null]>> {
 
 describe('nameKeys', () => {
   test('prefers the given kid to the kid of the file, and that to the thumbprint', async () => {
-    const keys = await readKeys({ ...first, kid: 'from-file' }, second);
-    const [one] = keys as [KeyInFile];
-    expect(nameKeys(keys, { defaultAlg: 'PS256' })).toMatchObject([
-      { kid: 'from-file', alg: 'PS256', isAlgGiven: false },
-      { kid: thumbprintOf(second), alg: 'PS256' },
-    ]);
-    expect(nameKeys([one], { kid: 'given', alg: 'RS512', defaultAlg: 'PS256' })).toMatchObject([
-      { kid: 'given', alg: 'RS512', isAlgGiven: true },
-    ]);
+    const file = await read({ ...first, kid: 'from-file' }, second);
+    expect(await nameKeys(file, { defaultAlg: 'PS256' })).toMatchObject({
+      keys: [
+        { kid: 'from-file', alg: 'PS256', isAlgGiven: false },
+        { kid: thumbprintOf(second), alg: 'PS256' },
+      ],
+      skipped: [],
+    });
+    const one = await read({ ...first, kid: 'from-file' });
+    expect(await nameKeys(one, { kid: 'given', alg: 'RS512', defaultAlg: 'PS256' })).toMatchObject({
+      keys: [{ kid: 'given', alg: 'RS512', isAlgGiven: true }],
+    });
   });
 
   test.each([/^-/, /^_/])('accepts a thumbprint like %s', async (begin) => {
-    const keys = await readKeys(jwkWithThumbprint(begin));
-    expect(nameKeys(keys, { defaultAlg: 'RS256' })).toMatchObject([{ kid: expect.stringMatching(begin) }]);
+    expect(await named(jwkWithThumbprint(begin))).toMatchObject([{ kid: expect.stringMatching(begin) }]);
   });
 
   test.each(['', 'a\n', 'x'.repeat(256)])('refuses the kid %j', async (kid) => {
-    const keys = await readKeys({ ...first, kid });
-    expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
-      expect.objectContaining({ kind: 'usage', code: 'ERR_KID_INVALID' }),
-    );
-    expect(nameKeys(keys, { kid: 'k2', defaultAlg: 'RS256' })).toMatchObject([{ kid: 'k2' }]);
+    const file = await read({ ...first, kid });
+    await expect(nameKeys(file, { defaultAlg: 'RS256' })).rejects.toMatchObject({
+      ...{ kind: 'usage', code: 'ERR_KID_INVALID' },
+    });
+    expect((await nameKeys(file, { kid: 'k2', defaultAlg: 'RS256' })).keys).toMatchObject([{ kid: 'k2' }]);
   });
 
-  test('refuses a set with a kid or modulus twice', async () => {
+  test('skips a kid or modulus that an earlier key of the set has, and refuses it with isStrict', async () => {
     for (const jwks of [
       [
         { ...first, kid: 'k2' },
@@ -92,19 +97,25 @@ describe('nameKeys', () => {
       ],
       [first, first],
     ]) {
-      const keys = await readKeys(...jwks);
-      expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
-        expect.objectContaining({ kind: 'usage', code: 'ERR_JWK_SET_DUPLICATE' }),
-      );
+      const file = await read(...jwks);
+      expect(await nameKeys(file, { defaultAlg: 'RS256' })).toMatchObject({
+        keys: [{ thumbprint: thumbprintOf(first) }],
+        skipped: [{ error: { code: 'ERR_JWK_SET_DUPLICATE' } }],
+      });
+      await expect(nameKeys(file, { defaultAlg: 'RS256', isStrict: true })).rejects.toMatchObject({
+        ...{ kind: 'usage', code: 'ERR_JWK_SET_DUPLICATE' },
+      });
     }
   });
 
   test('refuses an alg other than the alg of the file', async () => {
-    const keys = await readKeys({ ...first, alg: 'PS512' });
-    expect(nameKeys(keys, { alg: 'PS512', defaultAlg: 'RS256' })).toMatchObject([{ alg: 'PS512' }]);
-    expect(() => nameKeys(keys, { alg: 'RS256', defaultAlg: 'RS256' })).toThrowError(
-      expect.objectContaining({ kind: 'usage', code: 'ERR_KEY_ALG_MISMATCH' }),
-    );
+    const file = await read({ ...first, alg: 'PS512' });
+    expect((await nameKeys(file, { alg: 'PS512', defaultAlg: 'RS256' })).keys).toMatchObject([
+      { alg: 'PS512' },
+    ]);
+    await expect(nameKeys(file, { alg: 'RS256', defaultAlg: 'RS256' })).rejects.toMatchObject({
+      ...{ kind: 'usage', code: 'ERR_KEY_ALG_MISMATCH' },
+    });
   });
 });
 
@@ -210,13 +221,20 @@ describe('importKeys', () => {
     }
   });
 
-  test('imports all keys of a set or none', async () => {
+  test('skips the keys of a set that are taken, and imports none of it with isStrict', async () => {
     await importing(await named({ ...first, kid: 'k2' }));
     const before = await stored();
-    await expect(
-      importing(await named({ ...second, kid: 'k3' }, { ...first, kid: 'k4' })),
-    ).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
+    const partlyTaken = await named({ ...second, kid: 'k3' }, { ...first, kid: 'k4' });
+    for (const options of [{ isStrict: true }, { sign: 'k4' }]) {
+      await expect(importing(partlyTaken, options)).rejects.toMatchObject({
+        code: 'ERR_KEY_MATERIAL_EXISTS',
+      });
+    }
     expect(await stored()).toEqual(before);
+    expect(await importing(partlyTaken, { dryRun: true })).toMatchObject({
+      keys: [{ kid: 'k3' }],
+      skipped: [{ kid: 'k4', error: { code: 'ERR_KEY_MATERIAL_EXISTS' } }],
+    });
 
     const { keys, alreadyThere } = await importing(
       await named({ ...second, kid: 'k3' }, { ...first, kid: 'k2' }),

@@ -1,9 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
-import { readPrivatePem } from '../../../src/domain/keys/private-pem.js';
-import { readPublicPem } from '../../../src/domain/keys/public-key.js';
+import { type KeyFileOptions, readKeys } from '../../../src/domain/keys/read-keys.js';
 import { temporaryFolder } from '../../support/cli.js';
 import {
   encryptedOf,
@@ -18,7 +16,11 @@ import {
 } from '../../support/private-keys.js';
 
 const PASSPHRASE = 'correct horse battery';
-const ask = async () => PASSPHRASE;
+const readFile = (content: Content, options: Pick<KeyFileOptions, 'form' | 'wanted'>, name = 'key') =>
+  readKeys(content, { name, ...options, askPassphrase: async () => PASSPHRASE });
+const readPem = async (content: Content, wanted: KeyFileOptions['wanted'] = 'private') =>
+  (await readFile(content, { form: 'pem', wanted })).keys[0];
+const readJwks = (content: Content) => readFile(content, { form: 'jwk', wanted: 'private' });
 
 let jwk: PrivateJwk;
 let pkcs8 = '';
@@ -112,6 +114,7 @@ describe('a PEM file is read', () => {
       () =>
         `Bag Attributes\n    friendlyName: x\n    localKeyID: 01 02\nKey Attributes: <No Attributes>\n${pkcs8}`,
     ],
+    ['with PKCS#8 under the label of an EC key', () => relabel(pkcs8, 'EC PRIVATE KEY')],
     ['before its public key', () => `${pkcs8}\n${spki}`],
     ['with PKCS#1 under the label of PKCS#8', () => relabel(pkcs1, 'PRIVATE KEY')],
     ['with PKCS#8 under the label of PKCS#1', () => relabel(pkcs8, 'RSA PRIVATE KEY')],
@@ -135,7 +138,7 @@ describe('a PEM file is read', () => {
   ];
 
   test.each(forms)('%s', async (_, content) => {
-    expect((await readPrivatePem(content(), 'key.pem', ask)).thumbprint).toBe(thumbprintOf(jwk));
+    expect((await readPem(content()))?.thumbprint).toBe(thumbprintOf(jwk));
   });
 
   test('with a certificate before the key, as openssl writes it', async () => {
@@ -143,8 +146,8 @@ describe('a PEM file is read', () => {
     writeKeyFile(folder, 'key.pem', pkcs8);
     const certificate = await openssl(folder, 'req', '-x509', '-new', '-key', 'key.pem', '-subj', '/CN=x');
     for (const text of [`${certificate}${pkcs8}`, `${pkcs8}${certificate}${certificate}`]) {
-      expect((await readPrivatePem(text, 'key.pem', ask)).thumbprint).toBe(thumbprintOf(jwk));
-      expect((await readPublicPem(text, 'key.pem')).thumbprint).toBe(thumbprintOf(jwk));
+      expect((await readPem(text))?.thumbprint).toBe(thumbprintOf(jwk));
+      expect((await readPem(text, 'public'))?.thumbprint).toBe(thumbprintOf(jwk));
     }
   });
 
@@ -156,8 +159,39 @@ describe('a PEM file is read', () => {
       relabel(spki, 'RSA PUBLIC KEY'),
       utf16(spki, true),
     ]) {
-      expect((await readPublicPem(text, 'key.pem')).thumbprint).toBe(thumbprintOf(jwk));
+      expect((await readPem(text, 'public'))?.thumbprint).toBe(thumbprintOf(jwk));
     }
+  });
+});
+
+describe('a PEM file with several public keys', () => {
+  const another = () => createPublicKey(keyOf(freshJwk())).export({ type: 'spki', format: 'pem' }).toString();
+
+  test('is refused', async () => {
+    for (const text of [`${spki}${another()}`, `${another()}${spki}`]) {
+      await expect(readPem(text, 'public')).rejects.toMatchObject({ code: 'ERR_PEM_MANY_KEYS' });
+    }
+    await expect(readPem(`${spki}${another().slice(0, 200)}`, 'public')).rejects.toThrow('END line');
+    expect((await readPem(`${spki}${spki}`, 'public'))?.thumbprint).toBe(thumbprintOf(jwk));
+  });
+
+  test('is read if they are the certificates of a chain, with a note', async () => {
+    const folder = temporaryFolder();
+    const certify = async (name: string, pem: string) => {
+      writeKeyFile(folder, name, pem);
+      return openssl(folder, 'req', '-x509', '-new', '-key', name, '-subj', `/CN=${name}`);
+    };
+    const [leaf, root] = [await certify('leaf', pkcs8), await certify('root', pkcs8Of(keyOf(freshJwk())))];
+    expect(await readPem(`${leaf}${root}`, 'public')).toMatchObject({
+      thumbprint: thumbprintOf(jwk),
+      note: expect.stringContaining('2 certificates'),
+    });
+    expect((await readPem(leaf, 'public'))?.note).toBeUndefined();
+    await expect(readPem(`${root}${spki}`, 'public')).rejects.toMatchObject({ code: 'ERR_PEM_MANY_KEYS' });
+  });
+
+  test('is named if its only key is private', async () => {
+    await expect(readPem(pkcs8, 'public')).rejects.toMatchObject({ code: 'ERR_KEY_NOT_PUBLIC' });
   });
 });
 
@@ -231,7 +265,7 @@ describe('a file that is no PEM file of an RSA key is named', () => {
     [
       'an EC key of SEC 1',
       () => ec().privateKey.export({ type: 'sec1', format: 'pem' }).toString(),
-      /type EC/,
+      /type ec/,
     ],
     [
       'an Ed25519 key',
@@ -257,7 +291,7 @@ describe('a file that is no PEM file of an RSA key is named', () => {
   ];
 
   test.each(others)('%s', async (_, content, expected) => {
-    const failure = await readPrivatePem(content(), 'key.pem', ask).then(
+    const failure = await readPem(content()).then(
       () => null,
       (error) => error,
     );
@@ -284,12 +318,8 @@ describe('a file that is no PEM file of an RSA key is named', () => {
     );
     await openssl(folder, 'x509', '-in', 'cert.pem', '-outform', 'DER', '-out', 'cert.der');
 
-    await expect(readPrivatePem(readFileSync(`${folder}/key.p12`), 'key.p12', ask)).rejects.toThrow(
-      'PKCS#12',
-    );
-    await expect(readPrivatePem(readFileSync(`${folder}/cert.der`), 'cert.der', ask)).rejects.toThrow(
-      'certificate in DER form',
-    );
+    await expect(readPem(readFileSync(`${folder}/key.p12`))).rejects.toThrow('PKCS#12');
+    await expect(readPem(readFileSync(`${folder}/cert.der`))).rejects.toThrow('certificate in DER form');
   });
 });
 
@@ -340,7 +370,7 @@ describe('a JWK is read', () => {
   test.each(forms)('%s', async (_, form) => {
     const text = JSON.stringify(form());
     for (const content of [text, `\ufeff${text}\r\n`, utf16(text, true)]) {
-      const { keys } = await readPrivateJwks(content, 'jwk.json');
+      const { keys } = await readJwks(content);
       expect(keys).toMatchObject([{ thumbprint: thumbprintOf(jwk), bits: 2048 }]);
     }
   });
@@ -348,7 +378,7 @@ describe('a JWK is read', () => {
   test('with n, e, and d alone for keys of other sizes and exponents', async () => {
     for (const options of [{ bits: 2056 }, { bits: 3072 }, { bits: 4096 }, { exponent: 65_539 }]) {
       const { n, e, d, ...rest } = freshJwk(options);
-      const [key] = (await readPrivateJwks(JSON.stringify({ kty: 'RSA', n, e, d }), 'jwk.json')).keys;
+      const [key] = (await readJwks(JSON.stringify({ kty: 'RSA', n, e, d }))).keys;
       expect(key?.thumbprint).toBe(thumbprintOf({ n, e }));
       const read = Buffer.from(key?.pkcs8 ?? []).toString('base64');
 
@@ -364,7 +394,7 @@ describe('a JWK is read', () => {
   test('not with a d of another key', async () => {
     const { d } = freshJwk();
     const text = JSON.stringify({ kty: 'RSA', n: jwk.n, e: jwk.e, d });
-    await expect(readPrivateJwks(text, 'jwk.json')).rejects.toMatchObject({ code: 'ERR_KEY_INCONSISTENT' });
+    await expect(readJwks(text)).rejects.toMatchObject({ code: 'ERR_KEY_INCONSISTENT' });
   });
 
   test.each([
@@ -383,7 +413,7 @@ describe('a JWK is read', () => {
     ['a JSON string', () => '"secret"', /secret|JSON/],
     ['an encrypted JWK', () => 'eyJhbGciOiJQQkVTMiJ9.AA.BB.CC.DD', /JWT|secret/],
   ] as Array<[string, () => Content, RegExp]>)('but not %s, which is named', async (_, content, expected) => {
-    await expect(readPrivateJwks(content(), 'jwk.json')).rejects.toMatchObject({
+    await expect(readJwks(content())).rejects.toMatchObject({
       code: 'ERR_JWK_INVALID',
       message: expect.stringMatching(expected),
     });

@@ -1,16 +1,16 @@
 import { Option } from 'commander';
-import { readAnyKey } from '../../../domain/keys/any-key.js';
+import { collectKeys } from '../../../domain/keys/collect-keys.js';
 import {
   importKeys,
   type KeyImportInput,
   type KeyImportOutcome,
-  type NamedKey,
+  type NamedKeys,
   nameKeys,
 } from '../../../domain/keys/import.js';
-import { type KeysInFile, readPrivateJwks, readPublicJwks } from '../../../domain/keys/private-jwk.js';
-import { MAX_KEY_FILE_BYTES } from '../../../domain/keys/private-key.js';
-import { readPrivatePem } from '../../../domain/keys/private-pem.js';
-import { readPublicPem } from '../../../domain/keys/public-key.js';
+import type { KeysInFile } from '../../../domain/keys/jwk-file.js';
+import type { KeyFileContent } from '../../../domain/keys/key-file.js';
+import { type KeyFileOptions, readKeys } from '../../../domain/keys/read-keys.js';
+import { MAX_KEY_FILE_BYTES } from '../../../domain/keys/rsa-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import {
   isVerifyOnly,
@@ -106,16 +106,15 @@ interface ImportFlags {
 
 const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
   assertImportFlags(flags);
-  const { isSet, keys: found, skipped } = await readKeys(invocation, flags);
-  if (flags.strict && skipped[0] !== undefined) throw skipped[0].error;
-  if (flags.kid !== undefined && found.length > 1) {
-    throw contradiction(`--kid requires a single key, but there are ${found.length}.`);
+  const file = await (flags.table === undefined ? readFile : readTable)(invocation, flags);
+  if (flags.kid !== undefined && file.keys.length > 1) {
+    throw contradiction(`--kid requires a single key, but there are ${file.keys.length}.`);
   }
   const context = await invocation.context();
   const { settings, actor } = context;
-  const { kid, alg } = flags;
-  const keys = nameKeys(found, { kid, alg, defaultAlg: settings.keys.algorithm });
-  const sign = signerOf(flags.sign, keys);
+  const { kid, alg, strict: isStrict } = flags;
+  const named = await nameKeys(file, { kid, alg, defaultAlg: settings.keys.algorithm, isStrict });
+  const sign = signerOf(flags.sign, named);
   invocation.signal.throwIfAborted();
 
   const { dryRun } = invocation.globals;
@@ -127,12 +126,19 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
       '--verify-until is in the past; expected a time in the future.',
     );
   }
-  const verifyOnly = onlyVerifies(flags) ? { verifyUntil: flags.verifyUntil ?? null } : undefined;
-  const input = { keys, maxTtlSeconds: settings.token.maxTtl, sign, verifyOnly, dryRun };
+  const input = {
+    ...named,
+    maxTtlSeconds: settings.token.maxTtl,
+    rotateAfterSeconds: settings.keys.rotateAfter,
+    publishLeadSeconds: settings.keys.publishLead,
+    verifyOnly: onlyVerifies(flags) ? { verifyUntil: flags.verifyUntil ?? null } : undefined,
+    ...{ sign, isStrict, dryRun },
+  };
   const outcome = await importKeys({ database, sealer: await context.sealer(), clock, actor }, input);
+  const { keys, skipped } = outcome;
   return {
-    view: importedKeys(outcome.keys, skipped, { isSet, dryRun, now: clock.now() }),
-    notes: importNotes(outcome, input, settings.keys, clock.now()),
+    view: importedKeys(keys, skipped, { isSet: file.isSet, dryRun, now: clock.now() }),
+    notes: [...file.keys.flatMap(({ note }) => note ?? []), ...importNotes(outcome, input, clock.now())],
     warnings: skipped.map(({ error }) => `Skipped: ${error.message}`),
     exitCode: skipped.length === 0 ? EXIT.done : EXIT.partial,
   };
@@ -162,74 +168,76 @@ function assertImportFlags(flags: ImportFlags): void {
   }
 }
 
-async function readKeys(invocation: Invocation, flags: ImportFlags): Promise<KeysInFile> {
-  const { pem, jwk, table } = flags;
-  if (table !== undefined) return readTable(invocation, { ...flags, table });
+async function readFile(invocation: Invocation, flags: ImportFlags): Promise<KeysInFile> {
+  const { pem, jwk } = flags;
   const file = pem ?? jwk ?? '';
-  const name = file === '-' ? 'standard input' : file;
-  const flag = pem === undefined ? '--jwk' : '--pem';
-  const content = await invocation.readKey(file, flag, MAX_KEY_FILE_BYTES);
-  if (jwk !== undefined) {
-    return (flags.public ? readPublicJwks : readPrivateJwks)(content, name, invocation.signal);
-  }
-  const key = flags.public
-    ? await readPublicPem(content, name)
-    : await readPrivatePem(content, name, passphraseOf(invocation, flags, name));
-  return { isSet: false, keys: [key], skipped: [] };
+  const form = pem === undefined ? 'jwk' : 'pem';
+  const content = await invocation.readKey(file, `--${form}`, MAX_KEY_FILE_BYTES);
+  return keyReader(invocation, flags)(content, file === '-' ? 'standard input' : file, form);
 }
 
-function passphraseOf(
-  { readSecret, askSecret }: Invocation,
-  { passphraseFile }: ImportFlags,
-  name: string,
-): () => Promise<string> {
-  return async () =>
-    passphraseFile === undefined
-      ? askSecret(`The passphrase of the key in ${name}`)
-      : readSecret(passphraseFile, '--passphrase-file');
-}
-
-async function readTable(
-  invocation: Invocation,
-  flags: ImportFlags & { table: string },
-): Promise<KeysInFile> {
-  const { table, kidColumn = 'kid', keyColumn = 'private_key' } = flags;
+async function readTable(invocation: Invocation, flags: ImportFlags): Promise<KeysInFile> {
+  const { table = '', kidColumn = 'kid', keyColumn = 'private_key' } = flags;
   const rows = await (await invocation.context()).readKeyTable({ table, kidColumn, keyColumn });
-  const found: KeysInFile = { isSet: true, keys: [], skipped: [] };
-  for (const { kid, key } of rows) {
+  if (rows.length === 0) {
+    throw new JwtctlError('ERR_KEY_TABLE_UNREADABLE', `The table ${printable(table)} has no rows.`);
+  }
+  const read = keyReader(invocation, flags);
+  const kidOf = ({ kid }: { kid: string | null }) => kid;
+  const collected = await collectKeys(rows, kidOf, async ({ kid, key: content }) => {
     invocation.signal.throwIfAborted();
     const name = `row ${kid ?? 'without a kid'} of table ${table}`;
+    const { keys, skipped } = await read(content ?? '', name);
+    const [key] = keys;
+    if (key !== undefined && keys.length + skipped.length === 1) return { ...key, kid };
+    throw new JwtctlError('ERR_JWK_INVALID', `The key in ${printable(name)} is a JWK Set; expected a JWK.`);
+  });
+  return { isSet: true, ...collected };
+}
+
+/** Reads keys with the same flags. Remembers the passphrase, and asks for another one if a key does not open with it. */
+function keyReader(
+  { readSecret, askSecret, signal }: Invocation,
+  { passphraseFile, public: isPublic }: ImportFlags,
+): (content: KeyFileContent, name: string, form?: KeyFileOptions['form']) => Promise<KeysInFile> {
+  let passphrase: string | undefined;
+  return async (content, name, form) => {
+    const wanted = isPublic ? 'public' : 'private';
+    const askPassphrase = async () => {
+      passphrase ??= await (passphraseFile === undefined
+        ? askSecret(`The passphrase of the key in ${name}`)
+        : readSecret(passphraseFile, '--passphrase-file'));
+      return passphrase;
+    };
+    const read = () => readKeys(content, { name, wanted, form, askPassphrase, signal });
+    const isRemembered = passphrase !== undefined;
     try {
-      const askPassphrase = passphraseOf(invocation, flags, name);
-      found.keys.push({ ...(await readAnyKey(key ?? '', name, flags.public === true, askPassphrase)), kid });
+      return await read();
     } catch (error) {
-      if (!(error instanceof JwtctlError) || error.kind !== 'usage') throw error;
-      found.skipped.push({ kid, error });
+      const isWrong = error instanceof JwtctlError && error.code === 'ERR_PASSPHRASE_WRONG';
+      if (!isWrong || passphraseFile !== undefined || !isRemembered) throw error;
+      passphrase = undefined;
+      return read();
     }
-  }
-  if (found.keys.length > 0) return found;
-  throw (
-    found.skipped[0]?.error ??
-    new JwtctlError('ERR_KEY_TABLE_UNREADABLE', `The table ${printable(table)} has no rows.`)
-  );
+  };
 }
 
 /** @throws JwtctlError `ERR_FLAG_COMBINATION` (usage) if the flag does not name exactly one of the keys */
-function signerOf(sign: ImportFlags['sign'], keys: readonly NamedKey[]): string | undefined {
-  if (sign === undefined) return undefined;
+function signerOf(sign: ImportFlags['sign'], { keys, skipped }: NamedKeys): string | undefined {
   const kids = keys.map(({ kid }) => kid);
-  if (sign === true && kids.length === 1) return kids[0];
-  if (sign === true) {
-    throw contradiction(`--sign needs a key ID, because there are ${kids.length} keys: ${kids.join(', ')}.`);
-  }
-  if (kids.includes(sign)) return sign;
-  throw contradiction(`--sign names key ${sign}, but the imported keys are: ${kids.join(', ')}.`);
+  if (sign === undefined || (sign !== true && kids.includes(sign))) return sign;
+  const count = keys.length + skipped.length;
+  if (sign === true && count === 1) return kids[0];
+  throw contradiction(
+    sign === true
+      ? `--sign needs a key ID, because there are ${count} keys. Those that can sign: ${kids.join(', ')}.`
+      : `--sign names key ${sign}, but the imported keys are: ${kids.join(', ')}.`,
+  );
 }
 
 function importNotes(
-  { keys, alreadyThere, active, next }: KeyImportOutcome,
+  { keys, alreadyThere, skipped, active, next, signsFrom }: KeyImportOutcome,
   { sign, verifyOnly, dryRun }: KeyImportInput,
-  { rotateAfter, publishLead }: { rotateAfter: number; publishLead: number },
   now: number,
 ): string[] {
   const existing = keys.filter(({ kid }) => alreadyThere.includes(kid));
@@ -239,7 +247,7 @@ function importNotes(
   );
   if (verifyOnly !== undefined) return notes;
   if (others > 0 && sign === undefined) {
-    const which = keys.length === 1 ? '--sign' : '--sign KID';
+    const which = keys.length + skipped.length === 1 ? '--sign' : '--sign KID';
     notes.push(
       `${pluralize(others, 'imported key')} ${others === 1 ? 'verifies' : 'verify'} and ${others === 1 ? 'does' : 'do'} not sign. To let one sign, run the same command again with ${which}.`,
     );
@@ -249,13 +257,10 @@ function importNotes(
     return notes;
   }
   notes.push(`Key ${active.kid} ${dryRun ? 'would sign' : 'signs now'}.`);
-  if (next === null) {
-    notes.push('`jwtctl keys rotate` generates the key that signs next.');
-    return notes;
-  }
-  const signsFrom = Math.max((active.activatedAt ?? now) + rotateAfter, next.createdAt + publishLead);
   notes.push(
-    `Key ${next.kid} ${dryRun ? 'would sign' : 'signs'} next: \`jwtctl keys rotate\` makes it active ${relativeTime(Math.max(signsFrom, now), now)}.`,
+    next === null || signsFrom === null
+      ? '`jwtctl keys rotate` generates the key that signs next.'
+      : `Key ${next.kid} ${dryRun ? 'would sign' : 'signs'} next: \`jwtctl keys rotate\` makes it active ${relativeTime(Math.max(signsFrom, now), now)}.`,
   );
   return notes;
 }

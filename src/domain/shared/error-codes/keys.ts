@@ -58,12 +58,16 @@ export const KEYS_ERRORS = {
     'Check the verifiers that the message names and run the command again, or pass `--now` to continue without them.',
   ),
   ERR_KEY_NOT_PENDING: state(
-    'Only a pending key can be activated, and this key is in another state.',
+    'Only a pending key can become active, and this key is in another state.',
     'Run `jwtctl keys list --state pending` to find a pending key, or `jwtctl keys generate` to create one.',
   ),
   ERR_KEY_NOT_PRIVATE: usage(
     'The input contains only a public key, but a private key is required.',
-    'Import the file that contains the private key.',
+    'Import the file that contains the private key. For a key that only verifies, use `jwtctl keys import --public`.',
+  ),
+  ERR_KEY_NOT_PUBLIC: usage(
+    'The input contains only a private key, but a public key is required.',
+    'To store only the public key of a private key, use `jwtctl keys import --verify-only`.',
   ),
   ERR_KEY_NOT_PUBLISHED: state(
     'The key has not been published for `keys.publishLead` yet, so verifiers may not know it.',
@@ -151,11 +155,11 @@ export const KEYS_ERRORS = {
     'Check the passphrase. If it is right, export the key again from its source.',
   ),
   ERR_PEM_INVALID: usage(
-    'The file has no complete PEM block with a private key.',
+    'The file has no complete PEM block with a key.',
     'Convert a DER file with `openssl pkey -inform DER -in FILE`. To import a JWK, use `--jwk`.',
   ),
   ERR_PEM_MANY_KEYS: usage(
-    'The PEM file contains more than one private key.',
+    'The PEM file contains more than one key.',
     'Split the file, and import each key separately.',
   ),
   ERR_PEM_UNSUPPORTED: usage(

@@ -1,9 +1,9 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { isSigningAlgorithm, SIGNING_ALGORITHMS } from '../model/signing-key.js';
 import { typeName } from '../shared/describe-value.js';
-import { JwtctlError } from '../shared/errors.js';
-import { excerpt, printable } from '../shared/text.js';
-import { identifyKeyFile, type KeyFileContent } from './key-file.js';
+import type { JwtctlError } from '../shared/errors.js';
+import { excerpt } from '../shared/text.js';
+import { collectKeys, type SkippedKey } from './collect-keys.js';
 import {
   checkPrivateKey,
   checkPublicKey,
@@ -15,93 +15,44 @@ import {
   RSA_MEMBERS,
   type RsaMember,
   withMorePrimes,
-} from './private-key.js';
+} from './rsa-key.js';
 
-type Wanted = 'private' | 'public';
+/** Of a private key, `public` reads only `n` and `e`. */
+export type Wanted = 'private' | 'public';
 
 export interface KeysInFile {
+  /** Whether the file is a JWK Set or an array of JWKs. */
   isSet: boolean;
   keys: KeyInFile[];
   /** The other members of a set, with the reason. */
   skipped: SkippedKey[];
 }
 
-export interface SkippedKey {
-  /** From the file, unchecked. */
-  kid: string | null;
-  error: JwtctlError;
-}
-
 /**
- * Reads a private JWK, or the RSA signing keys of a JWK Set or of an array (RFC 7517 §4, §5; RFC 7518 §6.3).
+ * Reads a JWK, or the RSA signing keys of a JWK Set or of an array (RFC 7517 §4, §5; RFC 7518 §6.3).
  * @throws JwtctlError (usage) `ERR_JWK_INVALID`, `ERR_JWK_INCOMPLETE`, `ERR_KEY_NOT_PRIVATE`, `ERR_KEY_NOT_RSA`,
  * `ERR_KEY_NOT_FOR_SIGNING`; errors of {@link checkPrivateKey}. For a set, only if it has no key that can be read
  */
-export function readPrivateJwks(
-  content: KeyFileContent,
-  file: string,
-  signal?: AbortSignal,
-): Promise<KeysInFile> {
-  return readJwks(content, file, 'private', signal);
-}
-
-/** Reads public keys like {@link readPrivateJwks}, and of a private key only `n` and `e`. */
-export function readPublicJwks(
-  content: KeyFileContent,
-  file: string,
-  signal?: AbortSignal,
-): Promise<KeysInFile> {
-  return readJwks(content, file, 'public', signal);
-}
-
-async function readJwks(
-  content: KeyFileContent,
+export async function readJwks(
+  document: object,
   file: string,
   wanted: Wanted,
   signal?: AbortSignal,
 ): Promise<KeysInFile> {
-  const name = printable(file);
-  const document = parseJson(content, name);
-  const members = Array.isArray(document) ? document : document.keys;
+  const members = isObject(document) ? document.keys : document;
   if (members === undefined) {
-    return { isSet: false, keys: [await readJwk(document, wanted, `The key in ${name}`)], skipped: [] };
+    return { isSet: false, keys: [await readJwk(document, wanted, `The key in ${file}`)], skipped: [] };
   }
   if (!Array.isArray(members) || members.length === 0) {
-    throw keyRefused('ERR_JWK_INVALID', `The JWK Set in ${name} has no keys.`);
+    throw keyRefused('ERR_JWK_INVALID', `The JWK Set in ${file} has no keys.`);
   }
-  const keys: KeyInFile[] = [];
-  const skipped: SkippedKey[] = [];
-  for (const [index, jwk] of members.entries()) {
+  const read = (jwk: unknown, index: number) => {
     signal?.throwIfAborted();
-    try {
-      keys.push(await readJwk(jwk, wanted, `Key ${index + 1} of the set${kidOf(jwk)} in ${name}`));
-    } catch (error) {
-      if (!(error instanceof JwtctlError)) throw error;
-      skipped.push({ kid: isObject(jwk) && typeof jwk.kid === 'string' ? jwk.kid : null, error });
-    }
-  }
-  if (keys.length === 0 && skipped[0] !== undefined) throw skipped[0].error;
-  return { isSet: true, keys, skipped };
-}
-
-function parseJson(content: KeyFileContent, name: string): Record<string, unknown> | unknown[] {
-  const found = identifyKeyFile(content);
-  if (found.kind === 'other') {
-    throw keyRefused('ERR_JWK_INVALID', `${name} is ${found.what}; expected a JWK.`, found.hint);
-  }
-  try {
-    const value: unknown = JSON.parse(found.text);
-    if (Array.isArray(value) || isObject(value)) return value;
-  } catch {
-    // The reason quotes the text.
-  }
-  throw found.kind === 'pem'
-    ? keyRefused(
-        'ERR_JWK_INVALID',
-        `${name} is a PEM file; expected a JWK.`,
-        'For a PEM file, use `jwtctl keys import --pem`.',
-      )
-    : keyRefused('ERR_JWK_INVALID', `${name} is not valid JSON; expected a JWK.`);
+    const kid = kidOf(jwk);
+    const name = kid === null ? '' : ` (kid ${excerpt(kid)})`;
+    return readJwk(jwk, wanted, `Key ${index + 1} of the set${name} in ${file}`);
+  };
+  return { isSet: true, ...(await collectKeys(members, kidOf, read)) };
 }
 
 async function readJwk(value: unknown, wanted: Wanted, what: string): Promise<KeyInFile> {
@@ -112,10 +63,11 @@ async function readJwk(value: unknown, wanted: Wanted, what: string): Promise<Ke
   assertIsJwk(jwk, what);
   if (jwk.kty !== 'RSA') throw notRsa(what, excerpt(String(jwk.kty)));
   assertForSigning(jwk, wanted, what);
-  if (jwk.alg !== undefined && !isSigningAlgorithm(jwk.alg)) {
+  const { alg = null } = jwk;
+  if (alg !== null && !isSigningAlgorithm(alg)) {
     throw keyRefused(
       'ERR_KEY_NOT_FOR_SIGNING',
-      `${what} has an unsupported alg; supported: ${SIGNING_ALGORITHMS.join(', ')}.`,
+      `${what} has the alg ${excerpt(String(alg))}; supported: ${SIGNING_ALGORITHMS.join(', ')}.`,
     );
   }
   if (jwk.kid !== undefined && typeof jwk.kid !== 'string') throw illTyped(what, 'kid', jwk.kid, 'a string');
@@ -123,7 +75,7 @@ async function readJwk(value: unknown, wanted: Wanted, what: string): Promise<Ke
     wanted === 'private'
       ? await checkPrivateKey(privateMembersOf(jwk, what), what)
       : { ...(await checkPublicKey(toPublicKey(membersOf(jwk, ['n', 'e'], what)), what)), pkcs8: null };
-  return { ...checked, what, kid: jwk.kid ?? null, alg: jwk.alg ?? null };
+  return { ...checked, what, kid: jwk.kid ?? null, alg };
 }
 
 /** Serializers write absent members as null or as an empty list. */
@@ -136,17 +88,13 @@ function withoutEmpty(jwk: Record<string, unknown>): Record<string, unknown> {
 function assertIsJwk(jwk: Record<string, unknown>, what: string): void {
   if (typeof jwk.kty === 'string') return;
   if (typeof jwk.private_key === 'string' && jwk.private_key.includes('-----BEGIN ')) {
-    throw keyRefused(
-      'ERR_JWK_INVALID',
-      `${what} is a PEM key inside JSON.`,
-      'Use `jwtctl keys import --pem` with the same file.',
-    );
+    throw keyRefused('ERR_JWK_INVALID', `${what} is a PEM key inside JSON; expected a JWK.`);
   }
   if (typeof jwk.jwks_uri === 'string') {
     throw keyRefused(
       'ERR_JWK_INVALID',
       `${what} is not a JWK, but a discovery document.`,
-      'Its jwks_uri has the public keys; import them with `jwtctl keys import --public`.',
+      'Download the JWK Set from its jwks_uri, and import the public keys.',
     );
   }
   throw illTyped(what, 'kty', jwk.kty, 'a string');
@@ -171,17 +119,14 @@ function assertForSigning(
   if (!isOtherUse && (operations === undefined || operations.includes(needed))) return;
   throw keyRefused(
     'ERR_KEY_NOT_FOR_SIGNING',
-    `${what} is not for signing: its ${isOtherUse ? 'use is not sig' : `key_ops lacks ${needed}`}.`,
+    `${what} is not for signing: its ${isOtherUse ? `use is ${excerpt(use)}` : `key_ops lacks ${needed}`}.`,
+    `If your tokens are signed with this key, remove ${isOtherUse ? 'use' : 'key_ops'} and import it again.`,
   );
 }
 
 function privateMembersOf(jwk: Record<string, unknown>, what: string): PartialRsaMembers {
   if (PRIVATE_MEMBERS.every((name) => jwk[name] === undefined)) {
-    throw keyRefused(
-      'ERR_KEY_NOT_PRIVATE',
-      `${what} is a public key.`,
-      'Import the private key. For a key that only verifies, use `jwtctl keys import --public`.',
-    );
+    throw keyRefused('ERR_KEY_NOT_PRIVATE', `${what} is a public key.`);
   }
   if (jwk.oth !== undefined) throw withMorePrimes(what);
   const [hasP, hasQ] = [jwk.p !== undefined, jwk.q !== undefined];
@@ -210,8 +155,8 @@ function membersOf(
   return Object.fromEntries(names.map((name) => [name, jwk[name]])) as PartialRsaMembers;
 }
 
-function kidOf(jwk: unknown): string {
-  return isObject(jwk) && typeof jwk.kid === 'string' ? ` (kid ${excerpt(jwk.kid)})` : '';
+function kidOf(jwk: unknown): string | null {
+  return isObject(jwk) && typeof jwk.kid === 'string' ? jwk.kid : null;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

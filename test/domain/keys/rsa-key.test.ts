@@ -7,9 +7,8 @@ import {
   sign,
 } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
-import { MAX_KEY_FILE_BYTES } from '../../../src/domain/keys/private-key.js';
-import { readPrivatePem } from '../../../src/domain/keys/private-pem.js';
+import { readKeys } from '../../../src/domain/keys/read-keys.js';
+import { type KeyInFile, MAX_KEY_FILE_BYTES } from '../../../src/domain/keys/rsa-key.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { temporaryFolder } from '../../support/cli.js';
 import {
@@ -45,8 +44,13 @@ const neverAsk = async (): Promise<string> => {
   throw new Error('The passphrase must not be asked for.');
 };
 
-const readPem = (text: string, passphrase = neverAsk) => readPrivatePem(text, 'key.pem', passphrase);
-const readJwks = (document: unknown) => readPrivateJwks(JSON.stringify(document), 'jwks.json');
+async function readPem(text: string, askPassphrase = neverAsk, name = 'key.pem') {
+  const [key] = (await readKeys(text, { name, wanted: 'private', form: 'pem', askPassphrase })).keys;
+  return key as KeyInFile;
+}
+const readJwkText = (text: string, name = 'jwks.json') =>
+  readKeys(text, { name, wanted: 'private', form: 'jwk', askPassphrase: neverAsk });
+const readJwks = (document: unknown) => readJwkText(JSON.stringify(document));
 const readJwk = async (jwk: unknown) => (await readJwks(jwk)).keys[0];
 
 let jwk: PrivateJwk;
@@ -89,7 +93,7 @@ describe('reading a PEM file', () => {
     };
     const read = await readPem(plain);
     expect(read).toMatchObject(expected);
-    expect(Buffer.from(read.pkcs8)).toEqual(keyOf(jwk).export({ type: 'pkcs8', format: 'der' }));
+    expect(Buffer.from(read.pkcs8 ?? [])).toEqual(keyOf(jwk).export({ type: 'pkcs8', format: 'der' }));
     expect(await readPem(encryptedOf(keyOf(jwk), type, PASSPHRASE), ask)).toEqual(read);
   });
 
@@ -263,18 +267,18 @@ describe('reading a JWK', () => {
     ['{"keys":null}', 'ERR_JWK_INVALID'],
     ['{"keys":[1]}', 'ERR_JWK_INVALID'],
   ])('refuses %s', async (text, code) => {
-    expect(await codeOf(readPrivateJwks(text, 'jwks.json'))).toBe(code);
+    expect(await codeOf(readJwkText(text))).toBe(code);
   });
 
   test('refuses deeply nested arrays', async () => {
     const deep = `${'['.repeat(300_000)}${']'.repeat(300_000)}`;
     for (const text of [deep, deep.slice(0, 300_000), `{"keys":[${deep}]}`, `{"kty":"RSA","d":${deep}}`]) {
-      expect(await codeOf(readPrivateJwks(text, 'jwks.json'))).toMatch(/^ERR_JWK_/);
+      expect(await codeOf(readJwkText(text))).toMatch(/^ERR_JWK_/);
     }
   });
 
   test('refuses a PEM file', async () => {
-    expect(await codeOf(readPrivateJwks(pkcs8Of(keyOf(jwk)), 'jwks.json'))).toBe('ERR_JWK_INVALID');
+    expect(await codeOf(readJwkText(pkcs8Of(keyOf(jwk))))).toBe('ERR_JWK_INVALID');
   });
 
   test.each([
@@ -496,11 +500,11 @@ describe('any file', () => {
   test('never puts control characters into a message', async () => {
     const file = '\u001b]0;pwned\u0007.json';
     const readings = [
-      readPrivateJwks('', file),
-      readPrivateJwks('{"keys":[1]}', file),
-      readPrivateJwks('{}', file),
-      readPrivatePem('', file, ask),
-      readPrivatePem(pemOf(randomBytes(99), 'PRIVATE KEY'), file, ask),
+      readJwkText('', file),
+      readJwkText('{"keys":[1]}', file),
+      readJwkText('{}', file),
+      readPem('', ask, file),
+      readPem(pemOf(randomBytes(99), 'PRIVATE KEY'), ask, file),
     ];
     for (const reading of readings) {
       const { message } = await refusal(reading);
@@ -543,7 +547,7 @@ describe('any file', () => {
   });
 
   async function expectReadOrRefused(text: string) {
-    for (const read of [() => readPem(text, ask), () => readPrivateJwks(text, 'jwks.json')]) {
+    for (const read of [() => readPem(text, ask), () => readJwkText(text)]) {
       await read().catch(async (error: unknown) => {
         await refusal(Promise.reject(error));
       });

@@ -18,10 +18,6 @@ interface CheckedKey {
   thumbprint: string;
 }
 
-export interface PrivateKey extends CheckedKey {
-  pkcs8: Uint8Array;
-}
-
 export interface KeyInFile extends CheckedKey {
   /** Null for a public key. */
   pkcs8: Uint8Array | null;
@@ -30,9 +26,9 @@ export interface KeyInFile extends CheckedKey {
   /** From the file, unchecked. */
   kid: string | null;
   alg: SigningAlgorithm | null;
+  /** What the user should know about how the file was read. */
+  note?: string | undefined;
 }
-
-export type PrivateKeyInFile = KeyInFile & PrivateKey;
 
 export const MAX_KEY_FILE_BYTES = 1_000_000;
 
@@ -49,7 +45,10 @@ const MAX_EXPONENT = 2n ** 64n;
  * `ERR_KEY_INCONSISTENT`; `ERR_KEY_WEAK_PRIMES` if primes are too short, too close (FIPS 186-5 A.1.3), or
  * have the ROCA fingerprint
  */
-export async function checkPrivateKey(members: PartialRsaMembers, what: string): Promise<PrivateKey> {
+export async function checkPrivateKey(
+  members: PartialRsaMembers,
+  what: string,
+): Promise<CheckedKey & { pkcs8: Uint8Array }> {
   const [n, e] = [toNumber(members.n), toNumber(members.e)];
   const bits = n.toString(2).length;
   assertSize(bits, what);
@@ -68,7 +67,7 @@ export async function checkPrivateKey(members: PartialRsaMembers, what: string):
 }
 
 /** Checks the numbers of a public RSA key. Errors as for {@link checkPrivateKey}, but its primes cannot be checked. */
-export async function checkPublicKey(key: KeyObject, what: string): Promise<Omit<PrivateKey, 'pkcs8'>> {
+export async function checkPublicKey(key: KeyObject, what: string): Promise<CheckedKey> {
   const { n, e } = key.export({ format: 'jwk' });
   const [modulus, exponent] = [toNumber(String(n)), toNumber(String(e))];
   const bits = modulus.toString(2).length;
@@ -78,7 +77,7 @@ export async function checkPublicKey(key: KeyObject, what: string): Promise<Omit
   return describe(key, bits);
 }
 
-async function describe(key: KeyObject, bits: number): Promise<Omit<PrivateKey, 'pkcs8'>> {
+async function describe(key: KeyObject, bits: number): Promise<CheckedKey> {
   // Imported here to keep the cold start short.
   const { calculateJwkThumbprint } = await import('jose');
   const { n, e } = key.export({ format: 'jwk' });
