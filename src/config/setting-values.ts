@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
+import { formatLastDay, parseLastDay } from '../domain/shared/last-day.js';
 import { AddressProblem } from './addresses/address-parts.js';
 import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';
@@ -118,7 +119,7 @@ export function formatValue(kind: Kind, value: unknown): string {
     case 'duration':
       return formatDuration(value as number);
     case 'date':
-      return formatDate(value as number);
+      return formatLastDay(value as number);
     case 'nodes':
       return (value as readonly HostPort[]).map(formatHostPort).join(',');
     case 'natMap':
@@ -161,7 +162,7 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
     case 'duration':
       return readBy(z.union([z.string(), z.number()]), (raw) => secondsOf(String(raw), kind.maxSeconds));
     case 'date':
-      return readBy(z.union([z.string(), z.number()]), (raw) => endOf(String(raw)));
+      return readBy(z.union([z.string(), z.number()]), (raw) => parseLastDay(String(raw)));
     case 'integer':
       return z.pipe(
         readBy(z.union([z.number(), z.string().check(z.regex(/^\d+$/))]), Number),
@@ -205,22 +206,6 @@ function secondsOf(text: string, maxSeconds: number): number | null {
     return null;
   }
 }
-
-/** Returns the first second after that day in UTC. */
-function endOf(text: string): number | null {
-  if (/^\d{9,11}$/.test(text)) return Number(text);
-  const start = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00Z`) : null;
-  // February 30 would become March 2.
-  const isDate = start !== null && !Number.isNaN(start.getTime()) && start.toISOString().startsWith(text);
-  return isDate ? start.getTime() / 1000 + DAY_SECONDS : null;
-}
-
-function formatDate(seconds: number): string {
-  if (seconds % DAY_SECONDS !== 0) return String(seconds);
-  return new Date((seconds - DAY_SECONDS) * 1000).toISOString().slice(0, 10);
-}
-
-const DAY_SECONDS = 86_400;
 
 /** Returns the map with ioredis's keys: `host:port`, IPv6 without brackets. */
 function natMapOf(raw: string | Record<string, string>): Record<string, HostPort> | null {

@@ -1,4 +1,5 @@
 import { SIGNING_ALGORITHMS } from '../domain/model/signing-key.js';
+import { DAY_SECONDS } from '../domain/shared/duration.js';
 import type { Nest, NestOptional } from './nested-settings.js';
 import {
   boolean,
@@ -41,7 +42,6 @@ interface Declaration {
   readonly doc: string;
 }
 
-const DAY_SECONDS = 86_400;
 const LINE = pattern(/^[^\p{Cc}]{1,1024}$/u, 'one line of text, not empty');
 const PREFIX = pattern(/^[\w.:-]{0,63}[\w.-]$/, '1 to 64 of A-Z a-z 0-9 . _ : -, not ending with a colon');
 const TABLE_PREFIX = pattern(/^[A-Za-z0-9_]{1,32}$/, '1 to 32 of A-Z a-z 0-9 _');

@@ -1,7 +1,9 @@
 import { JwtctlError } from './errors.js';
 import { excerpt } from './text.js';
 
-const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
+export const DAY_SECONDS = 86_400;
+
+const SECONDS = { d: DAY_SECONDS, h: 3_600, m: 60, s: 1 } as const;
 const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
 
 export const DURATION_FORM =
