@@ -29,7 +29,7 @@ const COMMANDS = table({
 });
 
 /** The verbs that are meant by another verb. The first that the group has is suggested. */
-const VERBS: Readonly<Record<string, string>> = {
+const VERBS: ReadonlyMap<string, string> = new Map([
   ...words('create new make', 'add generate issue migrate'),
   ...words('add', 'generate issue import register'),
   ...words('insert put load upload', 'add import restore register'),
@@ -53,10 +53,10 @@ const VERBS: Readonly<Record<string, string>> = {
   ...words('stats count size top', 'inspect usage status'),
   ...words('up upgrade init setup install', 'migrate'),
   ...words('repair fix sync', 'reconcile recover'),
-};
+]);
 
 /** The flags that are meant by another flag. The first that the command has is suggested. */
-const FLAGS: Readonly<Record<string, string>> = {
+const FLAGS: ReadonlyMap<string, string> = new Map([
   ...words('subject user username user-name uid user-id principal', 'sub'),
   ...words('audience client resource', 'aud'),
   ...words('expires-in expires expiry expiration exp expire lifetime duration valid-for max-age', 'ttl'),
@@ -86,15 +86,15 @@ const FLAGS: Readonly<Record<string, string>> = {
   ...words('redis redis-url redis-node', 'redis-nodes'),
   ...words('mysql database db dsn database-url', 'mysql-url'),
   ...words('bind address listen', 'host'),
-};
+]);
 
 /** @param groups the commands at the top, by all their names */
 export function meantCommand(word: string, groups: ReadonlyMap<string, string>): string | null {
   const name = word.toLowerCase();
-  const group = groups.get(name) ?? COMMANDS[name];
+  const group = groups.get(name) ?? COMMANDS.get(name);
   if (group !== undefined) return group;
-  const near = nearest(name, [...groups.keys(), ...Object.keys(COMMANDS)]);
-  return near === null ? null : (groups.get(near) ?? COMMANDS[near] ?? null);
+  const near = nearest(name, [...groups.keys(), ...COMMANDS.keys()]);
+  return near === null ? null : (groups.get(near) ?? COMMANDS.get(near) ?? null);
 }
 
 export function meantVerb(word: string, verbs: readonly string[]): string | null {
@@ -111,20 +111,19 @@ export function meantFlag(flag: string, flags: readonly string[]): string | null
   return name.length < 2 ? null : meant(name, FLAGS, flags);
 }
 
-function meant(
-  name: string,
-  synonyms: Readonly<Record<string, string>>,
-  known: readonly string[],
-): string | null {
+function meant(name: string, synonyms: ReadonlyMap<string, string>, known: readonly string[]): string | null {
   if (known.includes(name)) return name;
-  const synonym = synonyms[name]?.split(' ').find((one) => known.includes(one));
+  const synonym = synonyms
+    .get(name)
+    ?.split(' ')
+    .find((one) => known.includes(one));
   return synonym ?? nearest(name, known);
 }
 
-function words(names: string, meanings: string): Record<string, string> {
-  return Object.fromEntries(names.split(' ').map((name) => [name, meanings]));
+function words(names: string, meanings: string): Array<[string, string]> {
+  return names.split(' ').map((name) => [name, meanings]);
 }
 
-function table(meanings: Record<string, string>): Readonly<Record<string, string>> {
-  return Object.assign({}, ...Object.entries(meanings).map(([command, names]) => words(names, command)));
+function table(meanings: Record<string, string>): ReadonlyMap<string, string> {
+  return new Map(Object.entries(meanings).flatMap(([command, names]) => words(names, command)));
 }

@@ -131,6 +131,12 @@ describe.each(BACKENDS)('claims and labels, on %s', (backend) => {
     expect(stdout).toMatch(/^exp +1700000000 \(2023-11-14T22:13:20Z\)$/m);
   });
 
+  test.each(['constructor', '__proto__', 'toString'])('%s is text like any other', async (word) => {
+    const issued = await stores.run('token', 'issue', '--sub', 'alice', '--claim', `role=${word}`);
+    expect([issued.exitCode, issued.stderr.includes('role')]).toEqual([0, false]);
+    expect(await claimsOf('--claim', `role=${word}`)).toEqual({ role: word });
+  });
+
   test('a lifetime above token.maxTtl is refused', async () => {
     const { iat, exp } = await stores.json('token', 'issue', '--sub', 'alice', '--ttl', '24h');
     expect(exp - iat).toBe(86_400);

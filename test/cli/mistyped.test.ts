@@ -57,7 +57,10 @@ describe('a command', () => {
     expect(await hintOf(line)).toBe(`Did you mean \`jwtctl ${command}\`?`);
   });
 
-  test.each(['frobnicate', 'keys frobnicate', 'hunter2', 'x'])('%s has no suggestion', async (line) => {
+  test.each([
+    ...['frobnicate', 'keys frobnicate', 'hunter2', 'x'],
+    ...['constructor', 'token constructor', '__proto__', 'keys toString', 'token issue --constructor=x'],
+  ])('%s has no suggestion', async (line) => {
     expect(await hintOf(line)).not.toContain('Did you mean');
   });
 

@@ -43,7 +43,7 @@ function claimOf(flag: string, caution: (text: string) => void): [name: string, 
   }
   const inner = insideQuotes(text);
   if (inner !== null || /^(?:\\?["“]|[[{])/.test(text)) throw halfJson(name, text, inner);
-  const word = WORDS[text.toLowerCase()];
+  const word = WORDS.get(text.toLowerCase());
   if (word !== undefined)
     caution(
       `The claim ${excerpt(name)} is the text "${text}". For the JSON value, write ${spelled(name, word)}.`,
@@ -52,14 +52,14 @@ function claimOf(flag: string, caution: (text: string) => void): [name: string, 
 }
 
 /** Names in other languages for the values that JSON calls `true`, `false`, and `null`. */
-const WORDS: Readonly<Record<string, string>> = {
-  true: 'true',
-  false: 'false',
-  null: 'null',
-  none: 'null',
-  nil: 'null',
-  undefined: 'null',
-};
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['true', 'true'],
+  ['false', 'false'],
+  ['null', 'null'],
+  ['none', 'null'],
+  ['nil', 'null'],
+  ['undefined', 'null'],
+]);
 
 function halfJson(name: string, text: string, inner: string | null): JwtctlError {
   const problem =
@@ -79,7 +79,7 @@ function likelyJson(text: string): string | null {
     /"[^"]*"|'([^']*)'|[^\s[\]{}:,"'](?:[^[\]{}:,"']*[^\s[\]{}:,"'])?/g,
     (word: string, quoted?: string) => {
       if (quoted !== undefined) return JSON.stringify(quoted);
-      return WORDS[word.toLowerCase()] ?? (parseJson(word) === undefined ? JSON.stringify(word) : word);
+      return WORDS.get(word.toLowerCase()) ?? (parseJson(word) === undefined ? JSON.stringify(word) : word);
     },
   );
   return parseJson(json) === undefined ? null : json;
