@@ -46,7 +46,10 @@ function cookieValues(cookie: string, name: string): string[] {
  * `__Host-session` after one lacks the protection of its prefix.
  */
 function trimOws(text: string): string {
-  return text.replace(/^[ \t]+|[ \t]+$/g, '');
+  let end = text.length;
+  // A regular expression would try again from each space of a long run.
+  while (end > 0 && /[ \t]/.test(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end).replace(/^[ \t]+/, '');
 }
 
 function isRepeated(rawHeaders: readonly string[], name: string): boolean {

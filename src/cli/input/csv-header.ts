@@ -22,10 +22,10 @@ export interface CsvForm {
 /** Returns the form of a table whose header has a required column; null if the line is no such header. */
 export function formOfHeader(line: string, columns: CsvColumns): CsvForm | null {
   for (const delimiter of [',', ';', '\t']) {
-    const cells = line.split(delimiter).map((cell) => /^(\s*)"?(.*?)"?(\s*)$/s.exec(cell) ?? []);
-    const names = cells.map(([, , name = '']) => columnNamed(name, columns));
+    const cells = line.split(delimiter);
+    const names = cells.map((cell) => columnNamed(cell.trim().replace(/^"|"$/g, ''), columns));
     if (!names.some((name) => name !== undefined && columns.required.includes(name))) continue;
-    return { delimiter, trim: cells.some(([, before = '', , after = '']) => before + after !== '') };
+    return { delimiter, trim: cells.some((cell) => cell.trim() !== cell) };
   }
   return null;
 }

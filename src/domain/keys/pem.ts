@@ -8,7 +8,6 @@ export interface PemBlock {
   headers: string;
 }
 
-const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----([\s\S]*?)-----END \1-----/g;
 const ENCRYPTED = /Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*([A-Za-z0-9-]+,[0-9A-Fa-f]+)/;
 
 /**
@@ -16,7 +15,7 @@ const ENCRYPTED = /Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*([A-Za-z0-9-]+,[0-9
  * indentation, blank lines, and the quotes and plus signs of source code.
  */
 export function readPemBlocks(text: string): PemBlock[] {
-  return [...unescapeText(text).matchAll(BLOCK)].map(([, label = '', content = '']) => {
+  return contentsOf(unescapeText(text)).map(({ label, content }) => {
     const cipher = ENCRYPTED.exec(content)?.[1];
     const lines = content.replace(ENCRYPTED, '').split(/[\r\n]+/);
     const body = lines.map(withoutQuotes).filter((line) => !/^[+.]*$/.test(line));
@@ -28,17 +27,56 @@ export function readPemBlocks(text: string): PemBlock[] {
   });
 }
 
+/** Finds what is between a BEGIN line and the next END line with its label. */
+function contentsOf(text: string): Array<{ label: string; content: string }> {
+  const marks = [...text.matchAll(/-----(BEGIN|END) ([A-Z0-9 ]+)(?=-----)/g)];
+  const ends = new Map<string, number[]>();
+  // From the last, so that the next END of a label is at the end of its list.
+  for (const { 1: kind, 2: label = '', index } of marks.toReversed()) {
+    if (kind === 'BEGIN') continue;
+    const known = ends.get(label) ?? [];
+    ends.set(label, known);
+    known.push(index);
+  }
+  const found: Array<{ label: string; content: string }> = [];
+  let next = 0;
+  for (const { 0: mark, 1: kind, 2: label = '', index } of marks) {
+    const start = index + mark.length + DASHES.length;
+    if (kind === 'END' || index < next) continue;
+    const left = ends.get(label) ?? [];
+    while ((left.at(-1) ?? start) < start) left.pop();
+    const end = left.at(-1);
+    if (end === undefined) continue;
+    found.push({ label, content: text.slice(start, end) });
+    next = end + `-----END ${label}-----`.length;
+  }
+  return found;
+}
+
+const DASHES = '-----';
+
 /** The escapes of JSON and of environment files, also doubled. Base64 has no backslash. */
 function unescapeText(text: string): string {
   return text
-    .replace(/\\+u00([0-9A-Fa-f]{2})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)))
-    .replace(/\\+[nrt]/g, '\n')
-    .replace(/\\+\//g, '/');
+    .replace(/\\+(?:u00([0-9A-Fa-f]{2}))?/g, (text, digits?: string) =>
+      digits === undefined ? text : String.fromCharCode(Number.parseInt(digits, 16)),
+    )
+    .replace(/\\+[nrt]?/g, (text) => (text.endsWith('\\') ? text : '\n'))
+    .replace(/\\+\/?/g, (text) => (text.endsWith('\\') ? text : '/'));
 }
 
+/** Also removes white space. */
 function withoutQuotes(line: string): string {
-  return line.replace(/^\s*[+.]?\s*["'`]|["'`][\s"'`+.,;\\]*$|\\\s*$|\s/g, '');
+  const text = line.replace(/\s/g, '').replace(/^[+.]?["'`]/, '');
+  let end = text.length;
+  for (let at = end - 1; at >= 0 && AFTER_QUOTE.has(text.charAt(at)); at -= 1) {
+    if (/["'`]/.test(text.charAt(at))) end = at;
+  }
+  return end === text.length ? text.replace(/\\$/, '') : text.slice(0, end);
 }
+
+/** What source code has between a closing quote and the end of the line, and the quotes themselves. */
+const AFTER_QUOTE = new Set(`"'\`+.,;\\`);
 
 /** Returns the labels of all BEGIN lines, also of blocks without an end. */
 export function pemLabels(text: string): string[] {

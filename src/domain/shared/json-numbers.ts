@@ -54,7 +54,9 @@ function decimal(text: string): string {
   const [, whole = '', fraction = '', exponent = '0'] =
     /^-?(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
   const digits = `${whole}${fraction}`.replace(/^0+/, '');
-  const kept = digits.replace(/0+$/, '');
+  let end = digits.length;
+  while (digits.charAt(end - 1) === '0') end -= 1;
+  const kept = digits.slice(0, end);
   if (kept === '') return '0';
   return `${kept}e${Number(exponent) - fraction.length + digits.length - kept.length}`;
 }

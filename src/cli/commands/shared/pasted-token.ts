@@ -49,6 +49,9 @@ function objectOf(text: string): Record<string, unknown> | null {
   return parseJsonObject(Buffer.from(text.trim())) ?? parseJsonObject(Buffer.from(text.replace(/\s+/g, '')));
 }
 
+/** More wrappings are no accident of copying. */
+const MOST_ROUNDS = 10;
+
 /** What remains in each step, until a step changes nothing. */
 const WRAPPINGS: ReadonlyArray<{ name: string; unwrap(text: string): string }> = [
   { name: 'white space', unwrap: (text) => text.trim() },
@@ -72,7 +75,7 @@ function withoutWrapping(text: string): PastedToken | null {
     return after;
   };
   let token = text;
-  for (let before = ''; before !== token; ) {
+  for (let [round, before] = [0, '']; before !== token && round < MOST_ROUNDS; round += 1) {
     before = token;
     for (const { name, unwrap } of WRAPPINGS) token = apply(name, token, unwrap(token));
   }
@@ -82,28 +85,47 @@ function withoutWrapping(text: string): PastedToken | null {
     token,
     token.replace(/^>\s*|\\?[\r\n]+[>\s]*|[\s\u00ad\u200b\u2060\ufeff]+/g, ''),
   );
-  token = apply('padding', token, token.replace(/(?:=|%3D)+(?=\.|$)/gi, ''));
+  token = apply('padding', token, withoutPadding(token));
   return isJws(token) ? { token, removed: [...removed], fault: null } : null;
 }
 
 /** Finds the different tokens in a URL, a cookie, a command, or a sentence. */
 function tokensAmong(text: string): Array<{ token: string; isBroken: boolean }> {
   const found = new Map<string, boolean>();
-  for (const { 0: word, index } of decoded(text).matchAll(/[\w.-]+/g)) {
+  const plain = decoded(text);
+  for (const { 0: word, index } of plain.matchAll(/[\w.-]+/g)) {
     const token = isJws(word) ? word : word.replace(/\.$/, '');
     if (!isJws(token)) continue;
-    const isBroken = /^\s*\n[>\s]*[\w-]{8}/.test(decoded(text).slice(index + word.length));
+    const isBroken = goesOn(plain, index + word.length);
     found.set(token, found.get(token) === true || isBroken);
   }
   return [...found].map(([token, isBroken]) => ({ token, isBroken }));
 }
 
+/** Whether the next line goes on with what may be the rest of a token. */
+function goesOn(text: string, from: number): boolean {
+  const between = /[>\s]*/y;
+  between.lastIndex = from;
+  const [gap = ''] = between.exec(text) ?? [];
+  const [firstLine = ''] = gap.split('\n', 1);
+  const rest = /[\w-]{8}/y;
+  rest.lastIndex = from + gap.length;
+  return gap.includes('\n') && !firstLine.includes('>') && rest.test(text);
+}
+
 function decoded(text: string): string {
   try {
-    return decodeURIComponent(text).replace(/=+(?=[.\s"'&;,]|$)/g, '');
+    return withoutPadding(decodeURIComponent(text));
   } catch {
     return text;
   }
+}
+
+/** Removes the padding of base64 where a part or the token ends. */
+function withoutPadding(text: string): string {
+  return text.replace(/(?:=|%3D)+/gi, (padding, offset: number) =>
+    /^[.\s"'&;,]?$/.test(text.charAt(offset + padding.length)) ? '' : padding,
+  );
 }
 
 /** Names what would otherwise be taken for a token, or for text around one. */
