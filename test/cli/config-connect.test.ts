@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cli, cli, temporaryFolder } from '../support/cli.js';
+import { freshMysqlDatabase } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 let stores: Stores;
@@ -44,6 +45,30 @@ describe('config validate --connect', () => {
       exitCode: 4,
       codes: ['ERR_MYSQL_UNREACHABLE', 'ERR_REDIS_UNREACHABLE'],
     });
+  });
+
+  test('says which stores it opened', async () => {
+    const { json } = await stores.run('config', 'validate', '--connect', '--json');
+    expect(json().opened).toEqual(['MySQL', 'Redis']);
+    const { stdout } = await stores.run('config', 'validate', '--connect');
+    expect(stdout).toContain('Opened MySQL, Redis.');
+    const empty = await cli().run('config', 'validate', '--connect');
+    expect(empty.exitCode).toBe(3);
+    expect(empty.stdout).toContain('Opened no store.');
+  });
+
+  test('foresees that a table of the application is in the way of db migrate', async () => {
+    const { url, drop } = await freshMysqlDatabase();
+    const connection = await createConnection(url);
+    await connection.query('CREATE TABLE keystore (kid VARCHAR(10), private_key TEXT)');
+    await connection.end();
+    const env = { JWTCTL_MYSQL_URL: url };
+    expect(await validate(env, '--connect')).toMatchObject({ exitCode: 3, codes: ['ERR_TABLE_EXISTS'] });
+    const { exitCode, stderr } = await cli({ env: { ...stores.env, ...env } }).run('db', 'status');
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("The table 'keystore' exists");
+    expect(stderr).not.toContain('Run `jwtctl db migrate`.');
+    await drop();
   });
 
   const table = (more: Record<string, string>) => ({

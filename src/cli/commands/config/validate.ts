@@ -1,5 +1,6 @@
 import type { Context } from '../../../app/context.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { describeEnd } from '../../../domain/shared/last-day.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT, exitCodeOfKind } from '../../output/exit-code.js';
 import { configVerdict } from '../../output/views/config.js';
@@ -8,7 +9,7 @@ export const defineValidate: DefineCommand = (group, run) => {
   group
     .command('validate')
     .description(
-      'Check the settings and the files that they name.\n\nConnects to MySQL and Redis only with --connect. Exits with 2 if a setting is wrong, and with 4 if a store cannot be reached.',
+      'Check the settings and the files that they name.\n\nConnects to MySQL and Redis only with --connect. Exits with 2 if a setting is wrong, 3 if a store is not set up, and 4 if a store cannot be reached.',
     )
     .option('--connect', 'also open both stores, run the commands in settings, and try users.*')
     .examples('jwtctl config validate', 'jwtctl config validate --connect --json')
@@ -19,26 +20,62 @@ const validate: Action<{ connect?: true }, []> = async ({ configSources, context
   const { validateConfig } = await import('../../../config/show-config.js');
   const verdict = await validateConfig(configSources);
   const problems = [...verdict.problems];
-  if (problems.length === 0) problems.push(...(await problemsOf(checksOf(await context(), connect))));
+  const warnings = [...verdict.warnings];
+  const opened: string[] = [];
+  if (problems.length === 0) {
+    const usable = await context();
+    warnings.push(...dateWarnings(usable));
+    for (const check of checksOf(usable, connect)) {
+      const problem = await problemOf(check.run);
+      if (problem === null) opened.push(...(check.opens ?? []));
+      else if (problems.every(({ message }) => message !== problem.message)) problems.push(problem);
+    }
+  }
   const [first] = problems;
   return {
-    view: configVerdict({ ...verdict, problems }, connect),
+    view: configVerdict({ ...verdict, problems, warnings }, connect ? opened : null),
     exitCode: first === undefined ? EXIT.done : exitCodeOfKind(first.kind),
   };
 };
 
-function checksOf(context: Context, connect: boolean): Array<() => Promise<unknown>> {
+interface Check {
+  /** For people: `MySQL`. */
+  opens?: string[];
+  run(): Promise<unknown>;
+}
+
+function checksOf(context: Context, connect: boolean): Check[] {
   const { settings, clock } = context;
+  const isEmbedded = settings.mysql.url === null;
   const hasCommand = settings.masterKey.command !== null;
   return [
-    ...(connect || !hasCommand ? [context.checkKeyring] : []),
-    ...(connect ? [() => checkUsers(context), () => checkRegistry(context, clock.now())] : []),
+    ...(connect || !hasCommand ? [{ run: context.checkKeyring }] : []),
+    ...(connect
+      ? [
+          { opens: [isEmbedded ? 'the embedded store' : 'MySQL'], run: () => checkDatabase(context) },
+          {
+            opens: settings.users.source === 'table' ? ['the user table'] : [],
+            run: () => checkUsers(context),
+          },
+          { opens: isEmbedded ? [] : ['Redis'], run: () => checkRegistry(context, clock.now()) },
+        ]
+      : []),
   ];
 }
 
-/** Opens the database too. */
+/** Fails with the reason why `db migrate` would fail, if the tables do not exist yet. */
+async function checkDatabase(context: Context): Promise<void> {
+  try {
+    await context.database();
+  } catch (error) {
+    if (error instanceof JwtctlError && error.code === 'ERR_SCHEMA_OUTDATED')
+      await (await context.schema()).plan();
+    throw error;
+  }
+}
+
 async function checkUsers(context: Context): Promise<void> {
-  await context.database();
+  await checkDatabase(context);
   await (await context.users()).check?.();
 }
 
@@ -47,13 +84,20 @@ async function checkRegistry(context: Context, now: number): Promise<void> {
   await (await context.registry()).tokenStatus('jwtctl', { jti: 'jwtctl', keyId: 0, iat: now }, now);
 }
 
-async function problemsOf(checks: ReadonlyArray<() => Promise<unknown>>): Promise<JwtctlError[]> {
-  const problems = new Map<string, JwtctlError>();
-  for (const check of checks) {
-    await check().catch((error: unknown) => {
-      if (!(error instanceof JwtctlError)) throw error;
-      problems.set(error.message, error);
-    });
+async function problemOf(check: () => Promise<unknown>): Promise<JwtctlError | null> {
+  try {
+    await check();
+    return null;
+  } catch (error) {
+    if (error instanceof JwtctlError) return error;
+    throw error;
   }
-  return [...problems.values()];
+}
+
+function dateWarnings({ settings, clock }: Context): string[] {
+  const { acceptLegacy } = settings.token;
+  if (acceptLegacy === null || clock.now() < acceptLegacy) return [];
+  return [
+    `token.acceptLegacy ended ${describeEnd(acceptLegacy)}, so tokens registered with --legacy are refused. Set a later date, or remove it.`,
+  ];
 }

@@ -1,3 +1,5 @@
+import { ERROR_CODES } from '../../../domain/shared/error-codes/index.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { schemaStatus } from '../../output/views/db/schema.js';
@@ -11,11 +13,25 @@ export const defineStatus: DefineCommand = (group, run) => {
 };
 
 const status: Action<object, []> = async ({ context: open }) => {
-  const found = await (await (await open()).schema()).status();
+  const schema = await (await open()).schema();
+  const found = await schema.status();
   const isCurrent = found.pending.length === 0 && found.unknown.length === 0;
+  const obstacle = isCurrent ? null : await obstacleOf(schema.plan);
   return {
     view: schemaStatus(found),
     exitCode: isCurrent ? EXIT.done : EXIT.state,
-    notes: found.pending.length === 0 ? [] : ['Run `jwtctl db migrate`.'],
+    notes: found.pending.length === 0 || obstacle !== null ? [] : ['Run `jwtctl db migrate`.'],
+    warnings: obstacle === null ? [] : [obstacle],
   };
 };
+
+/** Returns why `db migrate` would fail; null if it would not. */
+async function obstacleOf(plan: () => Promise<unknown>): Promise<string | null> {
+  try {
+    await plan();
+    return null;
+  } catch (error) {
+    if (!(error instanceof JwtctlError && error.kind === 'state')) throw error;
+    return `${error.message} ${error.hint ?? ERROR_CODES[error.code].remedy}`;
+  }
+}

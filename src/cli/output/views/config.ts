@@ -33,7 +33,11 @@ export function configFileList(files: readonly ConfigFile[]): View {
   };
 }
 
-export function configVerdict({ problems, warnings, files }: ConfigVerdict, hasConnected: boolean): View {
+/** @param opened the stores that answered; null if none was asked */
+export function configVerdict(
+  { problems, warnings, files }: ConfigVerdict,
+  opened: readonly string[] | null,
+): View {
   const isValid = problems.length === 0;
   return {
     shape: 'report',
@@ -42,6 +46,7 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict, hasC
       valid: isValid,
       problems: problems.map(({ code, message, hint }) => ({ code, message, hint: hint ?? null })),
       warnings: [...warnings],
+      opened: [...(opened ?? [])],
       files: files.filter((file) => file.exists).map((file) => file.path),
     },
     sections: [
@@ -49,9 +54,7 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict, hasC
         title: isValid
           ? 'The configuration is valid.'
           : `The configuration has ${pluralize(problems.length, 'problem')}.`,
-        lines: [
-          `Checked the settings and the files that they name. ${hasConnected ? 'Connected to the stores.' : 'Did not connect to MySQL or Redis.'}`,
-        ],
+        lines: [`Checked the settings and the files that they name. ${connection(opened)}`],
         columns: ['what', 'problem'],
         rows: [
           ...problems.map(({ code, message, hint }) => [
@@ -68,4 +71,9 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict, hasC
       },
     ],
   };
+}
+
+function connection(opened: readonly string[] | null): string {
+  if (opened === null) return 'Did not connect to MySQL or Redis.';
+  return opened.length === 0 ? 'Opened no store.' : `Opened ${opened.join(', ')}.`;
 }
