@@ -143,7 +143,7 @@ class StoreVerifier implements LiveVerifier {
       return key;
     },
   };
-  readonly #legacyPorts: LegacyPorts<KnownKey> | null;
+  readonly #legacyPorts: LegacyPorts<KnownKey>;
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
@@ -160,8 +160,7 @@ class StoreVerifier implements LiveVerifier {
     this.#policy = policy;
     this.#cache = new TokenCache(policy.rememberedTokens);
     this.#readEpoch = ports.epoch;
-    this.#legacyPorts =
-      policy.acceptLegacyUntil === null ? null : this.#toLegacyPorts(policy.acceptLegacyUntil);
+    this.#legacyPorts = this.#toLegacyPorts(policy.acceptLegacyUntil);
     const { clock, statusReader } = ports;
     const probe = () => statusReader.probe();
     this.#watch = new StateWatch(
@@ -264,11 +263,10 @@ class StoreVerifier implements LiveVerifier {
   }
 
   async #verifyLegacy(token: string, refusal: Refusal): Promise<VerificationResult> {
-    if (this.#legacyPorts === null) return refusal;
     const now = this.#ports.clock.now();
     const legacy = await checkLegacyToken(token, refusal, this.#legacyPorts, this.#policy, now);
     if ('active' in legacy) return legacy;
-    const known = this.#toKnown(token, legacy, legacy.times, this.#legacyPorts.acceptUntil);
+    const known = this.#toKnown(token, legacy, legacy.times, this.#policy.acceptLegacyUntil);
     this.#cache.set(known);
     return this.#verifyStatus(known);
   }
@@ -325,7 +323,7 @@ class StoreVerifier implements LiveVerifier {
     }, undefined);
   }
 
-  #toLegacyPorts(acceptUntil: number): LegacyPorts<KnownKey> {
+  #toLegacyPorts(acceptUntil: number | null): LegacyPorts<KnownKey> {
     const { keys, tail, watch, legacyLookups } = this.#ports;
     return {
       acceptUntil,
@@ -343,7 +341,7 @@ class StoreVerifier implements LiveVerifier {
     token: string,
     { header, key, claims }: CheckedToken<KnownKey>,
     times: Parameters<typeof validity>[0],
-    acceptUntil = Number.POSITIVE_INFINITY,
+    acceptUntil: number | null = null,
   ): KnownToken {
     const { sub, jti, iat } = claims;
     const { validFrom, validUntil } = validity(times, this.#policy.clockToleranceSeconds);
@@ -354,7 +352,7 @@ class StoreVerifier implements LiveVerifier {
       acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
       query: this.#ports.statusReader.of(sub, { jti, iat, keyId: key.id }),
       validFrom,
-      validUntil: Math.min(validUntil, acceptUntil),
+      validUntil: Math.min(validUntil, acceptUntil ?? Number.POSITIVE_INFINITY),
       verdict: null,
     };
   }

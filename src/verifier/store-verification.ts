@@ -5,7 +5,6 @@ import { findStatus } from '../domain/tokens/find-status.js';
 import type { VerificationPorts } from '../domain/tokens/verify.js';
 import { KeyCache } from './key-cache.js';
 
-/** Without `acceptLegacy`, no legacy token is accepted. */
 export async function storeVerification(context: Context): Promise<VerificationPorts> {
   const { settings, clock } = context;
   const [database, registry, users] = await Promise.all([
@@ -23,15 +22,15 @@ export async function storeVerification(context: Context): Promise<VerificationP
     clockToleranceSeconds: settings.token.clockTolerance,
     logsUserChanges: settings.users.source === 'managed',
   };
-  const legacyPorts = (acceptUntil: number): LegacyPorts => ({
-    acceptUntil,
+  const legacy: LegacyPorts = {
+    acceptUntil: settings.token.acceptLegacy,
     findFacts: (sub, id) => registry.findLegacyFacts(sub, id),
     findKey: (keyId) => keyCache.findById(keyId),
     isRevoked: async (sub, id) => {
       const events = await database.securityLog.findNaming([{ sub, jti: id }]);
       return new RevocationIndex(events).names(sub, id);
     },
-  });
+  };
   return {
     findKey: (kid) => keyCache.find(kid),
     findStatus: async (token) => {
@@ -40,7 +39,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
       if (key === null) return { entry: null, user: 'unknown', revoked: false };
       return findStatus(ports, { ...token, keyId: key.id });
     },
-    legacy: settings.token.acceptLegacy === null ? undefined : legacyPorts(settings.token.acceptLegacy),
+    legacy,
     policy: {
       issuer: settings.token.issuer,
       audience: settings.token.audience,

@@ -130,7 +130,7 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
       writeFileSync(file, [...tokens, await legacyToken({ exp: undefined })].join('\n'));
       const refused = await stores.run('token', 'register', '--token-file', file);
       expect(refused.exitCode).toBe(5);
-      expect(refused.stderr).toContain('use --legacy');
+      expect(refused.stderr).toContain('with --legacy');
       const { exitCode, stderr, lines } = await stores.run(
         'token',
         'register',

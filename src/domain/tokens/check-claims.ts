@@ -104,16 +104,10 @@ export function legacySubject(sub: unknown): unknown {
   return Number.isSafeInteger(sub) ? String(sub) : sub;
 }
 
-/** Returns the claims that a legacy token lacks or has in another form, in the order of {@link REGISTERED_CLAIMS}. */
-export function legacyClaims({ iss, sub, aud, iat, jti }: Record<string, unknown>): string[] {
-  const lacks = {
-    iss: iss === undefined || iss === null,
-    sub: Number.isSafeInteger(sub),
-    aud: aud === undefined || aud === null,
-    iat: iat === undefined || iat === null,
-    jti: !isJti(jti),
-  };
-  return Object.entries(lacks).flatMap(([claim, isLacking]) => (isLacking ? [claim] : []));
+/** Whether a Claims Set lacks nothing that a legacy token may lack. */
+export function isComplete({ iss, sub, aud, iat, jti }: Record<string, unknown>): boolean {
+  const hasAll = [iss, aud, iat].every((value) => value !== undefined && value !== null);
+  return hasAll && isJti(jti) && !Number.isSafeInteger(sub);
 }
 
 /**

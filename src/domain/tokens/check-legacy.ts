@@ -4,18 +4,19 @@ import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
 import type { LegacyFacts } from '../ports/index.js';
+import { describeEnd } from '../shared/last-day.js';
 import {
   type AcceptedClaims,
   type ClaimsPolicy,
   checkLegacyClaims,
+  isComplete,
   type LegacyClaims,
-  legacyClaims,
 } from './check-claims.js';
 import { type CheckedToken, checkKey, parseJws } from './check-jws.js';
 
 export interface LegacyPorts<Key extends VerificationKey = VerificationKey> {
-  /** Legacy tokens are accepted before this time. NumericDate seconds. */
-  acceptUntil: number;
+  /** Legacy tokens are accepted before this time. NumericDate seconds; null if never. */
+  acceptUntil: number | null;
   /** Returns what the entry stores; null if there is none. The token is not verified yet. */
   findFacts(sub: string, id: string): Promise<LegacyFacts | null>;
   findKey(keyId: number): Promise<Key | null>;
@@ -40,15 +41,15 @@ export async function checkLegacyToken<Key extends VerificationKey>(
   policy: ClaimsPolicy,
   now: number,
 ): Promise<LegacyToken<Key> | Refusal> {
-  if (!mayBeLegacy(refusal.error.code) || !(now < ports.acceptUntil)) return refusal;
+  if (!mayBeLegacy(refusal.error.code)) return refusal;
   const jws = parseJws(token);
   if ('active' in jws) return refusal;
   const { header, signingInput } = jws;
+  if (ports.acceptUntil === null || !(now < ports.acceptUntil))
+    return isKid(header.kid) ? refusal : noLongerAccepted(ports.acceptUntil);
   const payload = parseJsonObject(jws.payload);
   if (payload === null) return refusal;
-  const isKeyUnknown = refusal.error.code === 'ERR_KEY_UNKNOWN';
-  const lacksNothing = legacyClaims(payload).length === 0;
-  if (lacksNothing && !isKeyUnknown) return refusal;
+  if (!isLegacy(payload, { hasKey: refusal.error.code !== 'ERR_KEY_UNKNOWN' })) return refusal;
   const checked = checkLegacyClaims(payload, policy, now);
   if ('active' in checked) return checked;
 
@@ -58,7 +59,7 @@ export async function checkLegacyToken<Key extends VerificationKey>(
   if (facts === null) {
     if (await ports.isRevoked(claims.sub, id))
       return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
-    if (lacksNothing && isKid(header.kid)) return refusal;
+    if (isComplete(payload) && isKid(header.kid)) return refusal;
     return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
   }
   const key = await ports.findKey(facts.keyId);
@@ -70,6 +71,19 @@ export async function checkLegacyToken<Key extends VerificationKey>(
   const { exp, iat, nbf } = claims;
   const times = { exp, ...(iat === null ? {} : { iat }), ...(nbf === null ? {} : { nbf }) };
   return { kid: key.kid, key, header, claims: asAccepted(payload, claims, { ...facts, id }), times };
+}
+
+function noLongerAccepted(acceptUntil: number | null): Refusal {
+  const why = acceptUntil === null ? 'is not set' : `ended ${describeEnd(acceptUntil)}`;
+  return refuse('ERR_KEY_UNKNOWN', `The token has no kid, and token.acceptLegacy ${why}.`);
+}
+
+/**
+ * Whether a token is one of those that `token register --legacy` takes: no key has its `kid`, or it lacks one, or its
+ * Claims Set is not complete.
+ */
+export function isLegacy(payload: Record<string, unknown>, { hasKey }: { hasKey: boolean }): boolean {
+  return !hasKey || !isComplete(payload);
 }
 
 /** Whether the checks for other tokens refused the token for something that a legacy token may lack. */

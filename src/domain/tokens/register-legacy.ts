@@ -1,13 +1,13 @@
 import { type CompactJws, parseJsonObject } from '../jose/jws.js';
 import type { VerificationKey } from '../jose/verification-key.js';
-import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
 import { isTrusted, type SigningAlgorithm } from '../model/signing-key.js';
 import type { TokenStatusReader } from '../ports/index.js';
-import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims, legacyClaims } from './check-claims.js';
+import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims } from './check-claims.js';
 import { checkKey, parseJws } from './check-jws.js';
-import { mayBeLegacy } from './check-legacy.js';
+import { isLegacy, mayBeLegacy } from './check-legacy.js';
+import { type OtherTokenType, otherTokenType } from './token-type.js';
 
 export interface LegacyRegistration<Key> {
   key: Key;
@@ -16,11 +16,12 @@ export interface LegacyRegistration<Key> {
   claims: LegacyClaims & { iat: number };
   /** The lowest `iat` that the token may have. */
   issuedAt: number;
+  otherType: OtherTokenType | null;
 }
 
 /**
- * Checks a token that lacks `kid`, `jti`, `iat`, `iss`, or `aud`, or has an integer `sub`. Returns `refusal`,
- * the result of the checks for other tokens, if the token lacks nothing.
+ * Checks a token that {@link isLegacy}. Returns `refusal`, the result of the checks for other tokens, for any
+ * other token.
  *
  * A token without `iat` may have been issued before any revocation, so its `issuedAt` is 0. If it is
  * registered already, the stored `iat` counts.
@@ -42,36 +43,45 @@ export async function checkLegacyRegistration<Key extends VerificationKey>(
   const { claims } = checked;
   const known = claims.iat === null ? await registry.findLegacyFacts(claims.sub, id) : null;
   const issuedAt = claims.iat ?? known?.iat ?? 0;
-  return { key, id, claims: { ...claims, iat: claims.iat ?? known?.iat ?? now }, issuedAt };
+  const otherType = otherTokenType(signed.header, signed.payload);
+  return { key, id, claims: { ...claims, iat: claims.iat ?? known?.iat ?? now }, issuedAt, otherType };
 }
 
 /**
  * Finds the key that signed a legacy token: the one with its `kid`; if no key has it, the one whose public
- * key verifies the signature. Returns null for a token that lacks nothing, or is no JWT.
+ * key verifies the signature. Returns null for a token that is not legacy, or is no JWT.
  */
 export async function findLegacySigner<Key extends VerificationKey>(
   token: string,
   keys: readonly Key[],
   { anyState = false } = {},
-): Promise<{ key: Key; id: string; payload: Record<string, unknown> } | Refusal | null> {
+): Promise<LegacySigner<Key> | Refusal | null> {
   const jws = parseJws(token);
   if ('active' in jws) return null;
   const payload = parseJsonObject(jws.payload);
   if (payload === null) return null;
   const named = keys.find(({ kid }) => kid === jws.header.kid);
-  if (named !== undefined && legacyClaims(payload).length === 0) return null;
+  if (!isLegacy(payload, { hasKey: named !== undefined })) return null;
   const key = await findSigner(jws, named === undefined ? keys : [named]);
   if ('active' in key) return key;
   if (!anyState && !isTrusted(key.state)) return (await checkKey(jws, key)) as Refusal;
-  return { key, id: legacyId(jws.signingInput), payload };
+  return { key, id: legacyId(jws.signingInput), header: jws.header, payload };
 }
 
-/** Whether a token was refused for something that a legacy token may lack. Verifies nothing. */
+interface LegacySigner<Key> {
+  key: Key;
+  /** Its registry ID. */
+  id: string;
+  header: Record<string, unknown>;
+  payload: Record<string, unknown>;
+}
+
+/** Whether `--legacy` may register a token that was refused with `code`. Verifies nothing. */
 export function looksLegacy(token: string, code: RefusalCode): boolean {
   const jws = parseJws(token);
   if ('active' in jws || !mayBeLegacy(code)) return false;
   const payload = parseJsonObject(jws.payload);
-  return payload !== null && (!isKid(jws.header.kid) || legacyClaims(payload).length > 0);
+  return payload !== null && isLegacy(payload, { hasKey: code !== 'ERR_KEY_UNKNOWN' });
 }
 
 /** Tries keys that are not trusted too, because their state is a better reason than a wrong signature. */

@@ -16,19 +16,20 @@ import { registerMany } from '../registry/register-many.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
-import { formatDuration } from '../shared/duration.js';
+import { DAY_SECONDS, formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { type ClaimsPolicy, checkClaims } from './check-claims.js';
 import { checkJws } from './check-jws.js';
 import { checkStatus } from './check-status.js';
 import type { IssuedToken } from './issued-token.js';
 import { checkLegacyRegistration, looksLegacy } from './register-legacy.js';
+import { type OtherTokenType, otherTokenType } from './token-type.js';
 
 /** An `exp` beyond this is probably in milliseconds, and would keep its key forever. */
-const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;
+const MAX_LIFETIME_SECONDS = 100 * 365 * DAY_SECONDS;
 
 const LEGACY_HINT =
-  'To register tokens that lack kid, jti, iat, iss, or aud, or have an integer sub, use `jwtctl token register --legacy`.';
+  'To register tokens that lack kid, jti, iat, iss, or aud, have a kid that no key has, or have an integer sub, use `jwtctl token register --legacy`.';
 
 export interface RegisterPorts {
   database: Database;
@@ -52,6 +53,8 @@ export interface RegisterOptions {
   dryRun: boolean;
   /** Whether to register tokens that lack `kid`, `jti`, `iat`, `iss`, or `aud`, too. Default: false. */
   legacy?: boolean | undefined;
+  /** Whether to register tokens that say they are refresh or ID tokens, too. Default: false. */
+  anyType?: boolean | undefined;
 }
 
 export interface RegisterReport {
@@ -73,7 +76,7 @@ export async function registerTokens(
   ports: RegisterPorts,
   policy: RegisterPolicy,
   tokens: readonly string[],
-  { dryRun, legacy: acceptsLegacy = false }: RegisterOptions,
+  { dryRun, legacy: acceptsLegacy = false, anyType = false }: RegisterOptions,
 ): Promise<RegisterReport> {
   const now = ports.clock.now();
   const outcomes: RegisterReport['outcomes'] = [];
@@ -84,7 +87,15 @@ export async function registerTokens(
     const hint = isLegacy ? LEGACY_HINT : undefined;
     outcomes[index] = new JwtctlError(error.code, error.message, { kind: 'refused', hint });
   };
-  const signed = await checkTokens(ports, policy, now, tokens, refuseAt, acceptsLegacy);
+  const checked = await checkTokens(ports, policy, now, tokens, refuseAt, acceptsLegacy);
+  const signed = checked.filter(({ index, otherType }) => {
+    if (otherType === null || anyType) return true;
+    outcomes[index] = new JwtctlError(
+      'ERR_TOKEN_TYPE_REFUSED',
+      `The token says that it is ${otherType === 'ID token' ? 'an' : 'a'} ${otherType}.`,
+    );
+    return false;
+  });
   const users = await ports.users.findMany(subjectsOf(signed));
   const accepted = await checkStatuses(ports, signed, users, refuseAt);
   const { candidates, raised } = await raiseLifetimes(ports, policy, accepted, { now, dryRun });
@@ -135,6 +146,7 @@ interface Candidate {
   claims: RegisteredClaims;
   /** See {@link LegacyRegistration}. Default: the `iat`. */
   issuedAt?: number;
+  otherType: OtherTokenType | null;
 }
 
 interface RegisteredClaims {
@@ -163,14 +175,17 @@ async function checkTokens(
   const checked = tokens.map(async (token, index): Promise<Candidate[]> => {
     const jws = await checkJws(token, { findKey });
     const result = 'active' in jws ? jws : checkClaims(jws.payload, policy, now);
-    if (!('active' in jws || 'active' in result)) return [{ index, key: jws.key.row, claims: result.claims }];
+    if (!('active' in jws || 'active' in result)) {
+      const otherType = otherTokenType(jws.header, jws.payload);
+      return [{ index, key: jws.key.row, claims: result.claims, otherType }];
+    }
     const refusal = result as Refusal;
     const legacy = acceptsLegacy
       ? await checkLegacyRegistration(token, refusal, { keys: [...known.values()], registry }, policy, now)
       : refusal;
     if (!('active' in legacy)) {
-      const { key, id, claims, issuedAt } = legacy;
-      return [{ index, key: key.row, claims: { ...claims, jti: id }, issuedAt }];
+      const { key, id, claims, issuedAt, otherType } = legacy;
+      return [{ index, key: key.row, claims: { ...claims, jti: id }, issuedAt, otherType }];
     }
     refuseAt({ index }, legacy);
     return [];

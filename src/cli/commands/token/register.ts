@@ -3,14 +3,19 @@ import { mapLines } from '../../../domain/batch/line-batches.js';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { describeEnd } from '../../../domain/shared/last-day.js';
 import {
+  type RegisteredToken,
+  type RegisterOptions,
   type RegisterPolicy,
   type RegisterReport,
   registerToken,
   registerTokens,
 } from '../../../domain/tokens/register.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
+import { grouped } from '../../output/number-format.js';
 import { pluralize } from '../../output/pluralize.js';
+import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { checkAudience } from '../shared/audience-flag.js';
@@ -32,8 +37,9 @@ export const defineRegister: DefineCommand = (group, run) => {
     )
     .option(
       '--legacy',
-      'also register tokens that lack kid, jti, iat, iss, or aud, or have an integer sub; verifiers accept them if token.acceptLegacy is set',
+      'also register tokens that lack kid, jti, iat, iss, or aud, have a kid that no key has, or have an integer sub; verifiers accept them until token.acceptLegacy',
     )
+    .option('--any-type', 'also register tokens that say they are refresh or ID tokens')
     .addOption(errorsOption())
     .option('--aud <aud>', 'expected audience (default: token.audience)')
     .examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson')
@@ -45,6 +51,7 @@ interface RegisterFlags {
   errors?: ErrorPlace;
   aud?: string;
   legacy?: true;
+  anyType?: true;
 }
 
 const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
@@ -62,11 +69,13 @@ async function registerOne(invocation: Invocation, flags: RegisterFlags, token: 
   const context = await invocation.context();
   const { dryRun } = invocation.globals;
   const [ports, policy] = [await openPorts(context, dryRun), policyOf(context, flags)];
-  const { registered, raised } = await registerToken(ports, policy, text, { dryRun, legacy: flags.legacy });
+  const { registered, raised } = await registerToken(ports, policy, text, optionsOf(flags, dryRun));
+  const legacy = new LegacyTally();
+  legacy.add(registered);
   return {
     view: registeredToken(registered, context.clock.now(), dryRun),
     notes: raised.map(raisedNote),
-    warnings: notAccepted(context, isLegacyId(registered.jti)),
+    warnings: legacy.warnings(context),
   };
 }
 
@@ -79,7 +88,8 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   await Promise.all([context.database(), context.registry(), context.users()]);
   const records = await input.records(TOKENS);
   const raised = new Map<string, number>();
-  let [refusedLegacy, hasLegacy] = [0, false];
+  const legacy = new LegacyTally();
+  let refusedLegacy = 0;
   let pasted = 0;
   return streamThrough(invocation, context, {
     action: 'token.register',
@@ -93,10 +103,10 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
       return token;
     }),
     work: async (tokens) => {
-      const options = { dryRun, legacy: flags.legacy };
-      const report = await registerTokens(await openPorts(context, dryRun), policy, tokens, options);
+      const ports = await openPorts(context, dryRun);
+      const report = await registerTokens(ports, policy, tokens, optionsOf(flags, dryRun));
       refusedLegacy += report.refusedLegacy;
-      hasLegacy ||= report.outcomes.some((outcome) => 'jti' in outcome && isLegacyId(outcome.jti));
+      for (const outcome of report.outcomes) if ('jti' in outcome) legacy.add(outcome);
       for (const { kid, maxTtlSeconds } of report.raised) {
         raised.set(kid, Math.max(raised.get(kid) ?? 0, maxTtlSeconds));
       }
@@ -105,7 +115,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     item: (registered) => registeredItem(registered, dryRun),
     also: () => {
       const keys = [...raised].map(([kid, maxTtlSeconds]) => ({ kid, maxTtlSeconds }));
-      const sentences = [...keys.map(raisedNote), ...notAccepted(context, hasLegacy)];
+      const sentences = [...keys.map(raisedNote), ...legacy.warnings(context)];
       if (pasted > 0)
         sentences.unshift(`${pluralize(pasted, 'line')} had more than the token. The rest was ignored.`);
       return {
@@ -119,13 +129,13 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   });
 }
 
-const TOKENS = {
+export const TOKENS = {
   plural: 'tokens',
   required: ['token', 'access_token'],
   optional: [],
   hasOthers: true,
   isMixed: true,
-  form: /eyJ[\w-]|[\w-]{8,}\.[\w=-]{2,}\.|^\s*\{/m,
+  form: /eyJ[\w-]|[\w-]{8}\.[\w=-]{2,}\.|^[ \t]*\{/m,
 } as const;
 
 /** @throws JwtctlError `ERR_LINE_NO_TOKEN` (usage), `ERR_TOKEN_MALFORMED` (refused) */
@@ -163,16 +173,38 @@ async function openPorts(context: Context, dryRun: boolean) {
   return { ...ports, users };
 }
 
-function legacyNote(count: number): string {
-  return `${pluralize(count, 'token')} may lack only kid, jti, iat, iss, or aud, or have an integer sub. To register them, use --legacy.`;
+function optionsOf({ legacy, anyType }: RegisterFlags, dryRun: boolean): RegisterOptions {
+  return { dryRun, legacy, anyType };
 }
 
-/** Returns a warning if verifiers refuse the registered legacy tokens. */
-function notAccepted({ settings, clock }: Context, hasLegacy: boolean): string[] {
-  const { acceptLegacy } = settings.token;
-  if (!hasLegacy || (acceptLegacy !== null && clock.now() < acceptLegacy)) return [];
-  const why = acceptLegacy === null ? 'is not set' : 'has passed';
-  return [`Verifiers refuse these tokens: token.acceptLegacy ${why}.`];
+function legacyNote(count: number): string {
+  const [lack, have, them] = count === 1 ? ['lacks', 'has', 'it'] : ['lack', 'have', 'them'];
+  return `${pluralize(count, 'token')} ${lack} kid, jti, iat, iss, or aud, ${have} a kid that no key has, or ${have} an integer sub. Register ${them} with --legacy.`;
+}
+
+/** Collects when the registered legacy tokens expire. */
+class LegacyTally {
+  readonly #expiries: number[] = [];
+
+  add({ jti, exp }: RegisteredToken): void {
+    if (isLegacyId(jti)) this.#expiries.push(exp);
+  }
+
+  /** Returns a warning if verifiers refuse some of the tokens, now or before they expire. */
+  warnings({ settings, clock }: Context): string[] {
+    const { acceptLegacy } = settings.token;
+    if (this.#expiries.length === 0) return [];
+    if (acceptLegacy === null) return ['Verifiers refuse these tokens: token.acceptLegacy is not set.'];
+    const end = `token.acceptLegacy ended ${describeEnd(acceptLegacy)}`;
+    if (clock.now() >= acceptLegacy) return [`Verifiers refuse these tokens: ${end}.`];
+    const late = this.#expiries.filter((exp) => exp > acceptLegacy);
+    if (late.length === 0) return [];
+    const last = isoTime(late.reduce((one, other) => Math.max(one, other)));
+    const tokens = late.length === 1 ? '1 token expires' : `${grouped(late.length)} tokens expire`;
+    return [
+      `${tokens} after token.acceptLegacy ends (${describeEnd(acceptLegacy).replace(/^\w+ /, '')}), the last at ${last}. Verifiers refuse them after that date.`,
+    ];
+  }
 }
 
 function raisedNote({ kid, maxTtlSeconds }: RegisterReport['raised'][number]): string {

@@ -97,6 +97,10 @@ export const TOKENS_ERRORS = {
     'The new token would be longer than verifiers accept.',
     'Put fewer or shorter claims into the token.',
   ),
+  ERR_TOKEN_TYPE_REFUSED: refused(
+    'The token to register says that it is a refresh token or an ID token. Verifiers would accept it as an access token.',
+    'Leave it out. To register it all the same, use `--any-type`.',
+  ),
   ERR_TTL_INVALID: usage(
     'The lifetime is not a whole number of seconds above zero.',
     'Pass a lifetime such as `15m` or `3600`.',
