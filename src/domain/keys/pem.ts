@@ -58,10 +58,10 @@ const DASHES = '-----';
 /** The escapes of JSON and of environment files, also doubled. Base64 has no backslash. */
 function unescapeText(text: string): string {
   return text
-    .replace(/\\+(?:u00([0-9A-Fa-f]{2}))?/g, (text, digits?: string) =>
-      digits === undefined ? text : String.fromCharCode(Number.parseInt(digits, 16)),
+    .replace(/\\+(?:u00([0-9A-Fa-f]{2}))?/g, (found, digits?: string) =>
+      digits === undefined ? found : String.fromCharCode(Number.parseInt(digits, 16)),
     )
-    .replace(/\\+[nrt]?/g, (text) => (text.endsWith('\\') ? text : '\n'))
+    .replace(/\\+[nrt]?/g, (found) => (found.endsWith('\\') ? found : '\n'))
     .replace(/\\+\/?/g, (text) => (text.endsWith('\\') ? text : '/'));
 }
 
