@@ -200,6 +200,16 @@ const DECLARATIONS = {
     kind: date,
     doc: 'Last day (UTC), or the NumericDate, until which tokens registered with `token register --legacy` are accepted. Without it, they are refused.',
   },
+  'refresh.ttl': {
+    kind: duration(),
+    fallback: '30d',
+    doc: 'Lifetime of a refresh token. Each use replaces it with a new one, so a session ends when it is unused for this long.',
+  },
+  'refresh.grace': {
+    kind: duration(3600),
+    fallback: '10s',
+    doc: 'How long after its use a refresh token still returns the same successor: for two tabs, or a lost answer. A later use ends the session.',
+  },
   'keys.bits': {
     kind: integer(2048, 8192),
     fallback: '2048',

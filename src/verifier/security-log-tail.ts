@@ -146,8 +146,9 @@ export class SecurityLogTail {
       for (const event of events) {
         removeSame(expected, event);
         removeSame(this.#missing, event);
-        if (event.expiresAt < at) continue;
-        if (event.expiresAt >= at + OUTLIVES_SECONDS) lasting = event;
+        const until = event.verifiersUntil ?? event.expiresAt;
+        if (until < at) continue;
+        if (until >= at + OUTLIVES_SECONDS) lasting = event;
         before.add(event);
         fresh.add(event);
         // Skips old gaps at once.

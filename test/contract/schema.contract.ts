@@ -14,9 +14,14 @@ const DURABLE = [
   '005_audit_log',
   '006_audit_head',
 ];
+const VERIFIERS_UNTIL = '012_security_log_verifiers_until';
 const MIGRATIONS = {
-  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid'],
-  sqlite: [...DURABLE, '007_registry_entries', '008_registry_users', '009_registry_fleet'],
+  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid', VERIFIERS_UNTIL],
+  sqlite: [
+    ...DURABLE,
+    ...['007_registry_entries', '008_registry_users', '009_registry_fleet', VERIFIERS_UNTIL],
+    '013_registry_families',
+  ],
 };
 
 const MIGRATE = `

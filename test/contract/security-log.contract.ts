@@ -63,6 +63,7 @@ export function securityLogContract(engine: SqlEngine): void {
           reason: 'Gerät verloren 😀',
           at: AT,
           expiresAt: AT + 3600,
+          verifiersUntil: AT + 3600,
         },
       ]);
     });
@@ -76,6 +77,15 @@ export function securityLogContract(engine: SqlEngine): void {
         { type: 'kid_revoked', kid: 'k1', sub: null, issuedBefore: AT },
         { type: 'user_disabled', userVersion: 2 },
       ]);
+    });
+
+    test('keeps the end for verifiers apart, by the clock of the database', async () => {
+      await append({ type: 'all_revoked', issuedBefore: AT, verifiersUntil: AT + 60 });
+      const late = BEHIND + 60;
+      await append({ type: 'all_revoked', issuedBefore: AT }, { at: BEHIND, verifiersUntil: late });
+      const [first, second] = await log.listAfter(0, 10);
+      expect(first).toMatchObject({ verifiersUntil: AT + 60, expiresAt: AT + 3600 });
+      expect(second?.verifiersUntil).toBeGreaterThan(AT - 1_000);
     });
 
     test('ids grow, and are not reused after events are cleared', async () => {
@@ -107,6 +117,17 @@ export function securityLogContract(engine: SqlEngine): void {
         ]);
         expect(await concerning({ sub: 'bob', kid: 'k2', jti: 'a' })).toEqual([ids.bob, ids.k2, ids.all]);
         expect(await concerning(UNKNOWN_TOKEN)).toEqual([ids.all]);
+      });
+
+      test('finds the event of a family for each of its tokens', async () => {
+        const family = 'f'.repeat(22);
+        const id = await append({ type: 'family_revoked', sub: 'alice', jti: family });
+        await append({ type: 'family_revoked', sub: 'alice', jti: 'g'.repeat(22) });
+        const other = await append({ type: 'token_revoked', sub: 'alice', jti: `${family}.1` });
+        expect(await concerning({ sub: 'alice', kid: 'k1', jti: `${family}.0` })).toEqual([id]);
+        expect(await concerning({ sub: 'alice', kid: 'k1', jti: `${family}.1` })).toEqual([id, other]);
+        expect(await concerning({ sub: 'bob', kid: 'k1', jti: `${family}.0` })).toEqual([]);
+        expect(await concerningTokens(['alice', `${family}.0`], ['bob', `${family}.1`])).toEqual([id]);
       });
 
       test('compares subjects and kids byte for byte', async () => {
@@ -270,7 +291,15 @@ export function securityLogContract(engine: SqlEngine): void {
         const event = { type: 'token_revoked', sub: 'alice', jti: 'a', reason: 'lost', at: AT } as const;
         const id = await log.append({ ...event, expiresAt: AT + 3600 });
         expect(await log.findNaming([{ sub: 'alice', jti: 'a' }])).toEqual([
-          { ...event, id, kid: null, issuedBefore: null, userVersion: null, expiresAt: AT + 3600 },
+          {
+            ...event,
+            id,
+            kid: null,
+            issuedBefore: null,
+            userVersion: null,
+            expiresAt: AT + 3600,
+            verifiersUntil: AT + 3600,
+          },
         ]);
       });
 

@@ -477,7 +477,11 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
 
       test('removing again removes nothing', async () => {
         await registry.remove('alice', {}, now);
-        expect(await registry.remove('alice', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
+        expect(await registry.remove('alice', {}, now)).toEqual({
+          removed: 0,
+          families: 0,
+          replicasConfirmed: null,
+        });
       });
 
       test('does not count expired entries', async () => {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll } from 'vitest';
 import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
 import { freshPrefix, redisNodes, startRedis } from '../support/servers.js';
+import { familyContract } from './family-store.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
 import { fleetContract } from './verifier-roster.contract.js';
 
@@ -9,6 +10,7 @@ const CLOCK_TOLERANCE_SECONDS = 5;
 
 tokenRegistryContract('a Redis Cluster', () => open('cluster', redisNodes()));
 fleetContract('a Redis Cluster', () => open('cluster', redisNodes()));
+familyContract('a Redis Cluster', () => open('cluster', redisNodes()));
 
 let standalone: Awaited<ReturnType<typeof startRedis>>;
 beforeAll(async () => {
@@ -18,6 +20,7 @@ afterAll(() => standalone.stop());
 
 tokenRegistryContract('a single Redis', () => open('standalone', [standalone.node]));
 fleetContract('a single Redis', () => open('standalone', [standalone.node]));
+familyContract('a single Redis', () => open('standalone', [standalone.node]));
 
 async function open(mode: 'cluster' | 'standalone', nodes: string[]): Promise<OpenedRegistry> {
   const { registry, close } = openRedisTokenRegistry({

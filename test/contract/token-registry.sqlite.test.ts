@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
 import { CLOCK_TOLERANCE_SECONDS, openEmbeddedStores } from '../support/embedded.js';
 import { heartbeatOf } from '../support/heartbeats.js';
+import { familyContract } from './family-store.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
 import { fleetContract } from './verifier-roster.contract.js';
 
 tokenRegistryContract('SQLite', open);
 fleetContract('SQLite', open);
+familyContract('SQLite', open);
 
 async function open(): Promise<OpenedRegistry> {
   const { registry, close } = await openEmbeddedStores();

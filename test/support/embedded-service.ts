@@ -26,6 +26,7 @@ export const POLICY = {
   audience: 'user',
   ttlSeconds: 3600,
   maxTtlSeconds: 86_400,
+  refreshTtlSeconds: 30 * 86_400,
   statusTtlSeconds: 60,
   clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
 } as const;

@@ -162,6 +162,16 @@ test('forgets expired events with a reload', async () => {
   expect([isRevoked(1), isRevoked(2)]).toEqual([false, true]);
 });
 
+test('forgets an event before it is deleted, if it covers only refresh tokens by then', async () => {
+  commit(1, { verifiersUntil: clock.now() + 50 });
+  commit(2);
+  await tail.read();
+  expect([isRevoked(1), isRevoked(2)]).toEqual([true, true]);
+  await readAfter(61);
+  expect([isRevoked(1), isRevoked(2)]).toEqual([false, true]);
+  expect(tail.isBehind).toBe(false);
+});
+
 test('changes its revision with each event and each reload', async () => {
   const revisions = new Set<number>();
   await tail.read();

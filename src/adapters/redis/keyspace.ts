@@ -2,7 +2,13 @@
 import hashSlot from 'cluster-key-slot';
 import { isLegacyId } from '../../domain/model/legacy-id.js';
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
-import type { KnownUserStatus, LegacyFacts, ScannedEntry, UserStatus } from '../../domain/ports/index.js';
+import type {
+  KnownUserStatus,
+  LegacyFacts,
+  ScannedEntry,
+  TokenFamily,
+  UserStatus,
+} from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 export const HASH_SLOTS = 16_384;
@@ -12,6 +18,7 @@ export const HASH_SLOTS = 16_384;
  * - `<prefix>:{<sub>}`, a sorted set: {@link entryMember} with its `exp` as the score, {@link STATUS_MEMBER},
  *   {@link VERSION_MEMBER}
  * - `<prefix>:{<sub>}:labels`, a hash from entry member to label; for a legacy token, to {@link formatFacts}
+ * - `<prefix>:{<sub>}:refresh`, a hash from family to {@link familyRecord}
  * - `<prefix>:fleet`, a hash from verifier id to heartbeat
  * - `<prefix>:marks`, a hash: the high-water marks of the database
  * - `<prefix>:events:<n>`, sorted sets: the events of the security log, each with its expiry
@@ -28,12 +35,14 @@ export interface Keyspace {
   readonly eventShards: ReadonlyArray<{ key: string; slot: number }>;
   /** Returns the subject of a sorted set; null for any other key, even one that decodes to a subject. */
   subjectOf(key: string): string | null;
+  /** Returns the subject of a sorted set or a hash of families; null for any other key. */
   locate(key: string, slot?: number): LocatedSubject | null;
 }
 
 export interface SubjectKeys {
   entries: string;
   labels: string;
+  refresh: string;
   slot: number;
 }
 
@@ -46,17 +55,24 @@ export function keyspace(prefix: string): Keyspace {
   const start = `${prefix}:{`;
   const subjectOf = (key: string): string | null =>
     key.startsWith(start) && key.endsWith('}') ? decodeSubject(key.slice(start.length, -1)) : null;
-  const locate: Keyspace['locate'] = (key, slot = hashSlot(key.slice(start.length, -1))) => {
-    const sub = subjectOf(key);
-    return sub === null ? null : { sub, entries: key, labels: `${key}${LABELS}`, slot };
+  const keysAt = (entries: string, slot: number): SubjectKeys => ({
+    entries,
+    labels: `${entries}:labels`,
+    refresh: `${entries}${REFRESH}`,
+    slot,
+  });
+  const locate: Keyspace['locate'] = (key, slot) => {
+    const entries = key.endsWith(REFRESH) ? key.slice(0, -REFRESH.length) : key;
+    const sub = subjectOf(entries);
+    if (sub === null) return null;
+    return { sub, ...keysAt(entries, slot ?? hashSlot(entries.slice(start.length, -1))) };
   };
   return {
     prefix,
-    pattern: `${start.replace(/[*?[\]\\]/g, '\\$&')}*}`,
+    pattern: `${start.replace(/[*?[\]\\]/g, '\\$&')}*`,
     keysOf(sub) {
       const tag = encodeSubject(sub);
-      const entries = `${start}${tag}}`;
-      return { entries, labels: `${entries}${LABELS}`, slot: hashSlot(tag) };
+      return keysAt(`${start}${tag}}`, hashSlot(tag));
     },
     fleet: named(`${prefix}:fleet`),
     marks: named(`${prefix}:marks`),
@@ -66,7 +82,7 @@ export function keyspace(prefix: string): Keyspace {
   };
 }
 
-const LABELS = ':labels';
+const REFRESH = ':refresh';
 
 const EVENT_SHARDS = 16;
 
@@ -113,6 +129,30 @@ export function parseFacts(text: string): LegacyFacts | null {
   const dot = indexOfDot(data, 0, data.length);
   const [keyId, iat] = [parseBase36(data, 0, dot), parseBase36(data, dot + 1, data.length)];
   return keyId === -1 || iat === -1 ? null : { keyId, iat };
+}
+
+/**
+ * Formats the state of a family, without the time of the last refresh (ms, by the server's clock) and the
+ * label, which the script appends.
+ */
+export function familyRecord({
+  counter,
+  keyId,
+  iat,
+  startedAt,
+  exp,
+}: Omit<TokenFamily, 'family' | 'label'>): string {
+  return [counter, keyId, iat, startedAt, exp].map(base36).join('.');
+}
+
+/** Returns null for anything that jwtctl does not write. */
+export function parseFamily(family: string, record: string): TokenFamily | null {
+  const [, numbers, label] = /^((?:[0-9a-z]{1,10}\.){5})\d{1,15}(?: (.*))?$/s.exec(record) ?? [];
+  if (numbers === undefined) return null;
+  const [counter = 0, keyId = 0, iat = 0, startedAt = 0, exp = 0] = numbers
+    .split('.')
+    .map((digits) => Number.parseInt(digits, 36));
+  return { family, counter, keyId, iat, startedAt, exp, label: label ?? null };
 }
 
 /** Parses a member within a longer text. A regular expression and parseInt took five times as long. */

@@ -3,6 +3,8 @@ import { liveExp } from '../../domain/model/registry-entry.js';
 import type {
   EntryFilter,
   EntryName,
+  FamilyOutcome,
+  FamilyStep,
   FleetLook,
   GlobalRemoval,
   Heartbeat,
@@ -18,6 +20,7 @@ import type {
   ScanOutcome,
   StatusReader,
   StatusReaderOptions,
+  TokenFamily,
   TokenRegistry,
   WalkOptions,
 } from '../../domain/ports/index.js';
@@ -39,8 +42,9 @@ import {
   VERSION_MEMBER,
 } from './keyspace.js';
 import { redisMarkStore } from './mark-store.js';
-import { SET_STATUS } from './scripts/index.js';
+import { NAMED, SET_STATUS } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
+import { advanceFamily, listFamilies } from './subject/families.js';
 import { SubjectReader } from './subject/reader.js';
 import { byAge, registerInTurn } from './subject/register-entries.js';
 import { removeEntries } from './subject/remove-exact.js';
@@ -83,20 +87,26 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   /** Sends one pipeline per master. If a master fails, only its own subjects fail. */
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
-    const errors = new Map<string, JwtctlError>();
-    const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
-      try {
-        await registerInTurn(this.#session, own, this.#tolerance);
-      } catch (error) {
-        if (!(error instanceof JwtctlError)) throw error;
-        if (error.kind !== 'unavailable' && error.code !== 'ERR_REDIS_WRONG_TYPE') throw error;
-        errors.set(sub, error);
-      }
-    });
-    for (const outcome of await Promise.allSettled(works)) {
-      if (outcome.status === 'rejected') throw outcome.reason;
-    }
+    const errors = new Map<string, JwtctlError | null>();
+    await allSettled(
+      [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
+        errors.set(
+          sub,
+          await ownFailure(() => registerInTurn(this.#session, own, this.#tolerance).then(() => null)),
+        );
+      }),
+    );
     return registrations.map(({ sub }) => errors.get(sub) ?? null);
+  }
+
+  advanceFamilies(steps: readonly FamilyStep[]): Promise<Array<FamilyOutcome | JwtctlError>> {
+    return allSettled(
+      steps.map((step) => ownFailure(() => advanceFamily(this.#session, step, this.#tolerance))),
+    );
+  }
+
+  listFamilies(sub: string, now: number): Promise<TokenFamily[]> {
+    return listFamilies(this.#session, sub, now - this.#tolerance);
   }
 
   async tokenStatus(
@@ -191,7 +201,34 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 }
 
-/** In the order of ARGV in `remove.lua`. */
-function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<string | number> {
-  return [jti === undefined ? 0 : 1, jti ?? '', keyId?.toString(36) ?? '', issuedBefore ?? ''];
+/** In the order of ARGV in `includes/matching.lua`. */
+function filterArguments({
+  jti,
+  family,
+  keyId,
+  issuedBefore,
+  familiesOnly,
+}: EntryFilter): Array<string | number> {
+  const kind = jti !== undefined ? NAMED.JTI : family !== undefined ? NAMED.FAMILY : 0;
+  const others = [keyId?.toString(36) ?? '', issuedBefore ?? '', familiesOnly === true ? 1 : 0];
+  return [kind, jti ?? family ?? '', ...others];
+}
+
+/** Returns a failure of one subject, which does not concern the others. */
+async function ownFailure<T>(work: () => Promise<T>): Promise<T | JwtctlError> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof JwtctlError)) throw error;
+    if (error.kind !== 'unavailable' && error.code !== 'ERR_REDIS_WRONG_TYPE') throw error;
+    return error;
+  }
+}
+
+/** Waits for all of them, even if one fails. */
+async function allSettled<T>(works: ReadonlyArray<Promise<T>>): Promise<T[]> {
+  return (await Promise.allSettled(works)).map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
 }

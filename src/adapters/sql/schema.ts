@@ -13,6 +13,7 @@ export interface Schema {
   // The tables of the registry exist only in SQLite.
   registry_entries: RegistryEntriesTable;
   registry_users: { sub: string; status: UserStatus; version: number; known_until: number };
+  registry_families: RegistryFamiliesTable;
   registry_fleet: { id: string; heartbeat: string; until: number };
 }
 
@@ -57,6 +58,7 @@ export interface SecurityLogTable {
   reason: string | null;
   at: number;
   expires_at: number;
+  verifiers_until: number | null;
 }
 
 export interface AuditLogTable {
@@ -78,6 +80,18 @@ export interface RegistryEntriesTable {
   jti: string;
   key_id: number;
   iat: number;
+  exp: number;
+  label: string | null;
+}
+
+export interface RegistryFamiliesTable {
+  sub: string;
+  family: string;
+  counter: number;
+  key_id: number;
+  iat: number;
+  started_at: number;
+  refreshed_at: number;
   exp: number;
   label: string | null;
 }

@@ -1,5 +1,5 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
-import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
+import { type EventPolicy, ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type {
   EntryStore,
@@ -21,7 +21,7 @@ import { byAge, promote } from './rotation-plan.js';
 import { isPublished } from './signing-start.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
-export interface CompromisePolicy extends LifetimePolicy {
+export interface CompromisePolicy extends EventPolicy {
   publishLeadSeconds: number;
 }
 
@@ -164,8 +164,8 @@ async function appendEvent(
   at: number,
 ): Promise<number> {
   // An issuer may sign with a cached key for this long.
-  const expiresAt = eventExpiry(await keys.longestTtlSeconds(), policy, at + ISSUER_KEY_HOLD_SECONDS);
-  return securityLog.append({ type: 'key_compromised', kid, reason, at, expiresAt });
+  const expiry = eventExpiry(await keys.longestTtlSeconds(), policy, at + ISSUER_KEY_HOLD_SECONDS);
+  return securityLog.append({ type: 'key_compromised', kid, reason, at, ...expiry });
 }
 
 interface Generation {

@@ -1,4 +1,4 @@
-import type { LifetimePolicy } from '../model/lifetime.js';
+import type { EventPolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, Database } from '../ports/index.js';
 import { eventExpiry } from '../security-log/record.js';
@@ -22,16 +22,16 @@ export async function findPurgeable(
 export async function purgeKeys(
   { database, clock, actor }: { database: Database; clock: Clock; actor: string },
   purgeable: readonly SigningKey[],
-  policy: LifetimePolicy,
+  policy: EventPolicy,
 ): Promise<SigningKey[]> {
   const purged: SigningKey[] = [];
   for (const key of purgeable) {
     const isPurged = await database.transaction(async (stores) => {
       const at = clock.now();
-      const expiresAt = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
+      const expiry = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
       if (!(await stores.keys.removeRetired(key.kid))) return false;
       if (!hasOutlivedItsTokens(key, at)) {
-        const event = { type: 'kid_revoked', kid: key.kid, issuedBefore: at, at, expiresAt } as const;
+        const event = { type: 'kid_revoked', kid: key.kid, issuedBefore: at, at, ...expiry } as const;
         await stores.securityLog.append({ ...event, reason: 'The key was purged.' });
       }
       const row = { actor, action: 'keys.purge', target: key.kid, outcome: 'removed', reason: null };

@@ -1,3 +1,5 @@
+import { familyOf } from './family.js';
+
 export interface RegistryEntry {
   jti: string;
   /** {@link SigningKey.id} of the signing key. */
@@ -8,16 +10,29 @@ export interface RegistryEntry {
 
 export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 
-/** Selects entries. An absent member does not restrict. */
+/**
+ * Selects entries, and the families of refresh tokens: by the key of the last access token, and by their start.
+ * An absent member does not restrict.
+ */
 export interface EntryFilter {
+  /** One entry, and no family. */
   jti?: string | undefined;
+  /** One family, and its entries. */
+  family?: string | undefined;
   keyId?: number | undefined;
-  /** Inclusive: `iat <= issuedBefore`. */
+  /** Inclusive: `iat <= issuedBefore`, or `startedAt <= issuedBefore`. */
   issuedBefore?: number | undefined;
+  /** Selects families alone. */
+  familiesOnly?: true | undefined;
 }
 
-export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFilter): boolean {
+export function matches(
+  entry: EntryName,
+  { jti, family, keyId, issuedBefore, familiesOnly }: EntryFilter,
+): boolean {
   return (
+    familiesOnly !== true &&
+    (family === undefined || familyOf(entry.jti) === family) &&
     (keyId === undefined || entry.keyId === keyId) &&
     (issuedBefore === undefined || entry.iat <= issuedBefore) &&
     (jti === undefined || entry.jti === jti)

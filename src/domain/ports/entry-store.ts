@@ -14,9 +14,10 @@ export interface EntryStore extends UserStatusCache {
   /** Returns live entries by `iat`, then `jti`. @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) */
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
-  /** Removes the matching entries of one subject, and with its last entry everything stored for it. */
+  /** Removes the matching entries and families of one subject, and with its last entry its cached status. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
 
+  /** Removes the matching entries and families of all subjects. */
   removeEverywhere(filter: EntryFilter, options: WalkOptions): Promise<GlobalRemoval>;
 
   /**
@@ -59,6 +60,8 @@ export interface Registration {
 
 export interface Removal {
   removed: number;
+  /** The number of families that were removed. */
+  families: number;
   /** How many replicas of the subject's master confirmed the removal; null if nothing was written. */
   replicasConfirmed: number | null;
 }

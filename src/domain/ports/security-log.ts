@@ -9,7 +9,7 @@ export interface SecurityLog {
   clearExpired(limit: number): Promise<number>;
   /** Returns the events for a token, oldest first. A null `jti` is for a token that is not issued yet. */
   findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
-  /** Returns the events of these subjects, oldest first, but `token_revoked` only for these tokens. */
+  /** Returns the events of these subjects, oldest first, but those with a jti only for these tokens and their families. */
   findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]>;
   /** Returns the events without a subject, and those with a kid, oldest first. */
   findGlobal(): Promise<SecurityEvent[]>;
@@ -22,6 +22,8 @@ export interface SecurityLog {
 export type SecurityEventType =
   /** One token: `sub` and `jti`. */
   | 'token_revoked'
+  /** All tokens of one session: `sub`, and its family as `jti`. */
+  | 'family_revoked'
   /** All tokens of `sub` with `iat <= issuedBefore`. */
   | 'subject_revoked'
   /** All tokens under `kid` with `iat <= issuedBefore`. */
@@ -46,8 +48,10 @@ export interface NewSecurityEvent {
   userVersion?: number;
   reason: string | null;
   at: number;
-  /** When the last token that this event covers has expired. */
+  /** When the last token that this event covers has expired, refresh tokens included. */
   expiresAt: number;
+  /** When the last access token that it covers has expired. Verifiers forget it then. Default: `expiresAt` */
+  verifiersUntil?: number;
 }
 
 export interface SecurityEvent {
@@ -61,4 +65,6 @@ export interface SecurityEvent {
   reason: string | null;
   at: number;
   expiresAt: number;
+  /** Default: `expiresAt` */
+  verifiersUntil?: number;
 }

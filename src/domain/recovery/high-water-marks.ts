@@ -124,6 +124,7 @@ export function parseKeyStates(text: string): KnownKeyState[] {
 
 const EVENT_TYPES = [
   'token_revoked',
+  'family_revoked',
   'subject_revoked',
   'kid_revoked',
   'all_revoked',

@@ -1,4 +1,4 @@
-import type { LifetimePolicy } from '../model/lifetime.js';
+import type { EventPolicy, LifetimePolicy } from '../model/lifetime.js';
 import { JwtctlError } from '../shared/errors.js';
 
 // Extra time for clocks that were set back.
@@ -16,17 +16,22 @@ export function latestIssued(
 }
 
 /**
- * Returns the time when the last token issued at or before `issuedBefore` has expired.
+ * Returns how long an event is kept that covers what was issued at or before `issuedBefore`. A refresh token
+ * lives longer than an access token, and only an issuer checks it.
  *
  * @param longestTtlSeconds of any key; null if none is known
  */
 export function eventExpiry(
   longestTtlSeconds: number | null,
-  policy: LifetimePolicy,
+  policy: EventPolicy,
   issuedBefore: number,
-): number {
+): { verifiersUntil: number; expiresAt: number } {
   const ttlSeconds = Math.max(longestTtlSeconds ?? 0, policy.maxTtlSeconds);
-  return issuedBefore + ttlSeconds + policy.clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
+  const start = issuedBefore + policy.clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
+  return {
+    verifiersUntil: start + ttlSeconds,
+    expiresAt: start + Math.max(ttlSeconds, policy.refreshTtlSeconds),
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { familyOf } from '../model/family.js';
 import type { SecurityEvent, SecurityEventType, SecurityLog } from '../ports/index.js';
 
 export interface UserChange {
@@ -24,6 +25,7 @@ export function isInterpretable(event: SecurityEvent): boolean {
 
 const NEEDED: Record<SecurityEventType, ReadonlyArray<keyof typeof IS_USABLE>> = {
   token_revoked: ['sub', 'jti'],
+  family_revoked: ['sub', 'jti'],
   subject_revoked: ['sub', 'issuedBefore'],
   kid_revoked: ['kid', 'issuedBefore'],
   all_revoked: ['issuedBefore'],
@@ -46,7 +48,7 @@ export class RevocationIndex {
   /** From events that name a token without its subject. */
   readonly #jtis = new Set<string>();
   readonly #compromisedKids = new Set<string>();
-  readonly #users = new Map<string, UserChange>();
+  readonly #users = new Map<string, UserChange & { at: number }>();
   #all = NEVER;
   #revision = 0;
 
@@ -84,14 +86,31 @@ export class RevocationIndex {
     return iat <= this.coveredUntil({ sub, kid }) || this.isCompromised(kid) || this.names(sub, jti);
   }
 
-  /** Whether an event names this one token. */
+  /** Whether an event names this one token, or its family. */
   names(sub: string, jti: string): boolean {
-    return this.#tokens.has(nameOf(sub, jti)) || this.#jtis.has(jti);
+    if (this.#tokens.has(nameOf(sub, jti)) || this.#jtis.has(jti)) return true;
+    const family = familyOf(jti);
+    return family !== null && (this.#tokens.has(familyName(sub, family)) || this.#jtis.has(family));
   }
 
   /** Returns the latest `iat` that a revocation covers; -1 if there is none, Infinity if it covers any. */
   coveredUntil({ sub, kid }: { sub: string; kid: string }): number {
-    return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER, this.#kids.get(kid) ?? NEVER);
+    return Math.max(this.#subjectCoveredUntil(sub), this.#kids.get(kid) ?? NEVER);
+  }
+
+  /**
+   * Whether a session has ended, given the last access token of its family. What ends the subject's tokens
+   * ends a session that began before, however often it was refreshed since. So does disabling the user.
+   */
+  endsSession({
+    startedAt,
+    ...last
+  }: { startedAt: number } & Parameters<RevocationIndex['covers']>[0]): boolean {
+    if (this.covers(last) || startedAt <= this.#subjectCoveredUntil(last.sub)) return true;
+    const change = this.#users.get(last.sub);
+    if (change === undefined) return false;
+    // Enabling a user shows that the user was disabled before.
+    return change.type === 'user_enabled' ? startedAt < change.at : startedAt <= change.at;
   }
 
   isCompromised(kid: string): boolean {
@@ -102,11 +121,17 @@ export class RevocationIndex {
     return this.#users.get(sub) ?? null;
   }
 
-  #insert({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
+  #subjectCoveredUntil(sub: string): number {
+    return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER);
+  }
+
+  #insert({ type, sub, jti, kid, issuedBefore, userVersion, at }: SecurityEvent): boolean {
     const until = issuedBefore ?? NEVER;
     switch (type) {
       case 'token_revoked':
         return this.#tokens.add(nameOf(sub ?? '', jti ?? ''));
+      case 'family_revoked':
+        return this.#tokens.add(familyName(sub ?? '', jti ?? ''));
       case 'subject_revoked':
         return raise(this.#subjects, sub ?? '', until);
       case 'kid_revoked':
@@ -123,7 +148,7 @@ export class RevocationIndex {
       case 'user_removed': {
         const version = userVersion ?? 0;
         if (version <= (this.#users.get(sub ?? '')?.version ?? -1)) return false;
-        this.#users.set(sub ?? '', { type, version });
+        this.#users.set(sub ?? '', { type, version, at });
         return true;
       }
       default:
@@ -133,10 +158,16 @@ export class RevocationIndex {
 
   /** Refuses too much rather than too little: the token that the event names, or all of its subject and key. */
   #refuseNamed({ sub, jti, kid }: SecurityEvent): boolean {
-    if (jti) return sub ? this.#tokens.add(nameOf(sub, jti)) : add(this.#jtis, jti);
+    if (jti) return sub ? this.#addBoth(sub, jti) : add(this.#jtis, jti);
     const isNewSubject = !!sub && raise(this.#subjects, sub, Number.POSITIVE_INFINITY);
     const isNewKid = !!kid && add(this.#compromisedKids, kid);
     return isNewSubject || isNewKid;
+  }
+
+  /** The jti may be a family. */
+  #addBoth(sub: string, jti: string): boolean {
+    const isNewFamily = this.#tokens.add(familyName(sub, jti));
+    return this.#tokens.add(nameOf(sub, jti)) || isNewFamily;
   }
 }
 
@@ -178,6 +209,11 @@ const NEVER = -1;
 /** A subject cannot contain a line feed. */
 function nameOf(sub: string, jti: string): string {
   return `${sub}\n${jti}`;
+}
+
+/** Differs from the name of every token, because a `jti` cannot contain a line feed either. */
+function familyName(sub: string, family: string): string {
+  return nameOf(sub, `${family}\n`);
 }
 
 function add(set: Set<string>, name: string): boolean {

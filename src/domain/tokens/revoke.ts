@@ -1,4 +1,4 @@
-import type { LifetimePolicy } from '../model/lifetime.js';
+import type { EventPolicy, LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type {
   Administration,
@@ -32,7 +32,7 @@ export interface RevocationOptions extends WalkControl {
 /** Records the event first, because a failover of Redis may undo the removal. */
 export async function revokeToken(
   ports: Administration,
-  policy: LifetimePolicy,
+  policy: EventPolicy,
   token: { sub: string; jti: string },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
@@ -59,7 +59,7 @@ export async function revokeToken(
 /** Ends a subject's tokens issued at or before `issuedBefore`; without it, all: see {@link latestIssued}. */
 export async function revokeSubject(
   ports: Administration,
-  policy: LifetimePolicy,
+  policy: EventPolicy,
   { sub, issuedBefore }: { sub: string; issuedBefore?: number | undefined },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
@@ -108,7 +108,7 @@ export async function countGlobal(
 /** Ends tokens of all subjects. `issuedBefore` comes from {@link countGlobal}. */
 export async function revokeGlobally(
   ports: Administration,
-  policy: LifetimePolicy,
+  policy: EventPolicy,
   selection: GlobalSelection & { issuedBefore: number },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
@@ -139,15 +139,18 @@ export async function revokeGlobally(
 
 async function record(
   ports: Administration,
-  policy: LifetimePolicy,
+  policy: EventPolicy,
   { reason }: RevocationOptions,
-  { event, target }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>; target: string },
+  {
+    event,
+    target,
+  }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt' | 'verifiersUntil'>; target: string },
 ): Promise<number> {
   return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = ports.clock.now();
     const longestTtl = await keys.longestTtlSeconds();
-    const expiresAt = eventExpiry(longestTtl, policy, Math.max(at, event.issuedBefore ?? at));
-    const eventId = await securityLog.append({ ...event, reason, at, expiresAt });
+    const expiry = eventExpiry(longestTtl, policy, Math.max(at, event.issuedBefore ?? at));
+    const eventId = await securityLog.append({ ...event, reason, at, ...expiry });
     const { actor } = ports;
     await auditLog.append({ at, actor, action: 'token.revoke', target, outcome: 'done', reason });
     return eventId;

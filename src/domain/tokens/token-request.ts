@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
+import { newRandomId } from '../model/random-id.js';
 import { parseSubject } from '../model/subject.js';
 import { describeValue } from '../shared/describe-value.js';
 import { formatDuration } from '../shared/duration.js';
@@ -85,7 +85,7 @@ export function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: numb
     iat: now,
     ...(request.notBeforeSeconds === undefined ? {} : { nbf: now + request.notBeforeSeconds }),
     exp: now + ttlSeconds,
-    jti: newJti(),
+    jti: newRandomId(),
   };
 }
 
@@ -96,23 +96,6 @@ export function assertReadable({ length }: string): void {
     `The token would have ${length} characters; verifiers accept at most ${MAX_TOKEN_CHARACTERS}.`,
     'Use fewer or shorter claims.',
   );
-}
-
-/** Avoids a leading `-`, which a command line would parse as a flag. */
-function newJti(): string {
-  for (;;) {
-    const jti = nextRandomBytes(16).toString('base64url');
-    if (!/^[-_]/.test(jti)) return jti;
-  }
-}
-
-let random = Buffer.alloc(0);
-
-function nextRandomBytes(size: number): Buffer {
-  if (random.length < size) random = randomBytes(4096);
-  const bytes = random.subarray(0, size);
-  random = random.subarray(size);
-  return bytes;
 }
 
 function unusable(code: ErrorCode, message: string, hint?: string): JwtctlError {

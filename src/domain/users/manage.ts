@@ -1,4 +1,4 @@
-import type { LifetimePolicy } from '../model/lifetime.js';
+import type { EventPolicy } from '../model/lifetime.js';
 import type { Administration, SecurityEventType, Stores, User, UserStatus } from '../ports/index.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
 import { cacheStatus } from '../security-log/cached-user-status.js';
@@ -6,7 +6,7 @@ import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.j
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
 
-export interface UserAdministrationPolicy extends LifetimePolicy {
+export interface UserAdministrationPolicy extends EventPolicy {
   statusTtlSeconds: number;
 }
 
@@ -68,8 +68,8 @@ export async function setUserStatus(
     const { user } = change;
     const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
     if (!change.changed) return { user, eventId: await lastEventId(stores, sub, type) };
-    const expiresAt = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
-    const event = { type, sub, userVersion: user.version, reason, at, expiresAt };
+    const expiry = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
+    const event = { type, sub, userVersion: user.version, reason, at, ...expiry };
     const eventId = await stores.securityLog.append(event);
     await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
     return { user, eventId };
@@ -113,13 +113,13 @@ export async function removeUser(
     const at = clock.now();
     const removed = found(await stores.users.remove(sub), sub);
     const issuedBefore = Math.max(at, latestIat);
-    const expiresAt = eventExpiry(await stores.keys.longestTtlSeconds(), policy, issuedBefore);
+    const expiry = eventExpiry(await stores.keys.longestTtlSeconds(), policy, issuedBefore);
     const userVersion = removed.version + 1;
-    await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, expiresAt });
+    await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, ...expiry });
     // The later of the two events. Both become visible together, and are read in the order of their ids.
     const eventId = await stores.securityLog.append({
       type: 'subject_revoked',
-      ...{ sub, issuedBefore, reason, at, expiresAt },
+      ...{ sub, issuedBefore, reason, at, ...expiry },
     });
     await audit(ports, stores, 'users.remove', sub, reason, at);
     return { user: removed, eventId };

@@ -16,6 +16,7 @@ const policies = fc.record({
   publishLeadSeconds: fc.integer({ min: 1, max: 2_000 }),
   maxTtlSeconds: fc.integer({ min: 1, max: 3_000 }),
   clockToleranceSeconds: fc.integer({ min: 0, max: 60 }),
+  refreshTtlSeconds: fc.constant(3600),
 });
 
 /** Time passes, a rotation runs, or an operator adds, retires, or compromises a key. */

@@ -22,7 +22,12 @@ import { openContext } from '../../support/opened-context.js';
 import { registerOne } from '../../support/registering.js';
 import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
-const LIFETIMES = { clockToleranceSeconds: 5, maxTtlSeconds: 86_400, statusTtlSeconds: 60 };
+const LIFETIMES = {
+  clockToleranceSeconds: 5,
+  maxTtlSeconds: 86_400,
+  refreshTtlSeconds: 3_600,
+  statusTtlSeconds: 60,
+};
 const POLICY = { clockToleranceSeconds: 5, statusTtlSeconds: 60 };
 
 describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) => {

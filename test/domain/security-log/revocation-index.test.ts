@@ -4,10 +4,11 @@ import type { SecurityEvent, SecurityEventType } from '../../../src/domain/ports
 import { isInterpretable, RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 
 const SUBS = ['alice', 'bob', 'Alice'];
-const JTIS = ['a', 'b', ' a'];
+const FAMILY = 'f'.repeat(22);
+const JTIS = ['a', 'b', ' a', `${FAMILY}.0`, `${FAMILY}.12`];
 const KIDS = ['k1', 'k2'];
 const TYPES: SecurityEventType[] = [
-  ...(['token_revoked', 'subject_revoked', 'kid_revoked', 'all_revoked'] as const),
+  ...(['token_revoked', 'family_revoked', 'subject_revoked', 'kid_revoked', 'all_revoked'] as const),
   ...(['key_compromised', 'user_disabled', 'user_enabled', 'user_removed'] as const),
 ];
 
@@ -23,13 +24,14 @@ const event = fc
   })
   .map(({ type, sub, jti, kid, issuedBefore, userVersion }): SecurityEvent => {
     const isOfUser = type.startsWith('user_');
-    const isOfSubject = isOfUser || type === 'token_revoked' || type === 'subject_revoked';
+    const isOfToken = type === 'token_revoked' || type === 'family_revoked';
+    const isOfSubject = isOfUser || isOfToken || type === 'subject_revoked';
     return {
       type,
       sub: isOfSubject ? sub : null,
-      jti: type === 'token_revoked' ? jti : null,
+      jti: isOfToken ? (type === 'token_revoked' ? jti : FAMILY) : null,
       kid: type === 'kid_revoked' || type === 'key_compromised' ? kid : null,
-      issuedBefore: /_revoked$/.test(type) && type !== 'token_revoked' ? issuedBefore : null,
+      issuedBefore: /_revoked$/.test(type) && !isOfToken ? issuedBefore : null,
       userVersion: isOfUser ? userVersion : null,
       ...{ id: 1, reason: null, at: 0, expiresAt: 99 },
     };
@@ -193,5 +195,108 @@ describe('an event that cannot be interpreted', () => {
     const broken = { ...EMPTY, id: 1, type: 'x', sub: 'alice', reason: null, at: 0, expiresAt: 99 };
     const index = new RevocationIndex([broken as unknown as SecurityEvent]);
     expect(index.coveredUntil(TOKEN)).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('a family of tokens', () => {
+  const START = 100;
+  const session = { sub: 'alice', jti: `${FAMILY}.3`, kid: 'k2', iat: 200, startedAt: START };
+  const happened = (parts: Partial<SecurityEvent>): SecurityEvent => ({
+    ...{ id: 1, type: 'all_revoked', sub: null, jti: null, kid: null, issuedBefore: null },
+    ...{ userVersion: null, reason: null, at: 0, expiresAt: 999, ...parts },
+  });
+
+  test('is covered as a whole by an event that names it', () => {
+    const index = new RevocationIndex([happened({ type: 'family_revoked', sub: 'alice', jti: FAMILY })]);
+    const covers = (sub: string, jti: string) => index.covers({ sub, jti, kid: 'k1', iat: 1 });
+    expect([`${FAMILY}.0`, `${FAMILY}.1`, `${FAMILY}.4294967295`].map((jti) => covers('alice', jti))).toEqual(
+      [true, true, true],
+    );
+    const others = [
+      FAMILY,
+      `${FAMILY}.`,
+      `${FAMILY}.01`,
+      `${FAMILY}.1.2`,
+      `${FAMILY}x.1`,
+      `g${FAMILY.slice(1)}.1`,
+    ];
+    expect(others.map((jti) => covers('alice', jti))).toEqual(others.map(() => false));
+    expect(covers('bob', `${FAMILY}.0`)).toBe(false);
+  });
+
+  test('is not covered by an event that names one of its tokens', () => {
+    const index = new RevocationIndex([
+      happened({ type: 'token_revoked', sub: 'alice', jti: `${FAMILY}.1` }),
+    ]);
+    expect(index.covers({ sub: 'alice', jti: `${FAMILY}.1`, kid: 'k1', iat: 1 })).toBe(true);
+    expect(index.covers({ sub: 'alice', jti: `${FAMILY}.2`, kid: 'k1', iat: 1 })).toBe(false);
+    expect(index.endsSession(session)).toBe(false);
+  });
+
+  test.each<{ what: string; events: Array<Partial<SecurityEvent>>; ends: boolean }>([
+    { what: 'nothing', events: [], ends: false },
+    { what: 'its own end', events: [{ type: 'family_revoked', sub: 'alice', jti: FAMILY }], ends: true },
+    {
+      what: 'a revocation of the subject at its start',
+      events: [{ type: 'subject_revoked', sub: 'alice', issuedBefore: START }],
+      ends: true,
+    },
+    {
+      what: 'a revocation of the subject before its start',
+      events: [{ type: 'subject_revoked', sub: 'alice', issuedBefore: START - 1 }],
+      ends: false,
+    },
+    {
+      what: 'a revocation of all tokens',
+      events: [{ type: 'all_revoked', issuedBefore: START }],
+      ends: true,
+    },
+    { what: 'the compromise of its last key', events: [{ type: 'key_compromised', kid: 'k2' }], ends: true },
+    {
+      what: 'the compromise of an earlier key',
+      events: [{ type: 'key_compromised', kid: 'k1' }],
+      ends: false,
+    },
+    {
+      what: 'a revocation of its last key',
+      events: [{ type: 'kid_revoked', kid: 'k2', issuedBefore: 200 }],
+      ends: true,
+    },
+    {
+      what: 'a revocation of its last key before it used that key',
+      events: [{ type: 'kid_revoked', kid: 'k2', issuedBefore: 199 }],
+      ends: false,
+    },
+    {
+      what: 'a disabled user',
+      events: [{ type: 'user_disabled', sub: 'alice', userVersion: 2, at: START }],
+      ends: true,
+    },
+    {
+      what: 'a user who was disabled and enabled again',
+      events: [
+        { type: 'user_disabled', sub: 'alice', userVersion: 2, at: START + 1 },
+        { type: 'user_enabled', sub: 'alice', userVersion: 3, at: START + 1 },
+      ],
+      ends: true,
+    },
+    {
+      what: 'a user who was enabled when it began',
+      events: [
+        { type: 'user_disabled', sub: 'alice', userVersion: 2, at: START - 9 },
+        { type: 'user_enabled', sub: 'alice', userVersion: 3, at: START },
+      ],
+      ends: false,
+    },
+    {
+      what: 'events of another subject',
+      events: [
+        { type: 'user_disabled', sub: 'bob', userVersion: 2, at: START },
+        { type: 'subject_revoked', sub: 'bob', issuedBefore: START },
+      ],
+      ends: false,
+    },
+  ])('$what: ended is $ends', ({ events, ends }) => {
+    expect(new RevocationIndex(events.map(happened)).endsSession(session)).toBe(ends);
   });
 });

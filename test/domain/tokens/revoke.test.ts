@@ -263,10 +263,17 @@ describe('while the registry is down', () => {
 
 describe('eventExpiry', () => {
   test('is calculated from the longest lifetime of any key or the policy', () => {
-    const policy = { maxTtlSeconds: 100, clockToleranceSeconds: 5 };
-    const short = eventExpiry(50, policy, 1000);
+    const policy = { maxTtlSeconds: 100, refreshTtlSeconds: 50, clockToleranceSeconds: 5 };
+    const short = eventExpiry(50, policy, 1000).expiresAt;
     expect(short).toBeGreaterThanOrEqual(1000 + 100 + 5);
-    expect(eventExpiry(900, policy, 1000) - short).toBe(800);
-    expect(eventExpiry(null, policy, 1000)).toBe(short);
+    expect(eventExpiry(900, policy, 1000).expiresAt - short).toBe(800);
+    expect(eventExpiry(null, policy, 1000)).toEqual({ verifiersUntil: short, expiresAt: short });
+  });
+
+  test('includes refresh tokens, which verifiers do not see', () => {
+    const policy = { maxTtlSeconds: 100, refreshTtlSeconds: 5_000, clockToleranceSeconds: 5 };
+    const { verifiersUntil, expiresAt } = eventExpiry(null, policy, 1000);
+    expect(verifiersUntil).toBeGreaterThanOrEqual(1000 + 100 + 5);
+    expect(expiresAt - verifiersUntil).toBe(4_900);
   });
 });

@@ -6,12 +6,15 @@ import {
 import { constants, script } from '../cluster/script.js';
 import { STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import addEvents from './add-events.lua';
+import advanceFamily from './advance-family.lua';
 import entries from './includes/entries.lua';
 import expiry from './includes/expiry.lua';
+import families from './includes/families.lua';
 import heartbeats from './includes/heartbeats.lua';
 import matching from './includes/matching.lua';
 import order from './includes/order.lua';
 import paging from './includes/paging.lua';
+import registration from './includes/registration.lua';
 import status from './includes/status.lua';
 import subject from './includes/subject.lua';
 import page from './page.lua';
@@ -27,7 +30,7 @@ import setStatus from './set-status.lua';
 /** First element of a script's reply if the key has another type; otherwise it is 1. */
 export const WRONG_TYPE = 0;
 
-/** First element of {@link REGISTER}'s reply after its deadline. The second is the server's time. */
+/** First element of the reply of a script after its deadline. The second is the server's time. */
 export const TOO_LATE = -1;
 
 /** Members that one script call reads at most. The server does nothing else meanwhile. */
@@ -37,12 +40,25 @@ export const EVENTS_PER_CALL = 500;
 
 export const WRITES_REFUSED = -2;
 
-const REGISTRY = constants({ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER });
-export const REGISTER = script(REGISTRY, subject, entries, expiry, status, order, register);
+/** The outcomes of {@link ADVANCE_FAMILY}. */
+export const STEP = { ADVANCED: 1, REPLAYED: 2, REUSED: 3, UNKNOWN: 4 } as const;
+
+/** The kinds of a name that a removal is restricted to: see `includes/matching.lua`. */
+export const NAMED = { JTI: '1', FAMILY: '2' } as const;
+
+const REGISTRY = constants({
+  ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },
+  SAMPLED_FAMILIES: 20,
+});
+const REGISTRATION = [REGISTRY, subject, entries, expiry, status, order, registration] as const;
+export const REGISTER = script(...REGISTRATION, register);
+export const ADVANCE_FAMILY = script(...REGISTRATION, families, advanceFamily);
 export const SET_STATUS = script(REGISTRY, subject, entries, expiry, status, setStatus);
 export const PAGE = script(REGISTRY, order, paging, page);
-export const REMOVE = script(REGISTRY, entries, expiry, matching, remove);
-export const REMOVE_PORTION = script(REGISTRY, subject, entries, expiry, order, paging, matching, portion);
+export const REMOVE = script(REGISTRY, entries, expiry, families, matching, remove);
+export const REMOVE_PORTION = script(
+  ...[REGISTRY, subject, entries, expiry, order, paging, families, matching, portion],
+);
 export const REMOVE_ENTRIES = script(REGISTRY, subject, entries, expiry, removeEntries);
 
 const FLEET = constants({

@@ -21,17 +21,26 @@ export async function registerInTurn(
       if (registration?.now !== now) break;
       args.push(...argumentsOf(registration));
     }
-    const send = async (nowMs: number) => {
-      const timed = [now - tolerance, tolerance, nowMs + connection.timeoutMs, ...args];
-      return (await batcher.run(REGISTER, slot, [entries, labels], timed)) as [state: number, value: number];
-    };
-    let answer = await send(Date.now());
-    // This client has not given up, so the server's clock is ahead. Use its time.
-    if (answer[0] === TOO_LATE) answer = await send(answer[1]);
-    if (answer[0] === TOO_LATE) throw connection.translate(new DeadlineError(connection.timeoutMs));
+    const horizon = now - tolerance;
+    const answer = await runInTime(connection, (deadline) =>
+      batcher.run(REGISTER, slot, [entries, labels], [horizon, tolerance, deadline, ...args]),
+    );
     if (answer[0] === WRONG_TYPE) throw wrongType(entries);
-    next += answer[1];
+    next += answer[1] ?? 0;
   }
+}
+
+/** Runs a script that does nothing after its deadline, by the server's clock in milliseconds. */
+export async function runInTime(
+  connection: RegistrySession['connection'],
+  run: (deadline: number) => Promise<unknown>,
+): Promise<number[]> {
+  const { timeoutMs } = connection;
+  let answer = (await run(Date.now() + timeoutMs)) as number[];
+  // This client has not given up, so the server's clock is ahead. Use its time.
+  if (answer[0] === TOO_LATE) answer = (await run((answer[1] ?? 0) + timeoutMs)) as number[];
+  if (answer[0] === TOO_LATE) throw connection.translate(new DeadlineError(timeoutMs));
+  return answer;
 }
 
 /** Takes the server some tenths of a millisecond. */
@@ -41,7 +50,12 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
   return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
 }
 
-function argumentsOf({ entry, maxPerSubject = 0, label = '', user }: Registration): Array<string | number> {
+export function argumentsOf({
+  entry,
+  maxPerSubject = 0,
+  label = '',
+  user,
+}: Registration): Array<string | number> {
   const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
   const stored = isLegacyId(entry.jti) ? formatFacts(entry) : label;
   return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status];

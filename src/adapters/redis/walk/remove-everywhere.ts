@@ -61,7 +61,7 @@ export async function removeFromSubject(session: RegistrySession, sub: string, a
   const { large } = await remover.removeFrom([{ sub, ...session.keyspace.keysOf(sub) }]);
   for (const subject of large) await remover.removeFromLarge(subject);
   const replicasConfirmed = await confirmAll(remover.touched, session.connection.timeoutMs);
-  return { removed: remover.matched, replicasConfirmed };
+  return { removed: remover.matched, families: remover.families, replicasConfirmed };
 }
 
 /** Takes the server a tenth of a millisecond, so that other clients hardly wait. */
@@ -74,6 +74,7 @@ class Remover {
   readonly byNode = new Map<string, number>();
   readonly byKeyId = new Map<number, number>();
   matched = 0;
+  families = 0;
   subjects = 0;
   largestIat = -1;
   readonly #session: RegistrySession;
@@ -119,7 +120,7 @@ class Remover {
     const open = new Map<number, Group>();
     const groups: Group[] = [];
     for (const subject of subjects) {
-      const { entries, labels, slot } = subject;
+      const { entries, labels, refresh, slot } = subject;
       // A single server has no slots.
       const groupKey = connection.mode === 'cluster' ? slot : 0;
       let group = open.get(groupKey);
@@ -129,7 +130,7 @@ class Remover {
         groups.push(group);
       }
       group.subjects.push(subject);
-      group.keys.push(entries, labels);
+      group.keys.push(entries, labels, refresh);
     }
     return groups;
   }
@@ -147,7 +148,7 @@ class Remover {
     // Keys of a moving slot may be on two masters: send each alone. A lost script may already have run.
     return allDone(
       group.subjects.map(async (subject, index) => {
-        const keys = group.keys.slice(2 * index, 2 * index + 2);
+        const keys = group.keys.slice(3 * index, 3 * index + 3);
         const own = await this.#session.batcher.send({ ...request, keys });
         const found = this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
         return { ...found, isUncounted: isLost || own.isRepeated };
@@ -158,7 +159,9 @@ class Remover {
   #addGroup(answer: Answer, group: Group, walked: string): Omit<Found, 'isUncounted'> {
     const [seen = 0, ...rest] = this.#session.connection.unwrap(answer.replies[0]) as number[];
     const large = rest.splice(0, rest.shift()).flatMap((index) => group.subjects[index] ?? []);
-    const [matched = 0, subjects = 0, ...counts] = rest;
+    const [families = 0, matched = 0, subjects = 0, ...counts] = rest;
+    this.families += families;
+    if (families > 0) this.touched.add(answer.client);
     this.#add(answer, group.slot, walked, { matched, subjects, counts });
     return { seen, large };
   }

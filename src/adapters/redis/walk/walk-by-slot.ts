@@ -266,10 +266,13 @@ export class SlotWalk {
 
   #addSubjects(subjects: LocatedSubject[], slot: number, keys: BulkStrings): void {
     const { keyspace } = this.#session;
+    // A subject may have a set and families, or only one of them.
+    const listed = new Map<string, LocatedSubject>();
     for (let index = 0; index < keys.count; index++) {
       const subject = keyspace.locate(stringAt(keys, index), slot);
-      if (subject !== null) subjects.push(subject);
+      if (subject !== null) listed.set(subject.sub, subject);
     }
+    subjects.push(...listed.values());
   }
 
   /** Whether all remaining slots belong to masters that did not answer in this pass. */

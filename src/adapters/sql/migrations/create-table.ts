@@ -6,11 +6,16 @@ import { tableName } from '../table-prefix.js';
 // biome-ignore lint/suspicious/noExplicitAny: the column names differ from table to table
 type AnyTableBuilder = CreateTableBuilder<string, any>;
 
-/** Accepts a table left by an interrupted run. Refuses one with other columns, which another program owns. */
+/**
+ * Accepts a table left by an interrupted run. Refuses one with other columns, which another program owns.
+ *
+ * @param addedLater columns of later migrations
+ */
 export async function createTable(
   db: Kysely<unknown>,
   name: string,
   define: (table: AnyTableBuilder) => AnyTableBuilder,
+  addedLater: readonly string[] = [],
 ): Promise<void> {
   const builder = define(db.schema.createTable(name) as AnyTableBuilder);
   const fullName = tableName(db, name);
@@ -25,7 +30,7 @@ export async function createTable(
   const found = new Set(existing.columns.map((column) => column.name));
   // SQLite does not list generated columns.
   const isMissing = [...wanted].some(([name, isGenerated]) => !isGenerated && !found.has(name));
-  if (isMissing || [...found].some((name) => !wanted.has(name))) {
+  if (isMissing || [...found].some((name) => !wanted.has(name) && !addedLater.includes(name))) {
     throw new JwtctlError(
       'ERR_TABLE_EXISTS',
       `The table '${fullName}' exists, but jwtctl did not create it.`,

@@ -2,7 +2,7 @@ import type { Migration } from 'kysely';
 import { auditLog } from './audit-log.js';
 import type { Engine } from './column-types.js';
 import { keystore } from './keystore.js';
-import { longerEventKid, securityLog } from './security-log.js';
+import { eventVerifiersUntil, longerEventKid, securityLog } from './security-log.js';
 import { tokenRegistry } from './token-registry.js';
 import { users } from './users.js';
 
@@ -30,5 +30,7 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
           '010_keystore_kid': keystore.longerKid(),
           '011_security_log_kid': longerEventKid(),
         }),
+    '012_security_log_verifiers_until': eventVerifiersUntil(),
+    ...(engine === 'sqlite' ? { '013_registry_families': tokenRegistry.familiesTable() } : {}),
   };
 }

@@ -1,4 +1,5 @@
 import { type Kysely, type Migration, sql } from 'kysely';
+import { tableName } from '../table-prefix.js';
 import { bytes, type Engine, generatedId, textColumn, word } from './column-types.js';
 import { createTable } from './create-table.js';
 
@@ -6,18 +7,22 @@ import { createTable } from './create-table.js';
 export function securityLog(engine: Engine): Migration {
   return {
     up: async (db: Kysely<unknown>) => {
-      await createTable(db, 'security_log', (table) =>
-        table
-          .addColumn('id', generatedId(engine), (column) => column.primaryKey().autoIncrement())
-          .addColumn('type', word(engine, 32), (column) => column.notNull())
-          .addColumn('sub', bytes(engine, 255))
-          .addColumn('jti', bytes(engine, 255))
-          .addColumn('kid', bytes(engine, 128))
-          .addColumn('issued_before', 'bigint')
-          .addColumn('user_version', 'bigint')
-          .addColumn('reason', textColumn(engine, 1000))
-          .addColumn('at', 'bigint', (column) => column.notNull())
-          .addColumn('expires_at', 'bigint', (column) => column.notNull()),
+      await createTable(
+        db,
+        'security_log',
+        (table) =>
+          table
+            .addColumn('id', generatedId(engine), (column) => column.primaryKey().autoIncrement())
+            .addColumn('type', word(engine, 32), (column) => column.notNull())
+            .addColumn('sub', bytes(engine, 255))
+            .addColumn('jti', bytes(engine, 255))
+            .addColumn('kid', bytes(engine, 128))
+            .addColumn('issued_before', 'bigint')
+            .addColumn('user_version', 'bigint')
+            .addColumn('reason', textColumn(engine, 1000))
+            .addColumn('at', 'bigint', (column) => column.notNull())
+            .addColumn('expires_at', 'bigint', (column) => column.notNull()),
+        ['verifiers_until'],
       );
       // No query uses `at` yet, but adding an index to a large log later locks or copies the table.
       for (const columns of [['sub', 'jti'], ['kid'], ['type'], ['at'], ['expires_at']]) {
@@ -32,6 +37,18 @@ export function longerEventKid(): Migration {
   return {
     up: async (db: Kysely<unknown>) => {
       await sql`alter table ${sql.table('security_log')} modify kid varbinary(255)`.execute(db);
+    },
+  };
+}
+
+/** Verifiers forget an event at this time. It is kept longer for refresh tokens. */
+export function eventVerifiersUntil(): Migration {
+  return {
+    up: async (db: Kysely<unknown>) => {
+      const name = tableName(db, 'security_log');
+      const table = (await db.introspection.getTables()).find((one) => one.name === name);
+      if (table?.columns.some((column) => column.name === 'verifiers_until')) return;
+      await db.schema.alterTable('security_log').addColumn('verifiers_until', 'bigint').execute();
     },
   };
 }

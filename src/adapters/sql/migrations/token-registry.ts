@@ -36,6 +36,31 @@ export const tokenRegistry = {
       ),
   }),
 
+  familiesTable: (): Migration => ({
+    up: async (db: Kysely<unknown>) => {
+      await createTable(db, 'registry_families', (table) =>
+        table
+          .addColumn('sub', 'text', (column) => column.notNull())
+          .addColumn('family', 'text', (column) => column.notNull())
+          .addColumn('counter', 'integer', (column) => column.notNull())
+          .addColumn('key_id', 'integer', (column) => column.notNull())
+          .addColumn('iat', 'integer', (column) => column.notNull())
+          .addColumn('started_at', 'integer', (column) => column.notNull())
+          .addColumn('refreshed_at', 'integer', (column) => column.notNull())
+          .addColumn('exp', 'integer', (column) => column.notNull())
+          .addColumn('label', 'text')
+          .addPrimaryKeyConstraint('registry_families_key', ['sub', 'family'] as never[])
+          .modifyEnd(sql`without rowid`),
+      );
+      await db.schema
+        .createIndex('registry_families_exp')
+        .ifNotExists()
+        .on('registry_families')
+        .column('exp')
+        .execute();
+    },
+  }),
+
   fleetTable: (): Migration => ({
     up: (db: Kysely<unknown>) =>
       createTable(db, 'registry_fleet', (table) =>

@@ -1,4 +1,4 @@
-import type { ExpressionBuilder } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import type {
   EntryFilter,
@@ -101,10 +101,17 @@ async function oldestOthersBeyond(
 export function matches(filter: EntryFilter) {
   return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
     column.and([
+      ...(filter.familiesOnly === true ? [column.lit(false)] : []),
       ...(filter.jti === undefined ? [] : [column('jti', '=', filter.jti)]),
+      ...(filter.family === undefined ? [] : [isOfFamily(filter.family)]),
       ...(filter.keyId === undefined ? [] : [column('key_id', '=', filter.keyId)]),
       ...(filter.issuedBefore === undefined ? [] : [column('iat', '<=', filter.issuedBefore)]),
     ]);
+}
+
+/** The characters of a family are no wildcards of GLOB. */
+function isOfFamily(family: string) {
+  return sql<boolean>`jti glob ${`${family}.[0-9]*`} and jti not glob ${`${family}.*[^0-9]*`}`;
 }
 
 /** The id of a legacy token names its entry alone. */

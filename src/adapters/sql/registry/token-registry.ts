@@ -4,6 +4,8 @@ import { liveExp } from '../../../domain/model/registry-entry.js';
 import type {
   EntryFilter,
   EntryName,
+  FamilyOutcome,
+  FamilyStep,
   FleetLook,
   GlobalRemoval,
   Heartbeat,
@@ -19,12 +21,14 @@ import type {
   ScanOutcome,
   StatusReader,
   StatusReaderOptions,
+  TokenFamily,
   TokenRegistry,
   WalkOptions,
 } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
+import { advanceFamily, listFamilies, removeFamilies } from './families.js';
 import {
   addEntry,
   cacheStatus,
@@ -66,6 +70,20 @@ export class SqliteTokenRegistry implements TokenRegistry {
       for (const registration of registrations) await addEntry(db, registration);
       return registrations.map(() => null);
     });
+  }
+
+  advanceFamilies(steps: readonly FamilyStep[]): Promise<FamilyOutcome[]> {
+    const [first] = steps;
+    if (first === undefined) return Promise.resolve([]);
+    return this.#write(first.now, async (db) => {
+      const outcomes: FamilyOutcome[] = [];
+      for (const step of steps) outcomes.push(await advanceFamily(db, step));
+      return outcomes;
+    });
+  }
+
+  listFamilies(sub: string, now: number): Promise<TokenFamily[]> {
+    return listFamilies(this.#db, sub, now - this.#tolerance);
   }
 
   async tokenStatus(
@@ -124,8 +142,9 @@ export class SqliteTokenRegistry implements TokenRegistry {
         .where(matches(filter))
         .where('sub', '=', sub)
         .executeTakeFirst();
+      const families = await removeFamilies(db, filter, sub);
       await forgetUsersWithoutEntries(db);
-      return { removed: Number(result.numDeletedRows), replicasConfirmed: null };
+      return { removed: Number(result.numDeletedRows), families, replicasConfirmed: null };
     });
   }
 
@@ -145,6 +164,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         .groupBy('key_id')
         .execute();
       await db.deleteFrom('registry_entries').where(matches(filter)).execute();
+      await removeFamilies(db, filter);
       await forgetUsersWithoutEntries(db);
       const matched = Number(counts.matched);
       return {
@@ -256,6 +276,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
           .where('exp', '<=', now - this.#tolerance)
           .executeTakeFirst();
         if (expired.numDeletedRows > 0n) await forgetUsersWithoutEntries(db);
+        await db
+          .deleteFrom('registry_families')
+          .where('exp', '<=', now - this.#tolerance)
+          .execute();
         return work(db);
       }),
     );

@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
+import { familyOf } from '../../../domain/model/family.js';
 import type { SecurityEvent, SecurityLog } from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
 import { isInterpretable } from '../../../domain/security-log/revocation-index.js';
@@ -13,7 +14,10 @@ const KEPT_SECONDS = 7 * 24 * 3600;
 /** @param onInvalid called each time with a row that jwtctl cannot interpret */
 export const sqlSecurityLog = (db: SqlExecutor, onInvalid: (text: string) => void): SecurityLog => ({
   async append(event) {
-    const expiresHere = sql<number>`${databaseTime(db)} + ${event.expiresAt - event.at}`;
+    const keptUntil = (time: number) => {
+      const timeHere = sql<number>`${databaseTime(db)} + ${time - event.at}`;
+      return sql<number>`case when ${timeHere} > ${time} then ${timeHere} else ${time} end`;
+    };
     const result = await db
       .insertInto('security_log')
       .values({
@@ -25,7 +29,8 @@ export const sqlSecurityLog = (db: SqlExecutor, onInvalid: (text: string) => voi
         user_version: event.userVersion ?? null,
         reason: event.reason,
         at: event.at,
-        expires_at: sql<number>`case when ${expiresHere} > ${event.expiresAt} then ${expiresHere} else ${event.expiresAt} end`,
+        expires_at: keptUntil(event.expiresAt),
+        verifiers_until: event.verifiersUntil === undefined ? null : keptUntil(event.verifiersUntil),
       })
       .executeTakeFirstOrThrow();
     return Number(result.insertId);
@@ -51,13 +56,14 @@ export const sqlSecurityLog = (db: SqlExecutor, onInvalid: (text: string) => voi
 
   async findConcerning(token) {
     const log = db.selectFrom('security_log').selectAll();
+    const names = token.jti === null ? [] : namesOf(token.jti);
     // Indexed lookups. MySQL would scan the table for one OR over three columns.
     const rows = await log
       .where('sub', '=', token.sub)
       .where((eb) =>
-        token.jti === null ? lacks('jti')(eb) : eb.or([lacks('jti')(eb), eb('jti', '=', token.jti)]),
+        names.length === 0 ? lacks('jti')(eb) : eb.or([lacks('jti')(eb), eb('jti', 'in', names)]),
       )
-      .unionAll(log.where(lacks('sub')).where('jti', '=', token.jti))
+      .$if(names.length > 0, (own) => own.unionAll(log.where(lacks('sub')).where('jti', 'in', names)))
       .unionAll(log.where('kid', '=', token.kid))
       .unionAll(log.where('type', '=', 'all_revoked'))
       .execute();
@@ -70,7 +76,9 @@ export const sqlSecurityLog = (db: SqlExecutor, onInvalid: (text: string) => voi
     const ofSubjects = await inPortions(subs, (portion) =>
       log.where('sub', 'in', portion).where(lacks('jti')).execute(),
     );
-    const named = tokens.flatMap(({ sub, jti }) => (jti === null ? [] : [{ sub, jti }]));
+    const named = tokens.flatMap(({ sub, jti }) =>
+      jti === null ? [] : namesOf(jti).map((name) => ({ sub, jti: name })),
+    );
     // Grouped by subject. With two separate lists, an engine would look up each jti under each subject.
     const ofTokens = await inPortions(
       distinct(named),
@@ -114,6 +122,12 @@ export const sqlSecurityLog = (db: SqlExecutor, onInvalid: (text: string) => voi
 
 /** SQLite nests OR expressions, at most 1,000 deep. */
 const TOKENS_AT_ONCE = 500;
+
+/** The values of the column jti that cover a token: its own, and its family. */
+function namesOf(jti: string): string[] {
+  const family = familyOf(jti);
+  return family === null ? [jti] : [jti, family];
+}
 
 function jtisBySubject(tokens: readonly TokenName[]): Array<[sub: string, jtis: string[]]> {
   return [...groupBy(tokens, ({ sub }) => sub)].map(([sub, own]) => [sub, own.map(({ jti }) => jti)]);
@@ -162,5 +176,6 @@ function toEvent(row: Selectable<SecurityLogTable>): SecurityEvent {
     reason: row.reason,
     at: row.at,
     expiresAt: row.expires_at,
+    verifiersUntil: row.verifiers_until ?? row.expires_at,
   };
 }

@@ -1,8 +1,12 @@
 import type { Settings } from '../../../config/settings.js';
-import type { LifetimePolicy } from '../../../domain/model/lifetime.js';
+import type { EventPolicy } from '../../../domain/model/lifetime.js';
 
-export function lifetimePolicy({ token }: Settings): LifetimePolicy {
-  return { maxTtlSeconds: token.maxTtl, clockToleranceSeconds: token.clockTolerance };
+export function lifetimePolicy({ token, refresh }: Settings): EventPolicy {
+  return {
+    maxTtlSeconds: token.maxTtl,
+    refreshTtlSeconds: refresh.ttl,
+    clockToleranceSeconds: token.clockTolerance,
+  };
 }
 
 export function userPolicy(settings: Settings) {

@@ -1,7 +1,14 @@
+-- See EntryFilter. ARGV: horizon, tolerance, whether a jti or a family is given (JTI, FAMILY, or 0), that jti or
+-- family, key id in base 36 ('': any), issuedBefore ('': any), whether only families match (1 or 0).
 -- Members are read without scores, which would cost the server half as much again.
-local jti = ARGV[3] == '1' and ARGV[4] or nil
+local jti, wanted_family = ARGV[3] == JTI and ARGV[4], ARGV[3] == FAMILY and ARGV[4]
 local wanted_key, issued_before = ARGV[5] ~= '' and ARGV[5] or nil, tonumber(ARGV[6])
 local largest_iat, by_key = -1, {}
+
+local function is_of_family(text)
+  local length = #wanted_family + 1
+  return string.sub(text, 1, length) == wanted_family .. '.' and string.find(text, '^%d+$', length + 1) ~= nil
+end
 
 local function sift(labels, members)
   local going, count, facts = {}, 0, read_facts(labels, members)
@@ -14,7 +21,8 @@ local function sift(labels, members)
     if iat and key_ids[key]
       and (wanted_key == nil or key == wanted_key)
       and (issued_before == nil or iat <= issued_before)
-      and (jti == nil or string.sub(member, jti_from) == jti) then
+      and (not jti or string.sub(member, jti_from) == jti)
+      and (not wanted_family or is_of_family(string.sub(member, jti_from))) then
       count = count + 1
       going[count] = member
       by_key[key] = (by_key[key] or 0) + 1
@@ -32,6 +40,31 @@ local function remove(set, labels, going, live_count)
   for _, member in ipairs(expired) do going[#going + 1] = member end
   finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil)
   return #expired
+end
+
+-- Returns how many families were removed. A hash that another program made stays.
+local function remove_families(families)
+  if jti or redis.call('TYPE', families).ok ~= 'hash' then return 0 end
+  if wanted_family then return redis.call('HDEL', families, wanted_family) end
+  if not wanted_key and not issued_before then
+    local count = redis.call('HLEN', families)
+    redis.call('UNLINK', families)
+    return count
+  end
+  local going, cursor = {}, '0'
+  repeat
+    local portion = redis.call('HSCAN', families, cursor, 'COUNT', MEMBERS_PER_CALL)
+    cursor = portion[1]
+    for i = 1, #portion[2], 2 do
+      local family = parse_family(portion[2][i + 1])
+      if family and (not wanted_key or family.key == wanted_key)
+        and (not issued_before or family.start <= issued_before) then
+        going[#going + 1] = portion[2][i]
+      end
+    end
+  until cursor == '0'
+  call_in_portions('HDEL', families, going)
+  return #going
 end
 
 local function add_counts(answer)

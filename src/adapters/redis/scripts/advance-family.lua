@@ -1,0 +1,32 @@
+-- Adds an entry, and makes it the last one of its family. See FamilyOutcome for the outcomes.
+-- KEYS: set, labels, hash of families. ARGV: horizon, tolerance, deadline (ms, server's clock), arguments of the
+-- entry as for register, family, counter, grace (ms), exp of the refresh token, record: see familyRecord in
+-- keyspace.ts. Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE}; or 1, the outcome, and for ADVANCED
+-- whether evicting others is done (1 or 0), for REPLAYED the iat of the entry.
+local families, name, counter = KEYS[3], ARGV[10], tonumber(ARGV[11])
+local families_type = redis.call('TYPE', families).ok
+if families_type ~= 'hash' and families_type ~= 'none' then return {WRONG_TYPE} end
+
+local known = parse_family(redis.call('HGET', families, name))
+if known and known.exp <= horizon then known = nil end
+if not known and counter > 0 then return {1, UNKNOWN} end
+-- A lower counter lacks steps that a failover lost: only jwtctl can have made the token for this step.
+if known and known.counter >= counter then
+  if known.counter > counter or time_ms - known.refreshed_ms > tonumber(ARGV[12]) then return {1, REUSED} end
+  return {1, REPLAYED, known.iat}
+end
+
+local is_done = add_entry(4)
+local label = ARGV[7] == '' and '' or ' ' .. ARGV[7]
+redis.call('HSET', families, name, ARGV[14] .. '.' .. string.format('%.0f', time_ms) .. label)
+local expires_at = math.max(tonumber(ARGV[13]) + tolerance, redis.call('EXPIRETIME', families))
+redis.call('EXPIREAT', families, string.format('%.0f', expires_at))
+-- Families expire one by one, so each call drops some that have. A call that read all would take too long.
+local sampled, expired = redis.call('HRANDFIELD', families, SAMPLED_FAMILIES, 'WITHVALUES'), {}
+for i = 1, #sampled, 2 do
+  local other = parse_family(sampled[i + 1])
+  if not other or other.exp <= horizon then expired[#expired + 1] = sampled[i] end
+end
+if #expired > 0 then redis.call('HDEL', families, unpack(expired)) end
+complete()
+return {1, ADVANCED, is_done and 1 or 0}

@@ -1,0 +1,67 @@
+-- For scripts that add entries of one subject: see register.lua for the arguments of an entry. Stops a script
+-- that runs after its deadline, ARGV[3].
+local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+-- A server that hung still runs old requests, but the client has reported them as failed.
+if time_ms > tonumber(ARGV[3]) then return {TOO_LATE, time_ms} end
+-- Removed at the end: see `finish`.
+local dropped, gone, members_read = {}, {}, 0
+
+local function is_older(a, b)
+  if a.iat ~= b.iat then return a.iat < b.iat end
+  if a.jti ~= b.jti then return is_before(a.jti, b.jti) end
+  return a.key_id < b.key_id
+end
+
+-- Evicts the oldest others and returns whether that was all. Evicts only members that it read.
+local function make_room(member, maximum)
+  local window = math.max(MEMBERS_PER_CALL, 2 * maximum)
+  local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES', 'LIMIT', 0, window)
+  members_read = members_read + #found / 2
+  local others, members = {}, {}
+  for i = 1, #found, 2 do members[#members + 1] = found[i] end
+  local facts = read_facts(labels, members)
+  for i = 1, #found, 2 do
+    local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
+    local fact = facts[found[i]]
+    if fact then iat = fact.iat end
+    if iat and found[i] ~= member and not gone[found[i]] then
+      local key_id = fact and key_ids[fact.key] or base36(string.match(found[i], '^%w+'))
+      others[#others + 1] = { member = found[i], iat = iat, jti = string.sub(found[i], jti_from), key_id = key_id }
+    end
+  end
+  local excess = #others + 1 - maximum
+  if excess <= 0 then return true end
+  table.sort(others, is_older)
+  for i = 1, excess do
+    local other = others[i]
+    dropped[#dropped + 1], gone[other.member] = other.member, true
+  end
+  return #found < 2 * window
+end
+
+local function can_label(label)
+  if label == '' then return false end
+  local labels_type = redis.call('TYPE', labels).ok
+  return labels_type == 'hash' or labels_type == 'none'
+end
+
+-- Adds the entry at ARGV[i], and evicts the oldest others beyond its maximum. Returns false if reading more
+-- members would take too long: the caller adds the entry again with another call.
+local function add_entry(i)
+  local member, exp, maximum, label = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+  if members_read >= MEMBERS_PER_CALL or gone[member] then return false end
+  local takes_label = can_label(label)
+  local is_new = redis.call('ZADD', set, exp, member) == 1
+  if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
+  -- Facts of an entry that is gone, or damaged ones, must not stay.
+  local replaces = is_legacy(member) and (is_new or not read_facts(labels, {member})[member])
+  if takes_label then redis.call(replaces and 'HSET' or 'HSETNX', labels, member, label) end
+  return maximum == 0 or redis.call('ZCARD', set) - #dropped <= maximum or make_room(member, maximum)
+end
+
+local function complete()
+  local last = last_exp(set, gone)
+  -- Only now, because a renewed entry is no longer expired.
+  for _, member in ipairs(expired_entries(set)) do dropped[#dropped + 1] = member end
+  finish(set, labels, dropped, last)
+end

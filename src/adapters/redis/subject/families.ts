@@ -1,0 +1,74 @@
+import { counterOf, familyOf } from '../../../domain/model/family.js';
+import type { FamilyOutcome, FamilyStep, TokenFamily } from '../../../domain/ports/index.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { familyRecord, parseFamily } from '../keyspace.js';
+import { ADVANCE_FAMILY, STEP, WRONG_TYPE } from '../scripts/index.js';
+import type { RegistrySession } from '../session.js';
+import { replyCode, wrongType } from '../wire/redis-errors.js';
+import { argumentsOf, registerInTurn, runInTime } from './register.js';
+
+export async function advanceFamily(
+  session: RegistrySession,
+  step: FamilyStep,
+  tolerance: number,
+): Promise<FamilyOutcome> {
+  const { connection, keyspace, batcher } = session;
+  const { sub, now, entry } = step;
+  const { startedAt, exp, graceSeconds } = step.family;
+  const { entries, labels, refresh, slot } = keyspace.keysOf(sub);
+  const family = familyOf(entry.jti);
+  if (family === null) throw new JwtctlError('ERR_BUG', 'The entry has no family.');
+  const counter = counterOf(entry.jti);
+  const record = familyRecord({ counter, keyId: entry.keyId, iat: entry.iat, startedAt, exp });
+  const own = [...argumentsOf(step), family, counter, 1000 * graceSeconds, exp, record];
+  const [state, outcome, value] = await runInTime(connection, (deadline) =>
+    batcher.run(
+      ADVANCE_FAMILY,
+      slot,
+      [entries, labels, refresh],
+      [now - tolerance, tolerance, deadline, ...own],
+    ),
+  );
+  if (state === WRONG_TYPE) throw wrongType(`${entries} or ${refresh}`);
+  switch (outcome) {
+    case STEP.REPLAYED:
+      return { state: 'replayed', iat: value ?? 0 };
+    case STEP.REUSED:
+      return { state: 'reused' };
+    case STEP.UNKNOWN:
+      return { state: 'unknown' };
+    default:
+      // Registering the entry again evicts the rest.
+      if (value !== 1) await registerInTurn(session, [step], tolerance);
+      return { state: 'advanced' };
+  }
+}
+
+export async function listFamilies(
+  { connection, keyspace, batcher }: RegistrySession,
+  sub: string,
+  horizon: number,
+): Promise<TokenFamily[]> {
+  const { refresh, slot } = keyspace.keysOf(sub);
+  // HSCAN may repeat a field.
+  const families = new Map<string, TokenFamily>();
+  let cursor = '0';
+  do {
+    const commands = [['hscan', refresh, cursor, 'COUNT', FAMILIES_AT_ONCE] as const];
+    const [reply] = (await batcher.send({ slot, commands })).replies;
+    if (replyCode(reply) === 'WRONGTYPE') throw wrongType(refresh);
+    const [next, fields] = connection.unwrap(reply) as [string, string[]];
+    cursor = next;
+    for (let index = 0; index < fields.length; index += 2) {
+      const family = parseFamily(fields[index] ?? '', fields[index + 1] ?? '');
+      if (family !== null && family.exp > horizon) families.set(family.family, family);
+    }
+  } while (cursor !== '0');
+  return [...families.values()].sort(byStart);
+}
+
+const FAMILIES_AT_ONCE = 500;
+
+function byStart(a: TokenFamily, b: TokenFamily): number {
+  return a.startedAt - b.startedAt || (a.family < b.family ? -1 : 1);
+}

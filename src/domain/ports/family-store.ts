@@ -1,0 +1,42 @@
+import type { JwtctlError } from '../shared/errors.js';
+import type { Registration } from './entry-store.js';
+
+/** Keeps the state of sessions that can be refreshed: the last access token of each family. */
+export interface FamilyStore {
+  /**
+   * Registers an entry, and makes it the last one of its family, atomically. Returns an outcome or the error
+   * for each; a step may be done despite an error of kind `unavailable`, and may then be repeated.
+   */
+  advanceFamilies(steps: readonly FamilyStep[]): Promise<Array<FamilyOutcome | JwtctlError>>;
+
+  /** Returns the subject's families that have not expired, by start, then by name. */
+  listFamilies(sub: string, now: number): Promise<TokenFamily[]>;
+}
+
+export interface TokenFamily {
+  family: string;
+  /** The position of the last access token, from 0. */
+  counter: number;
+  /** The key and the `iat` of the last access token. */
+  keyId: number;
+  iat: number;
+  startedAt: number;
+  /** When the refresh token expires. */
+  exp: number;
+  label: string | null;
+}
+
+/** The `jti` of the entry names the family and the counter. Counter 0 starts a family. */
+export interface FamilyStep extends Registration {
+  family: { startedAt: number; exp: number; graceSeconds: number };
+}
+
+export type FamilyOutcome =
+  /** Also if the family lacked earlier steps, which a failover lost. */
+  | { state: 'advanced' }
+  /** The same step was made within the grace by the server's clock. `iat` is that of its entry. */
+  | { state: 'replayed'; iat: number }
+  /** The same or a later step was made before. Nothing was changed. */
+  | { state: 'reused' }
+  /** The registry has no such family: it expired, was removed, or was lost. */
+  | { state: 'unknown' };
