@@ -17,6 +17,7 @@ import type {
   Database,
   KeyPairGenerator,
   Prompt,
+  RefreshTokenSealer,
   Sealer,
   TokenRegistry,
   UserDirectory,
@@ -54,6 +55,7 @@ export interface Context {
   recovery(): Promise<RecoveryPorts | null>;
   administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
+  refreshTokenSealer(): Promise<RefreshTokenSealer>;
   backups(): Promise<BackupFiles>;
   /** Reads the keys in another program's table. @throws JwtctlError `ERR_KEY_TABLE_UNREADABLE` (usage) */
   readKeyTable(options: KeyTableOptions): Promise<KeyTableRow[]>;
@@ -284,6 +286,11 @@ export function createContext(options: ContextOptions): Context {
     return new JweSealer(await masterKeys());
   });
 
+  const refreshTokenSealer = once(async (): Promise<RefreshTokenSealer> => {
+    const { AesRefreshTokenSealer } = await import('../adapters/sealing/refresh-token-sealer.js');
+    return new AesRefreshTokenSealer(await masterKeys());
+  });
+
   /** With servers, other hosts need the same file, so the text is shown in every output mode. */
   function reportCreated(file: string): void {
     const say = isEmbedded ? notice : warn;
@@ -329,6 +336,7 @@ export function createContext(options: ContextOptions): Context {
     registry,
     schema,
     sealer,
+    refreshTokenSealer,
     checkKeyring: async () => void (await (await masterKeys()).existing()),
     guard,
     recovery: async () => {

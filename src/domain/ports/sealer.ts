@@ -25,6 +25,14 @@ export interface ContentKeySealer {
   openContentKey(file: string, sealed: string): Promise<Uint8Array>;
 }
 
+/** Encrypts and authenticates the contents of refresh tokens under the master keyring. */
+export interface RefreshTokenSealer {
+  /** Returns the same token for the same contents, on every host with the same first line of the keyring. */
+  seal(contents: string): Promise<string>;
+  /** Returns null for a token that was not sealed under a line of this keyring. */
+  open(token: string): Promise<string | null>;
+}
+
 export interface KeyPairGenerator {
   generate(bits: number): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
 }

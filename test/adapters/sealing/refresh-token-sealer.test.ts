@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { MasterKeys } from '../../../src/adapters/sealing/master-keys.js';
+import { AesRefreshTokenSealer } from '../../../src/adapters/sealing/refresh-token-sealer.js';
+import { ManualClock } from '../../support/clock.js';
+
+const ONE = newMasterKey();
+const TWO = newMasterKey();
+const CONTENTS = '{"sub":"老 alice"}';
+
+function newMasterKey(): string {
+  return randomBytes(32).toString('base64');
+}
+
+function withKeyring(...lines: string[]): AesRefreshTokenSealer {
+  return new AesRefreshTokenSealer(
+    new MasterKeys({ kind: 'value', text: lines.join('\n') }, new ManualClock()),
+  );
+}
+
+test('opens what it sealed', async () => {
+  const sealer = withKeyring(ONE);
+  for (const contents of ['', CONTENTS, 'x'.repeat(9_000)])
+    expect(await sealer.open(await sealer.seal(contents))).toBe(contents);
+});
+
+test('makes the same token of the same contents on every host, and different ones otherwise', async () => {
+  const token = await withKeyring(ONE).seal(CONTENTS);
+  expect(await withKeyring(ONE, TWO).seal(CONTENTS)).toBe(token);
+  const others = [await withKeyring(ONE).seal(`${CONTENTS} `), await withKeyring(TWO).seal(CONTENTS)];
+  expect(new Set([token, ...others]).size).toBe(3);
+});
+
+test('reveals neither the contents nor their first bytes', async () => {
+  const [one, two] = [await withKeyring(ONE).seal('alice 1'), await withKeyring(ONE).seal('alice 2')];
+  expect(Buffer.from(one, 'base64url').includes('alice')).toBe(false);
+  // The same version and key, but no other common bytes.
+  expect(one.slice(0, 9)).toBe(two.slice(0, 9));
+  expect(one.slice(10, 40)).not.toBe(two.slice(10, 40));
+});
+
+test('opens tokens of an older line of the keyring, and none of a missing line', async () => {
+  const old = await withKeyring(ONE).seal(CONTENTS);
+  expect(await withKeyring(TWO, ONE).open(old)).toBe(CONTENTS);
+  expect(await withKeyring(TWO).open(old)).toBeNull();
+});
+
+test('refuses a token in which any one bit was changed', async () => {
+  const sealer = withKeyring(ONE);
+  const bytes = Buffer.from(await sealer.seal(CONTENTS), 'base64url');
+  for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    const changed = Buffer.from(bytes);
+    changed.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+    expect(await sealer.open(changed.toString('base64url')), `bit ${bit}`).toBeNull();
+  }
+});
+
+test.each(['', 'x', 'e30.e30.e30', '=', 'A'.repeat(60), ' '.repeat(60), '\u{1F600}'.repeat(40)])(
+  'refuses %j',
+  async (text) => {
+    expect(await withKeyring(ONE).open(text)).toBeNull();
+  },
+);
+
+test('refuses a token that was cut off, extended, or encoded in another way', async () => {
+  const sealer = withKeyring(ONE);
+  const token = await sealer.seal(`${CONTENTS}..`);
+  const others = [token.slice(0, -1), token.slice(1), `${token}A`, `${token}=`, ` ${token}`, `${token}\n`];
+  for (const other of [...others, Buffer.from(token, 'base64url').toString('base64')])
+    expect(await sealer.open(other), other).toBeNull();
+});
