@@ -15,6 +15,8 @@ export interface OpenIssuer {
    * @param request.aud default: `token.audience`
    * @param request.ttlSeconds default: `token.ttl`; at most `token.maxTtl`
    * @param request.claims claims other than the registered ones (RFC 7519 §4.1)
+   * @param request.refresh whether to begin a session: the result then has a refresh token
+   * @param request.label shown by `token list`, such as the device; at most 128 bytes
    * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
    * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` if a store does not answer
    */
@@ -23,7 +25,19 @@ export interface OpenIssuer {
     aud?: string | string[];
     ttlSeconds?: number;
     claims?: Record<string, unknown>;
+    refresh?: boolean;
+    label?: string;
   }): Promise<IssuedToken>;
+  /**
+   * Replaces a refresh token, and issues the next access token of its session. The new refresh token is valid
+   * for `refresh.ttl`. For `refresh.grace`, the old one returns the same tokens again, so that two tabs or a
+   * lost answer do no harm.
+   *
+   * @throws JwtctlError `ERR_REFRESH_INVALID`, `ERR_REFRESH_EXPIRED`, `ERR_REFRESH_REVOKED` (refused);
+   * `ERR_REFRESH_REUSED` (refused) if the token was used before that grace: this ends the session;
+   * `ERR_USER_DISABLED` (state), kind `unavailable` if a store does not answer
+   */
+  refresh(refreshToken: string): Promise<IssuedToken>;
   /** Waits for what is under way, then closes every connection. */
   close(): Promise<void>;
 }
@@ -34,11 +48,15 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
   return closingOnFailure(context, async () => {
     const issuer = await openStoreIssuer(context);
     const lifecycle = lifecycleOf(context);
-    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims }) =>
+    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims, refresh, label }) =>
       lifecycle.during(() =>
-        issuer.issue({ sub, aud: aud === undefined ? undefined : [aud].flat(), ttlSeconds, claims }),
+        issuer.issue({
+          ...{ sub, ttlSeconds, claims, refresh, label },
+          aud: aud === undefined ? undefined : [aud].flat(),
+        }),
       );
-    return { issue, close: lifecycle.end };
+    const refreshSession = (refreshToken: string) => lifecycle.during(() => issuer.refresh({ refreshToken }));
+    return { issue, refresh: refreshSession, close: lifecycle.end };
   });
 }
 

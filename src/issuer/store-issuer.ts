@@ -42,15 +42,25 @@ export async function openStoreBulkIssuer(
 }
 
 async function storePorts(context: Context) {
-  const [database, registry, users, sealer, guard] = await Promise.all([
+  const [database, registry, users, sealer, refreshTokens, guard] = await Promise.all([
     context.database(),
     context.registry(),
     context.users(),
     context.sealer(),
+    context.refreshTokenSealer(),
     context.guard(),
   ]);
   const { clock, actor } = context;
-  return { database, registry, users, sealer, guard, clock, actor } satisfies Partial<IssuerPorts>;
+  return {
+    database,
+    registry,
+    users,
+    sealer,
+    refreshTokens,
+    guard,
+    clock,
+    actor,
+  } satisfies Partial<IssuerPorts>;
 }
 
 function policyOf({ settings }: Context): IssuerPolicy {
@@ -60,6 +70,9 @@ function policyOf({ settings }: Context): IssuerPolicy {
     ttlSeconds: settings.token.ttl,
     maxTtlSeconds: settings.token.maxTtl,
     statusTtlSeconds: settings.users.statusTtl,
+    clockToleranceSeconds: settings.token.clockTolerance,
+    refreshTtlSeconds: settings.refresh.ttl,
+    refreshGraceSeconds: settings.refresh.grace,
     maxPerSubject: settings.registry.maxPerSubject ?? undefined,
   };
 }

@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
+import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
+import { MasterKeys } from '../../src/adapters/sealing/master-keys.js';
+import { AesRefreshTokenSealer } from '../../src/adapters/sealing/refresh-token-sealer.js';
 import type { Context } from '../../src/app/context.js';
 import { createSignatures } from '../../src/domain/jose/signature.js';
 import type { CompromisePorts } from '../../src/domain/keys/compromise.js';
@@ -7,6 +10,7 @@ import { generateKeys } from '../../src/domain/keys/generate.js';
 import type {
   Database,
   KeyPairGenerator,
+  RefreshTokenSealer,
   TokenRegistry,
   UserDirectory,
 } from '../../src/domain/ports/index.js';
@@ -19,7 +23,6 @@ import { createVerifier } from '../../src/verifier/create-verifier.js';
 import { storeVerification } from '../../src/verifier/store-verification.js';
 import { ManualClock } from './clock.js';
 import { CLOCK_TOLERANCE_SECONDS, type EmbeddedStores, openEmbeddedStores } from './embedded.js';
-import { newSealer } from './sealer.js';
 
 export const POLICY = {
   issuer: 'jwtctl',
@@ -27,6 +30,7 @@ export const POLICY = {
   ttlSeconds: 3600,
   maxTtlSeconds: 86_400,
   refreshTtlSeconds: 30 * 86_400,
+  refreshGraceSeconds: 10,
   statusTtlSeconds: 60,
   clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
 } as const;
@@ -46,7 +50,7 @@ export interface EmbeddedService extends EmbeddedStores {
   withRegistry(overrides: Partial<TokenRegistry>): EmbeddedPorts;
 }
 
-type EmbeddedPorts = CompromisePorts & { registry: TokenRegistry };
+type EmbeddedPorts = CompromisePorts & { registry: TokenRegistry; refreshTokens: RefreshTokenSealer };
 
 export interface BulkIssuerOptions {
   policy?: Partial<IssuerPolicy>;
@@ -61,8 +65,10 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   const stores = await openEmbeddedStores();
   const { database, registry } = stores;
   const clock = new ManualClock();
-  const sealer = newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, clock);
-  const common = { database, sealer, clock, generator: rsaKeyPairGenerator, actor: 'test' };
+  const masterKeys = new MasterKeys({ kind: 'value', text: randomBytes(32).toString('base64') }, clock);
+  const sealer = new JweSealer(masterKeys);
+  const refreshTokens = new AesRefreshTokenSealer(masterKeys);
+  const common = { database, sealer, refreshTokens, clock, generator: rsaKeyPairGenerator, actor: 'test' };
   const portsOver = (used: TokenRegistry) => ({ ...common, registry: used, openRegistry: async () => used });
   const ports = portsOver(registry);
   await generateKeys(

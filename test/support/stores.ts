@@ -31,7 +31,7 @@ export function openStores(backend: BackendName, env: Record<string, string> = {
 
 const TABLES = [
   ...['keystore', 'keystore_revision', 'users', 'security_log', 'audit_log', 'audit_head'],
-  ...['registry_entries', 'registry_users'],
+  ...['registry_entries', 'registry_users', 'registry_families'],
 ];
 
 async function openEmbedded(env: Record<string, string>): Promise<Stores> {

@@ -51,10 +51,21 @@ export async function flush(
     throw error;
   }
   const keys = new KeysById(ports.database);
-  const done =
-    backup === null && input.sub === undefined
-      ? await walkRegistry(ports, input, (options) => ports.registry.removeEverywhere(input.filter, options))
-      : await exportEntries(ports, keys, { ...input, backup, removes: true });
+  const remove = (filter: EntryFilter) =>
+    walkRegistry(ports, input, (options) => ports.registry.removeEverywhere(filter, options));
+  let done: ExportReport;
+  if (backup === null && input.sub === undefined) done = await remove(input.filter);
+  else {
+    done = await exportEntries(ports, keys, { ...input, backup, removes: true });
+    // A backup has no families: without their entries, their sessions would go on.
+    const families: EntryFilter = { ...input.filter, familiesOnly: true };
+    if (done.complete && input.sub !== undefined)
+      await ports.registry.remove(input.sub, families, ports.clock.now());
+    else if (done.complete) {
+      const { complete, missed } = await remove(families);
+      done = { ...done, complete, missed };
+    }
+  }
   const outcome = done.complete ? 'done' : 'partial';
   const what = [`${done.removed} entries removed`, ...(backupNote === null ? [] : [backupNote])];
   await writeAuditRow(ports, { ...row, outcome, reason: what.join(', ') });

@@ -48,7 +48,7 @@ async function lookUp(
   );
 }
 
-function isWorthRetrying(error: JwtctlError | null | undefined): boolean {
+export function isWorthRetrying(error: JwtctlError | null | undefined): boolean {
   return error?.kind === 'unavailable' && !REFUSALS.has(error.code);
 }
 

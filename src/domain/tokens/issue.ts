@@ -2,18 +2,34 @@ import type { KeyObject } from 'node:crypto';
 import { AuditWriter } from '../audit-log/audit-writer.js';
 import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
+import { familyJti } from '../model/family.js';
+import { newRandomId } from '../model/random-id.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 import { newSubjectFault, parseNewSubject } from '../model/subject.js';
-import type { Database, EntryStore, TokenStatusReader, User, UserDirectory } from '../ports/index.js';
+import type {
+  Database,
+  EntryStore,
+  FamilyOutcome,
+  FamilyStep,
+  FamilyStore,
+  RefreshTokenSealer,
+  Registration,
+  TokenStatusReader,
+  User,
+  UserDirectory,
+} from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
+import { advanceMany } from '../registry/advance-many.js';
 import { registerMany } from '../registry/register-many.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
-import { JwtctlError } from '../shared/errors.js';
+import { JwtctlError, unreachable } from '../shared/errors.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
 import type { Claims } from './check-claims.js';
+import { endReusedFamily } from './end-family.js';
 import type { IssuedToken } from './issued-token.js';
+import { openRefreshToken, type RefreshTokenContents, sealRefreshToken } from './refresh-token.js';
 import {
   assertReadable,
   assertUsable,
@@ -28,7 +44,8 @@ const SIGNER_ATTEMPTS = 5;
 
 export interface IssuerPorts extends SignerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
-  registry: EntryStore & TokenStatusReader;
+  registry: EntryStore & FamilyStore & TokenStatusReader;
+  refreshTokens: RefreshTokenSealer;
   users: UserDirectory;
   guard: Pick<DatabaseGuard, 'assertCurrent'>;
   actor: string;
@@ -83,9 +100,58 @@ export class Issuer {
    */
   async issueMany(requests: readonly TokenRequest[]): Promise<Array<IssuedToken | JwtctlError>> {
     const outcomes: Outcomes<IssuedToken> = [];
-    let drafts = this.#usableDrafts(requests, outcomes);
+    const drafts = this.#usableDrafts(requests, outcomes);
     const addable = subjectsOf(drafts).filter((sub) => newSubjectFault(sub) === null);
     if (addable.length > 0) await this.#ports.addUsers?.(addable);
+    await this.#issueDrafts(drafts, outcomes);
+    return outcomes;
+  }
+
+  /**
+   * Replaces a refresh token and issues the next access token of its session. Within `refresh.grace`, the same
+   * refresh token returns the same tokens again. Writes no audit row, because the session has one.
+   * @throws JwtctlError `ERR_REFRESH_INVALID`, `ERR_REFRESH_EXPIRED`, `ERR_REFRESH_REVOKED` (refused);
+   * `ERR_REFRESH_REUSED` (refused) after the grace, which ends the session; errors of {@link issue}
+   */
+  async refresh(use: RefreshTokenUse): Promise<IssuedToken> {
+    return onlyOutcome(await this.refreshMany([use]));
+  }
+
+  /** Returns a token or an error for each. @throws as {@link issueMany} */
+  async refreshMany(uses: readonly RefreshTokenUse[]): Promise<Array<IssuedToken | JwtctlError>> {
+    const outcomes: Outcomes<IssuedToken> = [];
+    const opened = await Promise.all(uses.map((use) => this.#open(use)));
+    const drafts = opened.flatMap((draft, index) => {
+      if (!(draft instanceof JwtctlError)) return [{ ...draft, index }];
+      outcomes[index] = draft;
+      return [];
+    });
+    await this.#issueDrafts(drafts, outcomes);
+    return outcomes;
+  }
+
+  async #open({ refreshToken, clientId }: RefreshTokenUse): Promise<Omit<Draft, 'index'> | JwtctlError> {
+    const { refreshTokens, clock } = this.#ports;
+    const { maxTtlSeconds, refreshTtlSeconds } = this.#policy;
+    try {
+      const last = await openRefreshToken(refreshTokens, refreshToken);
+      const { sub, request } = last;
+      if (request.clientId !== undefined && request.clientId !== clientId) {
+        throw new JwtctlError('ERR_REFRESH_INVALID', 'The refresh token belongs to another client.');
+      }
+      if (clock.now() >= Math.min(last.exp, last.iat + refreshTtlSeconds))
+        throw new JwtctlError('ERR_REFRESH_EXPIRED', 'The refresh token has expired.');
+      const ttlSeconds =
+        request.ttlSeconds === undefined ? undefined : Math.min(request.ttlSeconds, maxTtlSeconds);
+      return { request: { ...request, sub, ttlSeconds, refresh: true }, last };
+    } catch (error) {
+      if (!(error instanceof JwtctlError) || error.kind !== 'refused') throw error;
+      return error;
+    }
+  }
+
+  async #issueDrafts(requested: readonly Draft[], outcomes: Outcomes<IssuedToken>): Promise<void> {
+    let drafts = requested;
     for (let attempt = 1; drafts.length > 0; attempt++) {
       const { signer, now, ready } = await this.#readyToSign(drafts, outcomes);
       // Read after the wait: a user may be removed and added again during it.
@@ -93,15 +159,18 @@ export class Issuer {
       const signed = await this.#sign(signer, ready, users, now, outcomes);
       if (signed.length === 0) break;
       const registered = await this.#register(signer, signed, now, outcomes);
-      // Checked again, because `keys compromise` removes only entries that exist by then.
-      const isCompromised = await this.#isCompromised(signer).catch(async (error) => {
+      // Read again, because a command that ends tokens removes only entries that exist by then.
+      const events = await this.#eventsAfter(registered).catch(async (error) => {
         await this.#remove(signer, registered, now).catch(() => {});
         throw error;
       });
-      if (!isCompromised) {
-        for (const { index, token, claims } of registered) {
-          const { jti, sub, aud, iat, exp } = claims;
-          outcomes[index] = { token, jti, kid: signer.key.kid, sub, aud, iat, exp };
+      if (!events.isCompromised(signer.key.kid)) {
+        const going = registered.filter(({ last }) => last !== undefined && hasEnded(last, events));
+        await this.#remove(signer, going, now);
+        for (const draft of registered) {
+          outcomes[draft.index] = going.includes(draft)
+            ? sessionEnded()
+            : await this.#toIssued(signer, draft);
         }
         break;
       }
@@ -109,7 +178,6 @@ export class Issuer {
       if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
       drafts = registered;
     }
-    return outcomes;
   }
 
   async plan(request: TokenRequest): Promise<PlannedToken> {
@@ -127,7 +195,8 @@ export class Issuer {
       const user = found.get(request.sub);
       if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub);
       else parseNewSubject(request.sub);
-      outcomes[index] = { kid, payload: claimsSet(request, this.#policy, clock.now()) };
+      const jti = request.refresh === true ? familyJti(newRandomId(), 0) : undefined;
+      outcomes[index] = { kid, payload: claimsSet(request, this.#policy, clock.now(), jti) };
     });
     return outcomes;
   }
@@ -151,10 +220,7 @@ export class Issuer {
     for (let attempt = 1; ; attempt++) {
       const signer = await this.#signer.current();
       const { kid } = signer.key;
-      const [revision, events] = await Promise.all([
-        guard.assertCurrent(),
-        this.#findEvents(subjectsOf(ready), kid),
-      ]);
+      const [revision, events] = await Promise.all([guard.assertCurrent(), this.#findEvents(ready, kid)]);
       const now = clock.now();
       const isOutdated = signer.revision < revision || !ActiveSigner.maySign(signer, now);
       if (isOutdated || events.isCompromised(kid)) {
@@ -162,6 +228,10 @@ export class Issuer {
         if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
         continue;
       }
+      ready = forEachDraft(ready, outcomes, (draft) => {
+        if (draft.last !== undefined && hasEnded(draft.last, events)) throw sessionEnded();
+        return draft;
+      });
       // A revocation covers tokens issued in the same second.
       const freeFrom = ({ request: { sub } }: Draft) => events.coveredUntil({ sub, kid }) + 1;
       const refuseAfter = (latest: number) => {
@@ -181,11 +251,13 @@ export class Issuer {
   }
 
   /** Reads one subject's events in one query, because two queries would need a second connection. */
-  async #findEvents(subs: readonly string[], kid: string): Promise<RevocationIndex> {
+  async #findEvents(drafts: readonly Draft[], kid: string): Promise<RevocationIndex> {
     const { securityLog } = this.#ports.database;
-    const tokens = subs.map((sub) => ({ sub, jti: null }));
+    const tokens = tokensOf(drafts);
     const [token] = tokens;
-    if (token === undefined || tokens.length > 1) return readEvents(securityLog, tokens);
+    // A session may have another key.
+    if (token === undefined || tokens.length > 1 || token.jti !== null)
+      return readEvents(securityLog, tokens);
     return new RevocationIndex(await securityLog.findConcerning({ ...token, kid }));
   }
 
@@ -197,12 +269,15 @@ export class Issuer {
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
     const header = encodeBase64url(JSON.stringify({ alg: key.alg, typ: 'JWT', kid: key.kid }));
-    const unsigned = forEachDraft(drafts, outcomes, ({ index, request }) => {
+    const unsigned = forEachDraft(drafts, outcomes, ({ request, ...draft }) => {
       const known = users.get(request.sub);
       if (known === undefined && this.#ports.addUsers !== undefined) parseNewSubject(request.sub);
       const user = requireEnabled(known, request.sub);
-      const claims = claimsSet(request, this.#policy, now);
-      return { index, request, user, claims, input: `${header}.${encodeBase64url(JSON.stringify(claims))}` };
+      const session = request.refresh === true ? nextStep(draft.last, now) : undefined;
+      const jti = session && familyJti(session.family, session.counter);
+      const claims = claimsSet(request, this.#policy, draft.replayedIat ?? now, jti);
+      const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
+      return { ...draft, request, user, claims, session, input };
     });
     const inputs = unsigned.map(({ input }) => input);
     const signatures = await this.#ports.sign(key.alg, privateKey, inputs);
@@ -214,27 +289,131 @@ export class Issuer {
   }
 
   async #register(
-    { key }: Signer,
+    signer: Signer,
     drafts: readonly SignedDraft[],
     now: number,
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
-    const { statusTtlSeconds, maxPerSubject } = this.#policy;
-    const registrations = drafts.map(({ request: { label }, user, claims: { sub, jti, iat, exp } }) => ({
-      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, label, maxPerSubject },
-      user: knownStatus(user, now, statusTtlSeconds),
-    }));
-    const errors = await registerMany(this.#ports.registry, registrations);
-    return forEachDraft(drafts, outcomes, (draft, position) => {
+    const { registry } = this.#ports;
+    const plain = drafts.filter(({ session }) => session === undefined);
+    const toEntry = (draft: SignedDraft) => this.#registration(signer, draft, now);
+    const errors = await registerMany(registry, plain.map(toEntry));
+    const registered = forEachDraft(plain, outcomes, (draft, position) => {
+      const error = errors[position] ?? null;
+      if (error !== null) throw error;
+      return draft;
+    });
+    const steps = drafts.flatMap((draft) => this.#step(signer, draft, now) ?? []);
+    return [...registered, ...(await this.#advance(signer, steps, now, outcomes))];
+  }
+
+  /** Registers the tokens of sessions. A draft whose step was made before gets the token of that step. */
+  async #advance(
+    signer: Signer,
+    steps: ReadonlyArray<{ draft: SignedDraft; step: FamilyStep }>,
+    now: number,
+    outcomes: Outcomes<unknown>,
+  ): Promise<SignedDraft[]> {
+    if (steps.length === 0) return [];
+    const { registry } = this.#ports;
+    const results = await advanceMany(
+      registry,
+      steps.map(({ step }) => step),
+    );
+    const reused: SignedDraft[] = [];
+    const replayed: Draft[] = [];
+    const drafts = steps.map(({ draft }) => draft);
+    const advanced = forEachDraft(drafts, outcomes, (draft, position) => {
+      const result = results[position] as FamilyOutcome | JwtctlError;
+      if (result instanceof JwtctlError) throw result;
+      switch (result.state) {
+        case 'advanced':
+          return [draft];
+        case 'replayed':
+          replayed.push({ ...draft, replayedIat: result.iat });
+          return [];
+        case 'reused':
+          reused.push(draft);
+          throw sessionReused();
+        case 'unknown':
+          throw new JwtctlError('ERR_REFRESH_INVALID', 'The session of the refresh token does not exist.');
+        default:
+          return unreachable(result);
+      }
+    }).flat();
+    const families = new Map(reused.map((draft) => [draft.session?.family, draft]));
+    for (const draft of families.values()) await this.#endReused(draft);
+    return [...advanced, ...(await this.#repeat(signer, replayed, now, outcomes))];
+  }
+
+  /** Makes the token of a step again. Its entry exists, unless another key signs by now. */
+  async #repeat(
+    signer: Signer,
+    drafts: readonly Draft[],
+    now: number,
+    outcomes: Outcomes<unknown>,
+  ): Promise<SignedDraft[]> {
+    if (drafts.length === 0) return [];
+    const users = await this.#ports.users.findMany(subjectsOf(drafts));
+    const signed = await this.#sign(signer, drafts, users, now, outcomes);
+    const errors = await registerMany(
+      this.#ports.registry,
+      signed.map((draft) => this.#registration(signer, draft, now)),
+    );
+    return forEachDraft(signed, outcomes, (draft, position) => {
       const error = errors[position] ?? null;
       if (error !== null) throw error;
       return draft;
     });
   }
 
-  async #isCompromised({ key }: Signer): Promise<boolean> {
-    const events = await this.#ports.database.securityLog.findGlobal();
-    return new RevocationIndex(events).isCompromised(key.kid);
+  async #endReused({ request: { sub }, session }: SignedDraft): Promise<void> {
+    const { database, registry, clock, actor } = this.#ports;
+    const family = session?.family ?? '';
+    await endReusedFamily({ database, registry, clock, actor }, this.#policy, { sub, family });
+  }
+
+  #registration({ key }: Signer, draft: SignedDraft, now: number): Registration {
+    const { statusTtlSeconds, maxPerSubject } = this.#policy;
+    const { request, user, claims } = draft;
+    const { sub, jti, iat, exp } = claims;
+    return {
+      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, label: request.label, maxPerSubject },
+      user: knownStatus(user, now, statusTtlSeconds),
+    };
+  }
+
+  #step(signer: Signer, draft: SignedDraft, now: number): { draft: SignedDraft; step: FamilyStep } | null {
+    const { session, claims } = draft;
+    if (session === undefined) return null;
+    const { refreshTtlSeconds, refreshGraceSeconds } = this.#policy;
+    const family = {
+      startedAt: session.startedAt,
+      exp: claims.iat + refreshTtlSeconds,
+      graceSeconds: refreshGraceSeconds,
+    };
+    return { draft, step: { ...this.#registration(signer, draft, now), family } };
+  }
+
+  async #toIssued({ key }: Signer, { token, claims, session, request }: SignedDraft): Promise<IssuedToken> {
+    const { jti, sub, aud, iat, exp } = claims;
+    const { kid } = key;
+    const issued = { token, jti, kid, sub, aud, iat, exp };
+    if (session === undefined) return issued;
+    const refreshExp = iat + this.#policy.refreshTtlSeconds;
+    const contents = { ...session, sub, kid, iat, exp: refreshExp, request };
+    return {
+      ...issued,
+      refreshToken: await sealRefreshToken(this.#ports.refreshTokens, contents),
+      refreshExp,
+    };
+  }
+
+  async #eventsAfter(drafts: readonly Draft[]): Promise<RevocationIndex> {
+    const { securityLog } = this.#ports.database;
+    const refreshed = drafts.filter(({ last }) => last !== undefined);
+    if (refreshed.length > 0) return readEvents(securityLog, tokensOf(refreshed));
+    return new RevocationIndex(await securityLog.findGlobal());
   }
 
   async #remove({ key }: Signer, drafts: readonly SignedDraft[], now: number): Promise<void> {
@@ -243,18 +422,44 @@ export class Issuer {
       entry: { jti, keyId: key.id, iat },
     }));
     await removeNamedEntries(this.#ports.registry, named, now);
+    for (const { session, last, claims } of drafts) {
+      if (session === undefined || last !== undefined) continue;
+      await this.#ports.registry.remove(claims.sub, { family: session.family }, now);
+    }
   }
+}
+
+/** A refresh token, and the client that presents it. */
+export interface RefreshTokenUse {
+  refreshToken: string;
+  clientId?: string | undefined;
 }
 
 interface Draft {
   index: number;
   request: TokenRequest;
+  /** The refresh token that is used. */
+  last?: RefreshTokenContents | undefined;
+  /** The `iat` of a token that is made again. */
+  replayedIat?: number | undefined;
 }
 
 interface SignedDraft extends Draft {
   user: User;
   claims: Claims;
+  session: SessionStep | undefined;
   token: string;
+}
+
+type SessionStep = Pick<RefreshTokenContents, 'family' | 'counter' | 'startedAt'>;
+
+function nextStep(last: RefreshTokenContents | undefined, now: number): SessionStep {
+  if (last === undefined) return { family: newRandomId(), counter: 0, startedAt: now };
+  return { family: last.family, counter: last.counter + 1, startedAt: last.startedAt };
+}
+
+function hasEnded({ family, counter, ...last }: RefreshTokenContents, events: RevocationIndex): boolean {
+  return events.endsSession({ ...last, jti: familyJti(family, counter) });
 }
 
 type Outcomes<T> = Array<T | JwtctlError>;
@@ -283,6 +488,25 @@ function onlyOutcome<T>([outcome]: Outcomes<T>): T {
 
 function subjectsOf(drafts: readonly Draft[]): string[] {
   return [...new Set(drafts.map(({ request }) => request.sub))];
+}
+
+/** The tokens whose events concern these drafts. A null `jti` is for a token not yet issued. */
+function tokensOf(drafts: readonly Draft[]): Array<{ sub: string; jti: string | null }> {
+  const sessions = drafts.flatMap(({ last }) =>
+    last === undefined ? [] : [{ sub: last.sub, jti: familyJti(last.family, last.counter) }],
+  );
+  const subs = subjectsOf(drafts.filter(({ last }) => last === undefined));
+  return [...sessions, ...subs.map((sub) => ({ sub, jti: null }))];
+}
+
+function sessionEnded(): JwtctlError {
+  return new JwtctlError('ERR_REFRESH_REVOKED', 'The session of the refresh token has ended.');
+}
+
+function sessionReused(): JwtctlError {
+  const message =
+    'The refresh token was used before, and its grace period is over. The session has been ended.';
+  return new JwtctlError('ERR_REFRESH_REUSED', message);
 }
 
 function requireEnabled(user: User | undefined, sub: string): User {

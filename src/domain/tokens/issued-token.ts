@@ -7,4 +7,7 @@ export interface IssuedToken {
   aud: string | string[];
   iat: number;
   exp: number;
+  /** With {@link TokenRequest.refresh}. Each use replaces it. */
+  refreshToken?: string;
+  refreshExp?: number;
 }

@@ -1,19 +1,26 @@
+import { familyOf } from '../model/family.js';
 import type { EventPolicy, LifetimePolicy } from '../model/lifetime.js';
+import { matches } from '../model/registry-entry.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type {
   Administration,
   EntryFilter,
   GlobalRemoval,
   NewSecurityEvent,
+  RegistryEntry,
+  Removal,
   WalkControl,
 } from '../ports/index.js';
 import { countMatching } from '../registry/count-matching.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
 import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
 import { ifReachable } from '../shared/unavailable.js';
+import { endFamily } from './end-family.js';
 
 export interface RevocationOutcome {
   revoked: number;
+  /** Sessions of one subject that can no longer be refreshed. Not counted for tokens of all subjects. */
+  sessions: number;
   /** 1 if a single token was given and had no entry. */
   alreadyGone: number;
   /** Number of replicas that confirmed, the smallest of all masters. */
@@ -29,7 +36,10 @@ export interface RevocationOptions extends WalkControl {
   dryRun: boolean;
 }
 
-/** Records the event first, because a failover of Redis may undo the removal. */
+/**
+ * Ends one token; with a token of a session, the session. Records the event first, because a failover of
+ * Redis may undo the removal.
+ */
 export async function revokeToken(
   ports: Administration,
   policy: EventPolicy,
@@ -38,20 +48,34 @@ export async function revokeToken(
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
+  const family = familyOf(token.jti);
   if (options.dryRun) {
-    const { count } = await countSubjectTokens(registry, token.sub, now, ({ jti }) => jti === token.jti);
-    return outcome({ revoked: count, alreadyGone: count === 0 ? 1 : 0 });
+    const filter = family === null ? { jti: token.jti } : { family };
+    const isEnding = (entry: RegistryEntry) => matches(entry, filter);
+    const { count } = await countSubjectTokens(registry, token.sub, now, isEnding);
+    const known = family === null ? [] : await registry.listFamilies(token.sub, now);
+    const sessions = known.filter((one) => one.family === family).length;
+    return outcome({ revoked: count, sessions, alreadyGone: count + sessions === 0 ? 1 : 0 });
   }
 
+  if (family !== null) {
+    const end = { sub: token.sub, family, action: 'token.revoke', outcome: 'done', reason: options.reason };
+    const { eventId, ...removal } = await endFamily(ports, policy, end);
+    return tokenOutcome(removal, eventId);
+  }
   const eventId = await record(ports, policy, options, {
     event: { type: 'token_revoked', sub: token.sub, jti: token.jti },
     target: `${token.sub} ${token.jti}`,
   });
-  const removal = await afterRecord(() => registry.remove(token.sub, { jti: token.jti }, now));
+  return tokenOutcome(await afterRecord(() => registry.remove(token.sub, { jti: token.jti }, now)), eventId);
+}
+
+function tokenOutcome({ removed, families, replicasConfirmed }: Removal, eventId: number): RevocationOutcome {
   return outcome({
-    revoked: removal.removed,
-    alreadyGone: removal.removed === 0 ? 1 : 0,
-    replicasConfirmed: removal.replicasConfirmed ?? 0,
+    revoked: removed,
+    sessions: families,
+    alreadyGone: removed + families === 0 ? 1 : 0,
+    replicasConfirmed: replicasConfirmed ?? 0,
     eventId,
   });
 }
@@ -75,7 +99,13 @@ export async function revokeSubject(
     target: sub,
   });
   const removal = await afterRecord(() => registry.remove(sub, { issuedBefore: until }, now));
-  return outcome({ revoked: removal.removed, replicasConfirmed: removal.replicasConfirmed ?? 0, eventId });
+  const { removed, families, replicasConfirmed } = removal;
+  return outcome({
+    revoked: removed,
+    sessions: families,
+    replicasConfirmed: replicasConfirmed ?? 0,
+    eventId,
+  });
 }
 
 export interface GlobalSelection {
@@ -129,6 +159,7 @@ export async function revokeGlobally(
   );
   return {
     revoked: removal.removed,
+    sessions: 0,
     alreadyGone: 0,
     replicasConfirmed: removal.replicasConfirmed ?? 0,
     complete: removal.complete,
@@ -150,7 +181,9 @@ async function record(
     const at = ports.clock.now();
     const longestTtl = await keys.longestTtlSeconds();
     const expiry = eventExpiry(longestTtl, policy, Math.max(at, event.issuedBefore ?? at));
-    const eventId = await securityLog.append({ ...event, reason, at, ...expiry });
+    // A token outside a session has no refresh token.
+    const kept = event.type === 'token_revoked' ? { expiresAt: expiry.verifiersUntil } : expiry;
+    const eventId = await securityLog.append({ ...event, reason, at, ...kept });
     const { actor } = ports;
     await auditLog.append({ at, actor, action: 'token.revoke', target, outcome: 'done', reason });
     return eventId;
@@ -163,9 +196,18 @@ function filterOf({ key, issuedBefore }: GlobalSelection): EntryFilter {
 
 function outcome(counts: {
   revoked: number;
+  sessions?: number;
   alreadyGone?: number;
   replicasConfirmed?: number;
   eventId?: number;
 }): RevocationOutcome {
-  return { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], eventId: null, ...counts };
+  return {
+    sessions: 0,
+    alreadyGone: 0,
+    replicasConfirmed: 0,
+    complete: true,
+    missed: [],
+    eventId: null,
+    ...counts,
+  };
 }

@@ -16,6 +16,10 @@ export interface IssuerPolicy {
   ttlSeconds: number;
   maxTtlSeconds: number;
   statusTtlSeconds: number;
+  clockToleranceSeconds: number;
+  refreshTtlSeconds: number;
+  /** How long after its use a refresh token returns the same successor. */
+  refreshGraceSeconds: number;
   /** Beyond this, the oldest live token of the subject is removed. */
   maxPerSubject?: number | undefined;
 }
@@ -28,6 +32,10 @@ export interface TokenRequest {
   notBeforeSeconds?: number | undefined;
   claims?: Record<string, unknown> | undefined;
   label?: string | undefined;
+  /** Whether to begin a session: to issue a refresh token with the token. */
+  refresh?: boolean | undefined;
+  /** The only client that may use the refresh token (RFC 6749 §6). */
+  clientId?: string | undefined;
 }
 
 /** @throws JwtctlError (usage) for an invalid request */
@@ -50,6 +58,9 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   }
   if (notBeforeSeconds >= ttlSeconds) {
     throw unusable('ERR_NOT_BEFORE_INVALID', 'The token would expire before it becomes valid.');
+  }
+  if (request.refresh === true && request.notBeforeSeconds !== undefined) {
+    throw unusable('ERR_NOT_BEFORE_INVALID', 'A token with a refresh token must be valid at once.');
   }
   if (aud?.length === 0)
     throw unusable('ERR_AUDIENCE_INVALID', 'The aud is an empty array; expected at least one string.');
@@ -75,7 +86,12 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   }
 }
 
-export function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
+export function claimsSet(
+  request: TokenRequest,
+  policy: IssuerPolicy,
+  now: number,
+  jti = newRandomId(),
+): Claims {
   const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
   return {
     ...claims,
@@ -85,7 +101,7 @@ export function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: numb
     iat: now,
     ...(request.notBeforeSeconds === undefined ? {} : { nbf: now + request.notBeforeSeconds }),
     exp: now + ttlSeconds,
-    jti: newRandomId(),
+    jti,
   };
 }
 

@@ -75,9 +75,11 @@ export async function setUserStatus(
     return { user, eventId };
   });
   const find = (name: string) => database.users.find(name);
-  await afterRecord(() =>
-    cacheStatus({ registry, find }, outcome.user, clock.now(), policy.statusTtlSeconds),
-  );
+  await afterRecord(async () => {
+    await cacheStatus({ registry, find }, outcome.user, clock.now(), policy.statusTtlSeconds);
+    // The event ends the sessions that began before. Another may begin once the user is enabled.
+    if (status === 'disabled') await registry.remove(sub, { familiesOnly: true }, clock.now());
+  });
   return outcome;
 }
 

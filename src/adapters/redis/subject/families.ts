@@ -5,7 +5,7 @@ import { familyRecord, parseFamily } from '../keyspace.js';
 import { ADVANCE_FAMILY, STEP, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode, wrongType } from '../wire/redis-errors.js';
-import { argumentsOf, registerInTurn, runInTime } from './register.js';
+import { argumentsOf, registerInTurn, runInTime } from './register-entries.js';
 
 export async function advanceFamily(
   session: RegistrySession,

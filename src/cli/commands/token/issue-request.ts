@@ -18,6 +18,7 @@ export interface IssueFlags {
   claim?: string[];
   claims?: string;
   label?: string;
+  refresh?: true;
   createUser?: true;
 }
 
@@ -31,6 +32,7 @@ export async function sharedRequest(
     ttlSeconds: flags.ttl,
     notBeforeSeconds: flags.notBefore,
     label: flags.label,
+    refresh: flags.refresh,
   };
 }
 

@@ -30,6 +30,7 @@ export const defineIssue: DefineCommand = (group, run) => {
     )
     .option('--claims <file>', 'additional claims: a file with a JSON object; - reads standard input')
     .option('--label <text>', 'device or address, shown by `token list`; at most 128 bytes')
+    .option('--refresh', 'begin a session: also print a refresh token, on the second line')
     .option('--create-user', 'add the user if it does not exist')
     .examples(
       'jwtctl token issue --sub alice',

@@ -31,7 +31,7 @@ export const defineRevoke: DefineCommand = (group, run) => {
     .command('revoke')
     .argument('[token]', 'token; - reads standard input, @file reads a file')
     .description(
-      'Revoke tokens permanently.\n\nSelect one token, or tokens by --sub with --jti, --all, or --issued-before; by --kid; by --issued-before; or by --kid with --issued-before.',
+      'Revoke tokens permanently. The refresh token of a session ends with its access tokens.\n\nSelect one token, or tokens by --sub with --jti, --all, or --issued-before; by --kid; by --issued-before; or by --kid with --issued-before.',
     )
     .option('--sub <sub>', 'subject; requires --jti, --all, or --issued-before')
     .option('--jti <jti>', 'one token of the subject', parseJti)
@@ -75,7 +75,7 @@ function incompleteRevocation(dryRun: boolean): string {
 }
 
 function revocationNotes(
-  { alreadyGone, revoked }: RevocationOutcome,
+  { alreadyGone, revoked, sessions }: RevocationOutcome,
   selection: Selection,
   dryRun: boolean,
 ): string[] {
@@ -86,7 +86,7 @@ function revocationNotes(
       `The token is not in the registry: it expired, was revoked or flushed, or was never registered. The revocation ${record}, so the token cannot be restored or registered.`,
     ];
   }
-  if (revoked > 0 || selection.by !== 'sub') return [];
+  if (revoked + sessions > 0 || selection.by !== 'sub') return [];
   const which = selection.issuedBefore === undefined ? '' : ' issued at that time or earlier';
   return [`The subject has no live tokens${which}.`];
 }
@@ -147,7 +147,8 @@ async function revokeSelected(
         (onProgress) => countGlobal(ports, policy, scope, { signal, onProgress }),
       );
       if (globals.dryRun) {
-        return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed, eventId: null };
+        const nothing = { sessions: 0, alreadyGone: 0, replicasConfirmed: 0, eventId: null };
+        return { revoked: matched, ...nothing, complete, missed };
       }
       signal.throwIfAborted();
       // Without tokens, the revocation ends nothing that anyone uses.

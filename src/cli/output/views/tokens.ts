@@ -1,4 +1,4 @@
-import type { RegistryEntry } from '../../../domain/ports/index.js';
+import type { ListedToken } from '../../../domain/registry/list-tokens.js';
 import { stringifySpelled } from '../../../domain/shared/json-numbers.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
 import type { RegisteredToken } from '../../../domain/tokens/register.js';
@@ -11,11 +11,14 @@ import type { Cell, JsonObject, StreamItem, View } from '../view.js';
 /** Shows the whole token, as only the views of new tokens do. */
 export function issuedToken(issued: IssuedToken): View {
   const { data, id } = issuedItem(issued);
-  return { shape: 'text', text: id, data };
+  const { refreshToken } = issued;
+  return { shape: 'text', text: refreshToken === undefined ? id : `${id}\n${refreshToken}`, data };
 }
 
-export function issuedItem({ token, jti, kid, sub, aud, iat, exp }: IssuedToken): StreamItem {
-  return { data: { token, jti, kid, sub, aud, iat, exp }, id: token };
+export function issuedItem(issued: IssuedToken): StreamItem {
+  const { token, jti, kid, sub, aud, iat, exp, refreshToken, refreshExp } = issued;
+  const refresh = refreshToken === undefined ? {} : { refreshToken, refreshExp: Number(refreshExp) };
+  return { data: { token, jti, kid, sub, aud, iat, exp, ...refresh }, id: token };
 }
 
 interface IssuancePlan {
@@ -108,22 +111,29 @@ export function verification(result: VerificationResult): View {
 }
 
 export function tokenList(
-  entries: ReadonlyArray<RegistryEntry & { label: string | null; kid: string | null }>,
+  tokens: ReadonlyArray<ListedToken & { kid: string | null }>,
   sub: string,
   now: number,
 ): View {
+  const timeOf = (time: number | null) => (time === null ? '-' : relativeTime(time, now));
+  const hasSessions = tokens.some(({ refreshExp }) => refreshExp !== null);
   return {
     shape: 'list',
-    items: entries.map(({ jti, kid, iat, exp, label }) => ({
-      data: { jti, kid, sub, iat, exp, label },
+    items: tokens.map(({ jti, kid, iat, exp, label, refreshExp }) => ({
+      data: { jti, kid, sub, iat, exp, refreshExp, label },
       id: jti,
-      row: [jti, kid ?? '(unknown)', relativeTime(iat, now), relativeTime(exp, now), label ?? '-'],
+      row: [
+        ...[jti, kid ?? '(unknown)', relativeTime(iat, now), timeOf(exp)],
+        ...(hasSessions ? [timeOf(refreshExp)] : []),
+        label ?? '-',
+      ],
     })),
     columns: [
       { name: 'jti', mayShorten: true },
       { name: 'kid', mayShorten: true },
       'issued',
       'expires',
+      ...(hasSessions ? ['refreshable until'] : []),
       { name: 'label', mayShorten: true },
     ],
     empty: 'The subject has no live tokens.',
@@ -131,11 +141,12 @@ export function tokenList(
 }
 
 export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract<View, { shape: 'record' }> {
-  const { revoked, alreadyGone, replicasConfirmed, complete, missed } = outcome;
+  const { revoked, sessions, alreadyGone, replicasConfirmed, complete, missed } = outcome;
   return {
     shape: 'record',
     data: {
       revoked: dryRun ? 0 : revoked,
+      ...(sessions === 0 ? {} : { [dryRun ? 'wouldEndSessions' : 'sessions']: sessions }),
       alreadyGone,
       replicasConfirmed,
       complete,
@@ -145,6 +156,9 @@ export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract
     id: String(dryRun ? 0 : revoked),
     fields: [
       [dryRun ? 'would revoke' : 'revoked', grouped(revoked)],
+      ...(sessions === 0
+        ? []
+        : [[dryRun ? 'would end sessions' : 'sessions ended', grouped(sessions)] as const]),
       ['already gone', grouped(alreadyGone)],
       ...(dryRun ? [] : [['replicas confirmed', String(replicasConfirmed)] as const]),
       ...(complete ? [] : [['not reached', { text: missed.join('; '), tone: 'bad' }] as const]),

@@ -53,6 +53,22 @@ export const TOKENS_ERRORS = {
     'The token would expire before it becomes valid.',
     'Choose an earlier not-before time or a longer lifetime.',
   ),
+  ERR_REFRESH_EXPIRED: refused(
+    'The refresh token has expired, because it was not used for `refresh.ttl`.',
+    'Log in again.',
+  ),
+  ERR_REFRESH_INVALID: refused(
+    'The text is not a refresh token of this installation or of this client, or its session is gone: it was flushed or lost.',
+    'Log in again. Check that all hosts use the same master keyring and the same Redis.',
+  ),
+  ERR_REFRESH_REUSED: refused(
+    'The refresh token was used again after `refresh.grace`, so it may have been stolen. The session has been ended.',
+    'Log in again. If this happens often, let clients store each new refresh token before they use it, or raise `refresh.grace`.',
+  ),
+  ERR_REFRESH_REVOKED: refused(
+    'The session of the refresh token has ended: it was logged out or revoked, its user was disabled, or its key was compromised.',
+    'Log in again.',
+  ),
   ERR_REGISTRATION_MISMATCH: refused(
     'The registry has an entry with this `jti`, but with another `kid`, `iat`, or `exp`.',
     'Issue a new token. Make sure that no issuer uses the same `jti` twice.',

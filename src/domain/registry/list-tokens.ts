@@ -1,0 +1,29 @@
+import { familyJti } from '../model/family.js';
+import type { EntryStore, FamilyStore, RegistryEntry } from '../ports/index.js';
+
+export interface ListedToken extends Omit<RegistryEntry, 'exp'> {
+  /** Null for a session whose last access token has expired or was removed. */
+  exp: number | null;
+  label: string | null;
+  /** When the refresh token expires; null for any other than the last access token of a session. */
+  refreshExp: number | null;
+}
+
+/** Returns the live tokens of a subject and its sessions, by `iat`, then `jti`. */
+export async function listTokens(
+  registry: Pick<EntryStore, 'list'> & Pick<FamilyStore, 'listFamilies'>,
+  sub: string,
+  now: number,
+): Promise<ListedToken[]> {
+  const [entries, families] = await Promise.all([registry.list(sub, now), registry.listFamilies(sub, now)]);
+  const sessions = new Map(families.map((one) => [familyJti(one.family, one.counter), one]));
+  const listed: ListedToken[] = entries.map((entry) => {
+    const refreshExp = sessions.get(entry.jti)?.exp ?? null;
+    sessions.delete(entry.jti);
+    return { ...entry, refreshExp };
+  });
+  for (const [jti, { keyId, iat, label, exp }] of sessions) {
+    listed.push({ jti, keyId, iat, exp: null, label, refreshExp: exp });
+  }
+  return listed.sort((a, b) => a.iat - b.iat || (a.jti < b.jti ? -1 : 1));
+}

@@ -1,0 +1,48 @@
+import type { RefreshTokenSealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
+import type { TokenRequest } from './token-request.js';
+
+/** What a refresh token holds, to check it and to issue the next access token of its session. */
+export interface RefreshTokenContents {
+  sub: string;
+  family: string;
+  /** The position, the key, and the `iat` of the access token that was issued with it. */
+  counter: number;
+  kid: string;
+  iat: number;
+  startedAt: number;
+  exp: number;
+  /** What was requested for the first access token. Null members take the settings at each refresh. */
+  request: Pick<TokenRequest, 'aud' | 'ttlSeconds' | 'claims' | 'label' | 'clientId'>;
+}
+
+export function sealRefreshToken(
+  sealer: RefreshTokenSealer,
+  contents: RefreshTokenContents,
+): Promise<string> {
+  const { sub, family, counter, kid, iat, startedAt, exp, request } = contents;
+  const { aud, ttlSeconds, claims, label, clientId } = request;
+  // Equal contents must give equal text, so the order of the members is part of the format.
+  return sealer.seal(
+    JSON.stringify({
+      ...{ sub, family, counter, kid, iat, startedAt, exp },
+      request: { aud, ttlSeconds, claims, label, clientId },
+    }),
+  );
+}
+
+/** @throws JwtctlError `ERR_REFRESH_INVALID` (refused) */
+export async function openRefreshToken(
+  sealer: RefreshTokenSealer,
+  token: string,
+): Promise<RefreshTokenContents> {
+  const isReadable = typeof token === 'string' && token.length <= MAX_REFRESH_TOKEN_CHARACTERS;
+  const contents = isReadable ? await sealer.open(token) : null;
+  if (contents === null) {
+    throw new JwtctlError('ERR_REFRESH_INVALID', 'The text is not a refresh token of this installation.');
+  }
+  return JSON.parse(contents) as RefreshTokenContents;
+}
+
+/** Beyond the longest access token, with room for what only the refresh token has. */
+const MAX_REFRESH_TOKEN_CHARACTERS = 32_768;

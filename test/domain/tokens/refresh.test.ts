@@ -1,0 +1,408 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { compromiseKey } from '../../../src/domain/keys/compromise.js';
+import type { TokenRegistry } from '../../../src/domain/ports/index.js';
+import { flush } from '../../../src/domain/registry/flush.js';
+import { listTokens } from '../../../src/domain/registry/list-tokens.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { Issuer, type RefreshTokenUse } from '../../../src/domain/tokens/issue.js';
+import type { IssuedToken } from '../../../src/domain/tokens/issued-token.js';
+import { revokeGlobally, revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
+import type { TokenRequest } from '../../../src/domain/tokens/token-request.js';
+import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
+import {
+  type EmbeddedService,
+  openEmbeddedService,
+  POLICY,
+  SIGNING,
+} from '../../support/embedded-service.js';
+
+const { refreshGraceSeconds, refreshTtlSeconds } = POLICY;
+
+let service: EmbeddedService;
+let issuer: Issuer;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+  await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
+  issuer = service.issuer();
+  service.clock.advance(10);
+});
+afterEach(() => service.close());
+
+type Session = IssuedToken & { refreshToken: string; refreshExp: number };
+
+async function logIn(request: Partial<TokenRequest> = {}): Promise<Session> {
+  return (await issuer.issue({ sub: 'alice', refresh: true, ...request })) as Session;
+}
+
+async function refresh({ refreshToken }: Session, use: Partial<RefreshTokenUse> = {}): Promise<Session> {
+  return (await issuer.refresh({ refreshToken, ...use })) as Session;
+}
+
+/** Returns the code of the error, or `refreshed`. */
+async function outcomeOf(session: Session, by: Issuer = issuer): Promise<string> {
+  return by.refresh(session).then(
+    () => 'refreshed',
+    ({ code }) => code,
+  );
+}
+
+function issuerOver(overrides: Partial<TokenRegistry>): Issuer {
+  const { ports, database } = service;
+  const { registry } = service.withRegistry(overrides);
+  return new Issuer({ ...ports, registry, users: database.users, ...SIGNING }, POLICY);
+}
+
+function claimsOf({ token }: IssuedToken): Record<string, unknown> {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+}
+
+async function auditRows() {
+  const rows = [];
+  for await (const { action, target, outcome } of service.database.auditLog.rows()) {
+    if (action.startsWith('token.')) rows.push({ action, target, outcome });
+  }
+  return rows;
+}
+
+test('a session issues one access token after another', async () => {
+  const first = await logIn();
+  const [family] = first.jti.split('.');
+  expect(first).toMatchObject({ jti: `${family}.0`, refreshExp: first.iat + refreshTtlSeconds });
+  service.clock.advance(3_000);
+  const second = await refresh(first);
+  service.clock.advance(3_000);
+  const third = await refresh(second);
+
+  expect([second.jti, third.jti]).toEqual([`${family}.1`, `${family}.2`]);
+  expect(third).toMatchObject({ iat: service.clock.now(), refreshExp: third.iat + refreshTtlSeconds });
+  expect(new Set([first, second, third].map(({ refreshToken }) => refreshToken)).size).toBe(3);
+  expect([await service.verdict(second.token), await service.verdict(third.token)]).toEqual([
+    'active',
+    'active',
+  ]);
+  expect(await service.verdict(first.token)).toBe('ERR_TOKEN_EXPIRED');
+});
+
+test('without the request for a session there is no refresh token', async () => {
+  const issued = await issuer.issue({ sub: 'alice' });
+  expect(issued).not.toHaveProperty('refreshToken');
+  expect(issued.jti).not.toContain('.');
+});
+
+test('each access token has what was requested for the first one', async () => {
+  const request = {
+    aud: ['api', 'web'],
+    ttlSeconds: 60,
+    claims: { role: 'admin', n: [1, null] },
+    label: 'phone',
+  };
+  const first = await logIn(request);
+  service.clock.advance(30);
+  const second = await refresh(await refresh(first));
+  const { iat } = second;
+  expect(claimsOf(second)).toEqual({
+    ...{ ...request.claims, iss: 'jwtctl', sub: 'alice', aud: ['api', 'web'] },
+    ...{ iat, exp: iat + 60, jti: second.jti },
+  });
+  expect(await listTokens(service.registry, 'alice', service.clock.now())).toMatchObject([
+    { label: 'phone', refreshExp: null },
+    { label: 'phone', refreshExp: null },
+    { jti: second.jti, label: 'phone', refreshExp: second.refreshExp },
+  ]);
+});
+
+test('a lifetime beyond a lowered limit is shortened', async () => {
+  const first = await logIn({ ttlSeconds: 5_000 });
+  const second = await service.issuer({ maxTtlSeconds: 4_000 }).refresh(first);
+  expect(second.exp - second.iat).toBe(4_000);
+});
+
+test('a token that is valid later cannot begin a session', async () => {
+  await expect(logIn({ notBeforeSeconds: 5 })).rejects.toMatchObject({ code: 'ERR_NOT_BEFORE_INVALID' });
+});
+
+test('the start of a session leaves an audit row, and a refresh leaves none', async () => {
+  const first = await logIn();
+  await refresh(first);
+  expect(await auditRows()).toEqual([
+    { action: 'token.issue', target: `alice ${first.jti}`, outcome: 'done' },
+  ]);
+});
+
+test('64 concurrent uses of a refresh token return the same tokens', async () => {
+  const first = await logIn();
+  const all = await Promise.all(Array.from({ length: 64 }, () => refresh(first)));
+  expect(new Set(all.map((one) => JSON.stringify(one))).size).toBe(1);
+  const together = await issuer.refreshMany(Array.from({ length: 64 }, () => first));
+  expect(new Set([all[0], ...together].map((one) => JSON.stringify(one))).size).toBe(1);
+  expect(await service.registry.list('alice', service.clock.now())).toHaveLength(2);
+});
+
+test('a use within the grace returns the same tokens, and both refresh tokens stay usable', async () => {
+  const first = await logIn();
+  const second = await refresh(first);
+  service.clock.advance(refreshGraceSeconds);
+  expect(await refresh(first)).toEqual(second);
+  service.clock.advance(1);
+  expect((await refresh(second)).jti).toBe(first.jti.replace('.0', '.2'));
+});
+
+test('a use after the grace ends the session and all of its tokens', async () => {
+  const first = await logIn();
+  const second = await refresh(first);
+  const other = await logIn();
+  service.clock.advance(refreshGraceSeconds + 1);
+  expect(await outcomeOf(first)).toBe('ERR_REFRESH_REUSED');
+
+  expect(await service.registry.list('alice', service.clock.now())).toHaveLength(1);
+  const verdicts = [first, second, other].map(({ token }) => service.verdict(token));
+  expect(await Promise.all(verdicts)).toEqual(['ERR_TOKEN_REVOKED', 'ERR_TOKEN_REVOKED', 'active']);
+  expect([await outcomeOf(first), await outcomeOf(second), await outcomeOf(other)]).toEqual([
+    ...['ERR_REFRESH_REVOKED', 'ERR_REFRESH_REVOKED', 'refreshed'],
+  ]);
+  const family = first.jti.replace('.0', '');
+  expect((await auditRows()).at(-1)).toEqual({
+    ...{ action: 'token.refresh', target: `alice ${family}`, outcome: 'reused' },
+  });
+});
+
+test('a use of an older refresh token ends the session, even within the grace', async () => {
+  const first = await logIn();
+  const second = await refresh(first);
+  const third = await refresh(second);
+  expect(await outcomeOf(first)).toBe('ERR_REFRESH_REUSED');
+  expect([await outcomeOf(third), await service.verdict(third.token)]).toEqual([
+    ...['ERR_REFRESH_REVOKED', 'ERR_TOKEN_REVOKED'],
+  ]);
+});
+
+test('a session whose end the registry lost stays ended', async () => {
+  const first = await logIn();
+  const second = await refresh(first);
+  service.clock.advance(refreshGraceSeconds + 1);
+  const losing = issuerOver({ remove: async () => ({ removed: 0, families: 0, replicasConfirmed: null }) });
+  expect(await outcomeOf(first, losing)).toBe('ERR_REFRESH_REUSED');
+  expect(await service.registry.listFamilies('alice', service.clock.now())).toHaveLength(1);
+  expect([await outcomeOf(second), await service.verdict(second.token)]).toEqual([
+    ...['ERR_REFRESH_REVOKED', 'ERR_TOKEN_REVOKED'],
+  ]);
+});
+
+test('a session goes on if the registry lost its last refresh', async () => {
+  const first = await logIn();
+  const second = await refresh(first);
+  await service.db.updateTable('registry_families').set({ counter: 0, iat: first.iat }).execute();
+  const third = await refresh(second);
+  expect([third.jti, await service.verdict(third.token)]).toEqual([first.jti.replace('.0', '.2'), 'active']);
+  expect(await outcomeOf(third)).toBe('refreshed');
+});
+
+test('a refresh token expires if it is not used', async () => {
+  const first = await logIn();
+  service.clock.advance(refreshTtlSeconds - 1);
+  const second = await refresh(first);
+  service.clock.advance(refreshTtlSeconds);
+  expect(await outcomeOf(second)).toBe('ERR_REFRESH_EXPIRED');
+});
+
+test('a shorter refresh.ttl applies to tokens that were issued before', async () => {
+  const first = await logIn();
+  service.clock.advance(100);
+  expect(await outcomeOf(first, service.issuer({ refreshTtlSeconds: 100 }))).toBe('ERR_REFRESH_EXPIRED');
+});
+
+test('refuses what is not a refresh token of this installation', async () => {
+  const { token, refreshToken } = await logIn();
+  const other = await openEmbeddedService();
+  await other.database.users.add({ sub: 'alice', name: null, at: other.clock.now() });
+  const foreign = await other.issuer().issue({ sub: 'alice', refresh: true });
+  await other.close();
+  const texts = [
+    '',
+    token,
+    `${refreshToken}A`,
+    refreshToken.slice(0, -2),
+    'A'.repeat(100_000),
+    foreign.refreshToken,
+  ];
+  for (const text of texts) {
+    await expect(issuer.refresh({ refreshToken: String(text) })).rejects.toMatchObject({
+      ...{ code: 'ERR_REFRESH_INVALID', kind: 'refused' },
+    });
+  }
+});
+
+test('only the client that a refresh token was issued to may use it', async () => {
+  const first = await logIn({ clientId: 'shop' });
+  for (const clientId of [undefined, 'other'])
+    await expect(refresh(first, { clientId })).rejects.toMatchObject({ code: 'ERR_REFRESH_INVALID' });
+  const second = await refresh(first, { clientId: 'shop' });
+  await expect(refresh(second)).rejects.toMatchObject({ code: 'ERR_REFRESH_INVALID' });
+});
+
+describe('a session ends, even if the registry loses that', () => {
+  const options = { reason: null, dryRun: false };
+  const revokedBefore = () => service.clock.now();
+  const setStatus = (status: 'enabled' | 'disabled') =>
+    setUserStatus(ports(), POLICY, { sub: 'alice', status, reason: null, dryRun: false });
+  const keyOf = async ({ kid }: Session) => (await service.database.keys.find(kid)) ?? undefined;
+
+  /** The registry loses what is removed. */
+  function ports() {
+    return service.withRegistry({
+      remove: async () => ({ removed: 0, families: 0, replicasConfirmed: null }),
+      removeEverywhere: async () => NOTHING,
+    });
+  }
+
+  const NOTHING = {
+    ...{ matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [], byKeyId: [] },
+    ...{ replicasConfirmed: null, complete: true, missed: [] },
+  };
+
+  test.each<{ what: string; end(last: Session, first: Session): Promise<unknown> }>([
+    {
+      what: 'its last access token is revoked',
+      end: ({ jti }) => revokeToken(ports(), POLICY, { sub: 'alice', jti }, options),
+    },
+    {
+      what: 'an earlier access token is revoked',
+      end: (_, { jti }) => revokeToken(ports(), POLICY, { sub: 'alice', jti }, options),
+    },
+    {
+      what: "the subject's tokens are revoked",
+      end: () => revokeSubject(ports(), POLICY, { sub: 'alice' }, options),
+    },
+    {
+      what: 'tokens of the subject until its start are revoked',
+      end: (_, { iat }) => revokeSubject(ports(), POLICY, { sub: 'alice', issuedBefore: iat }, options),
+    },
+    {
+      what: 'all tokens are revoked',
+      end: () => revokeGlobally(ports(), POLICY, { issuedBefore: revokedBefore() }, options),
+    },
+    {
+      what: 'the tokens of its key are revoked',
+      end: async (last) =>
+        revokeGlobally(ports(), POLICY, { key: await keyOf(last), issuedBefore: revokedBefore() }, options),
+    },
+    {
+      what: 'its key is compromised',
+      end: ({ kid }) =>
+        compromiseKey(
+          { ...ports(), openRegistry: async () => ports().registry },
+          {
+            kid,
+            reason: 'leaked',
+            policy: { ...POLICY, publishLeadSeconds: 0 },
+            alg: 'RS256',
+            bits: 2048,
+            dryRun: false,
+          },
+        ),
+    },
+    {
+      what: 'its user is disabled and enabled again',
+      end: async () => {
+        await setStatus('disabled');
+        service.clock.advance(5);
+        await setStatus('enabled');
+      },
+    },
+    {
+      what: 'its user is removed and added again',
+      end: async () => {
+        await removeUser(ports(), POLICY, { sub: 'alice', reason: null, dryRun: false });
+        await addUser(ports(), { sub: 'alice', name: null, dryRun: false });
+      },
+    },
+  ])('because $what', async ({ end }) => {
+    const first = await logIn();
+    service.clock.advance(60);
+    const last = await refresh(first);
+    service.clock.advance(60);
+    await end(last, first);
+    expect(await service.registry.listFamilies('alice', service.clock.now())).toHaveLength(1);
+    service.clock.advance(60);
+    expect(await outcomeOf(last)).toBe('ERR_REFRESH_REVOKED');
+    service.clock.advance(refreshTtlSeconds - 600);
+    await service.database.securityLog.clearExpired(1_000);
+    expect(await outcomeOf(last)).toBe('ERR_REFRESH_REVOKED');
+    expect(await outcomeOf(await logIn())).toBe('refreshed');
+  });
+
+  test('with its entries, because the subject is flushed', async () => {
+    const first = await logIn();
+    await flush(service.ports, { sub: 'alice', filter: {}, target: 'alice' });
+    expect([await outcomeOf(first), await service.verdict(first.token)]).toEqual([
+      ...['ERR_REFRESH_INVALID', 'ERR_TOKEN_NOT_REGISTERED'],
+    ]);
+  });
+});
+
+test('a disabled user is refused', async () => {
+  const first = await logIn();
+  await service.database.users.setStatus('alice', 'disabled', service.clock.now());
+  expect(await outcomeOf(first)).toBe('ERR_USER_DISABLED');
+});
+
+test('a revocation during a refresh wins', async () => {
+  const first = await logIn();
+  service.clock.advance(5);
+  const during = issuerOver({
+    advanceFamilies: async (steps) => {
+      const outcomes = await service.registry.advanceFamilies(steps);
+      await revokeSubject(
+        service.ports,
+        POLICY,
+        { sub: 'alice', issuedBefore: first.iat },
+        { reason: null, dryRun: false },
+      );
+      return outcomes;
+    },
+  });
+  expect(await outcomeOf(first, during)).toBe('ERR_REFRESH_REVOKED');
+  expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+});
+
+test('a refresh that the registry did not answer may be repeated', async () => {
+  const first = await logIn();
+  const silent = issuerOver({
+    advanceFamilies: async (steps) => {
+      await service.registry.advanceFamilies(steps);
+      throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'It made the steps, and did not answer.');
+    },
+  });
+  expect(await outcomeOf(first, silent)).toBe('ERR_REDIS_UNREACHABLE');
+  expect((await refresh(first)).jti).toBe(first.jti.replace('.0', '.1'));
+});
+
+test('a session whose access token has expired stays listed, and a revocation of that token ends it', async () => {
+  const first = await logIn({ ttlSeconds: 60, label: 'phone' });
+  service.clock.advance(1_000);
+  const { jti, refreshExp } = first;
+  expect(await listTokens(service.registry, 'alice', service.clock.now())).toMatchObject([
+    { jti, exp: null, refreshExp, label: 'phone' },
+  ]);
+  const options = { reason: null, dryRun: true };
+  const revoke = (dryRun: boolean) =>
+    revokeToken(service.ports, POLICY, { sub: 'alice', jti }, { ...options, dryRun });
+  for (const dryRun of [true, false])
+    expect(await revoke(dryRun)).toMatchObject({ revoked: 0, sessions: 1, alreadyGone: 0 });
+  expect(await revoke(false)).toMatchObject({ revoked: 0, sessions: 0, alreadyGone: 1 });
+  expect(await outcomeOf(first)).toBe('ERR_REFRESH_REVOKED');
+});
+
+test('many sessions are refreshed together, each with its own outcome', async () => {
+  const [one, two, three] = [await logIn(), await logIn({ clientId: 'shop' }), await logIn()];
+  const next = await refresh(three);
+  service.clock.advance(refreshGraceSeconds + 1);
+  const outcomes = await issuer.refreshMany([one, two, three, { refreshToken: 'x' }, one, next]);
+  expect(outcomes.map((outcome) => ('code' in outcome ? outcome.code : outcome.jti))).toEqual([
+    one.jti.replace('.0', '.1'),
+    ...['ERR_REFRESH_INVALID', 'ERR_REFRESH_REUSED', 'ERR_REFRESH_INVALID'],
+    one.jti.replace('.0', '.1'),
+    'ERR_REFRESH_REVOKED',
+  ]);
+});
