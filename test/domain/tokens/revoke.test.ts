@@ -52,6 +52,7 @@ describe('revoking one token', () => {
     const second = await service.issueTo('alice');
     expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti: first.jti }, OPTIONS)).toEqual({
       revoked: 1,
+      sessions: 0,
       alreadyGone: 0,
       replicasConfirmed: 0,
       complete: true,
