@@ -59,6 +59,7 @@ function logIn(
       });
       // An unhandled error event would end the process. Queries report the error anyway.
       connection.on('error', () => {});
+      silence(connection);
       if (tls !== undefined) identity = checkIdentity(connection, host);
       connection.connect((error) => {
         if (error) refuse(error);
@@ -85,6 +86,21 @@ function connectionOptions(url: URL, password = decodeURIComponent(url.password)
     // VARBINARY would arrive as a Buffer. All binary columns contain UTF-8.
     typeCast: (field, next) =>
       field.type === 'VAR_STRING' || field.type === 'STRING' ? field.string('utf8') : next(),
+  };
+}
+
+/** mysql2 (3.24.6) prints a warning or a stack trace if it cannot read a packet. Its error says enough. */
+function silence(connection: Connection): void {
+  const driver = connection as unknown as { handlePacket(packet?: unknown): void };
+  const { handlePacket } = driver;
+  driver.handlePacket = (packet) => {
+    const { error, trace } = console;
+    console.error = console.trace = () => {};
+    try {
+      handlePacket.call(driver, packet);
+    } finally {
+      Object.assign(console, { error, trace });
+    }
   };
 }
 

@@ -80,6 +80,7 @@ interface DriverError extends Error {
   code?: string | undefined;
   errno?: number | undefined;
   fatal?: boolean | undefined;
+  sqlState?: string | undefined;
 }
 
 export interface MysqlServer {
@@ -140,7 +141,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
       'The limit may be disk space, connections, memory, or query time. Check the log of the server.',
     );
   }
-  if (UNREACHABLE.has(errno) || isConnectionLost(error)) {
+  if (UNREACHABLE.has(errno) || code === 'ER_SERVER_GONE_ERROR' || !isAnswer(error)) {
     return unavailable(
       'ERR_MYSQL_UNREACHABLE',
       `${server} cannot be reached or does not answer (${code}).`,
@@ -241,12 +242,11 @@ function serverAt(url: URL): string {
 
 function driverCodeOf({ code, errno, fatal }: DriverError): string {
   const name = MARIADB_NAMES.get(errno ?? 0) ?? code;
-  return name ?? (errno === undefined ? (fatal ? 'connection closed' : '') : String(errno));
+  return name ?? (errno === undefined ? (fatal ? 'connection closed' : 'unexpected reply') : String(errno));
 }
 
-/** Returns whether the error comes from the network or the driver, not from the server. */
-function isConnectionLost({ code = '', errno = 0, fatal }: DriverError): boolean {
-  if (code.startsWith('ER_') || code.startsWith('ERR_')) return code === 'ER_SERVER_GONE_ERROR';
-  // Errors of the system have negative numbers.
-  return /^(E[A-Z_]+|PROTOCOL_.*|POOL_.*)$/.test(code) || (fatal === true && code === '' && errno <= 0);
+/** Otherwise, the error comes from the network, or from the driver because it could not read the reply. */
+export function isAnswer({ errno = 0, sqlState }: DriverError): boolean {
+  // Errors of the system have negative numbers. Random bytes that look like an error have no SQLSTATE.
+  return errno > 0 && sqlState !== '';
 }

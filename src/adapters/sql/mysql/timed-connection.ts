@@ -1,7 +1,13 @@
 import type { Socket } from 'node:net';
 import type { Connection } from 'mysql2';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { isReadOnly, type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
+import {
+  isAnswer,
+  isReadOnly,
+  type MysqlServer,
+  sessionRefused,
+  translateMysqlError,
+} from './mysql-errors.js';
 
 export interface Limits {
   lockWaitSeconds: number;
@@ -55,7 +61,7 @@ export class TimedConnection {
     const timer = setTimeout(() => answer(this.#fail(noAnswer()), undefined), this.#limits.queryMs);
     this.#connection.query({ sql, values: [...values] }, (error, result) => {
       if (!error) answer(null, result);
-      else if (error.fatal) answer(this.#fail(error), undefined);
+      else if (error.fatal || !isAnswer(error)) answer(this.#fail(error), undefined);
       else if (isReadOnly(error)) answer(this.#failReadOnly(error), undefined);
       else answer(translateMysqlError(error, this.#server), undefined);
     });
