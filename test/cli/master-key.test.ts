@@ -21,7 +21,7 @@ test.each(FORMS)(
   },
 );
 
-test('a second Ctrl-C also ends the processes of masterKey.command', async () => {
+test('Ctrl-C also ends the processes of masterKey.command', async () => {
   const home = temporaryFolder();
   const pipe = join(home, 'pipe');
   execFileSync('/bin/sh', ['-c', 'mkfifo "$0"', pipe]);
@@ -33,12 +33,10 @@ test('a second Ctrl-C also ends the processes of masterKey.command', async () =>
   // The pipe ends when the last process that has it open ends.
   const handle = await open(pipe, 'r');
   child.kill('SIGINT');
-  const again = setInterval(() => child.kill('SIGINT'), 100);
   try {
     expect(await ended).toEqual([130, null]);
     expect(await handle.readFile('utf8')).toBe('');
   } finally {
-    clearInterval(again);
     await handle.close();
   }
 });

@@ -3,13 +3,29 @@ import { type ErrorCode, JwtctlError } from '../../domain/shared/errors.js';
 import type { SettingPath } from '../settings.js';
 
 const MAX_OUTPUT_BYTES = 65_536;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** A client of Redis opens a connection again after a failure, and would run its command again. */
+let isInterrupted = false;
+
+class InterruptedError extends Error {
+  override readonly name = 'AbortError';
+}
 
 /** Runs a command with /bin/sh. Never shows the command line or what it prints, because both may contain secrets. */
 export function outputOf(
   command: string,
   { setting, timeoutMs, code }: { setting: SettingPath; timeoutMs: number; code: ErrorCode },
 ): Promise<string> {
+  if (isInterrupted) return Promise.reject(new InterruptedError());
   return new Promise((resolve, reject) => {
+    const interrupt = () => {
+      killGroup();
+      child.stdout.destroy();
+      settle(() => reject(new InterruptedError()));
+    };
+    // Before the start, so that a signal right after it ends the command too.
+    startWatching(interrupt);
     const child = spawn('/bin/sh', ['-c', command], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
     const killGroup = () => {
       try {
@@ -19,6 +35,7 @@ export function outputOf(
     const settle = (end: () => void) => {
       clearTimeout(timer);
       process.off('exit', killGroup);
+      stopWatching(interrupt);
       end();
     };
     const fail = (how: string) =>
@@ -36,7 +53,6 @@ export function outputOf(
       fail(how);
     };
     const timer = setTimeout(() => stop(`did not finish within ${timeoutMs} ms`), timeoutMs);
-    // A second Ctrl-C ends this process at once, but the terminal does not signal the command's group.
     process.once('exit', killGroup);
 
     const chunks: Buffer[] = [];
@@ -52,4 +68,26 @@ export function outputOf(
       else fail(status === null ? 'could not be run' : `exited with status ${status}`);
     });
   });
+}
+
+/** Interrupts each running command, whose process group gets neither this process's signals nor the terminal's. */
+const running = new Set<() => void>();
+
+function startWatching(interrupt: () => void): void {
+  if (running.size === 0) for (const name of SIGNALS) process.on(name, onSignal);
+  running.add(interrupt);
+}
+
+function stopWatching(interrupt: () => void): void {
+  running.delete(interrupt);
+  if (running.size === 0) for (const name of SIGNALS) process.off(name, onSignal);
+}
+
+function onSignal(name: NodeJS.Signals): void {
+  const isHandled = process.listenerCount(name) > 1;
+  // A stopping server may still need the command for its last requests.
+  if (isHandled && name !== 'SIGINT') return;
+  isInterrupted = true;
+  for (const interrupt of running) interrupt();
+  if (!isHandled) process.kill(process.pid, name);
 }

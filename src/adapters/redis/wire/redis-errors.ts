@@ -53,7 +53,7 @@ export function replyCode(error: unknown): string | null {
 /** Translates an error by reply code or system error code into a JwtctlError of kind `unavailable`. */
 export function translateError(error: unknown, address: RedisAddress): unknown {
   const cause = innermost(error);
-  if (cause instanceof JwtctlError || isDefect(cause)) return cause;
+  if (cause instanceof JwtctlError || isDefect(cause) || isAbort(cause)) return cause;
   const source = sources.get(cause as object) ?? sources.get(error as object);
   const named = source === undefined ? address : { ...address, nodes: [source] };
   const code = replyCode(cause);
@@ -67,7 +67,7 @@ export function hasCode(error: unknown): boolean {
 
 /** Whether an error explains nothing, like ioredis's own "Connection is closed". */
 export function isVague(error: unknown): boolean {
-  return !isDefect(error) && !hasCode(innermost(error));
+  return !isDefect(error) && !isAbort(innermost(error)) && !hasCode(innermost(error));
 }
 
 export function reasonOf(error: unknown): string {
@@ -191,6 +191,10 @@ export function wrongType(key: string): JwtctlError {
 /** Whether an error is a defect of this program, which "unreachable" would hide. */
 export function isDefect(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 /** Returns the underlying error. ioredis wraps the last node's error in a ClusterAllFailedError. */
