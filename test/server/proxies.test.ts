@@ -10,24 +10,28 @@ function sample(name: string) {
   return parse(readFileSync(fileURLToPath(new URL(`../../docs/proxies/${name}`, import.meta.url)), 'utf8'));
 }
 
-/** All other names that WSGI and CGI (RFC 3875 §4.1.18) map to the same variable. */
-function lookalikes(header: string): string[] {
+/** All other names that WSGI and CGI (RFC 3875 §4.1.18), or PHP for dots, map to the same variable. */
+function lookalikes(header: string, separators: readonly string[]): string[] {
   const [first = '', ...rest] = header.split('-');
   const names = rest.reduce(
-    (prefixes, part) => prefixes.flatMap((prefix) => [`${prefix}-${part}`, `${prefix}_${part}`]),
+    (prefixes, part) =>
+      prefixes.flatMap((prefix) => separators.map((separator) => `${prefix}${separator}${part}`)),
     [first],
   );
   return names.filter((name) => name !== header);
 }
 
-test('Envoy drops every header with an underscore in its name', () => {
+test('Envoy drops every header with an underscore in its name, and look-alikes with dots', () => {
   const { listeners } = sample('envoy.yaml').static_resources;
+  const dotted = HEADERS.flatMap((header) => lookalikes(header, ['-', '.']));
   for (const { filter_chains } of listeners) {
     for (const { filters } of filter_chains) {
-      for (const { typed_config } of filters)
+      for (const { typed_config } of filters) {
         expect(typed_config.common_http_protocol_options).toEqual({
           headers_with_underscores_action: 'DROP_HEADER',
         });
+        expect(typed_config.route_config.request_headers_to_remove.sort()).toEqual(dotted.sort());
+      }
     }
   }
 });
@@ -36,7 +40,9 @@ test('on every route, Traefik drops every name that a back end may confuse with 
   const { middlewares, routers } = sample('traefik.yaml').http;
   const stripped = middlewares['strip-lookalikes'].headers.customRequestHeaders;
   expect(middlewares.jwtctl.forwardAuth.authResponseHeaders).toEqual(HEADERS);
-  expect(Object.keys(stripped).sort()).toEqual(HEADERS.flatMap(lookalikes).sort());
+  expect(Object.keys(stripped).sort()).toEqual(
+    HEADERS.flatMap((header) => lookalikes(header, ['-', '_', '.'])).sort(),
+  );
   expect(new Set(Object.values(stripped))).toEqual(new Set(['']));
   for (const router of Object.values<{ middlewares: string[] }>(routers))
     expect(router.middlewares).toEqual(['strip-lookalikes', 'jwtctl']);
