@@ -22,7 +22,8 @@ export interface DatabaseWatchPorts {
 
 /**
  * Detects an old primary, a lagging replica, and a restored backup. Reconnects, because a proxy may keep
- * connections to an old primary. A server that was read-only from the start may be a replica for verifiers.
+ * connections to an old primary. A server that was read-only from the start may be a replica for verifiers, which
+ * a mark in Redis confirms.
  *
  * A mark in Redis may be forged. So it only causes reads and "unavailable" for keys and users that the
  * database lacks.
@@ -34,7 +35,8 @@ export class DatabaseWatch {
   #redialedAt = Number.NEGATIVE_INFINITY;
   #hintSeconds = REDIAL_SECONDS;
   #mark: HighWaterMark | null = null;
-  #isReadingMarks = false;
+  #readingMarks: Promise<void> | null = null;
+  #unconfirmedSince: number | null = null;
   #awaited: { mark: HighWaterMark; since: number } | null = null;
   #behindSince: number | null = null;
   #recoveredAt: number | null = null;
@@ -44,9 +46,11 @@ export class DatabaseWatch {
   }
 
   async checkServer(): Promise<void> {
-    this.#readMarks();
+    const reading = this.#readMarks();
     const before = this.#server;
     const found = await this.#ports.database.server();
+    // Without a mark, nothing can be verified on a read-only server, so nothing waits for this read.
+    if (found?.isReadOnly === true && this.#mark === null) await reading;
     this.#server = found;
     if (before !== null && found !== null) this.#reason = whyRedial(before, found) ?? this.#reason;
   }
@@ -60,11 +64,22 @@ export class DatabaseWatch {
     tail.keepAll(keys.isBehind);
     this.#recordBehind(keys.isBehind || tail.isBehind, isSettled);
     this.#checkMark(clock.now());
+    this.#checkConfirmed(clock.now());
     this.#redialIfDue();
     return isSettled;
   }
 
+  /** False for a read-only server while Redis has no mark: it may be an old primary, or a replica that has stopped. */
+  get isConfirmed(): boolean {
+    return this.#unconfirmedSince === null;
+  }
+
   health(database: LastHealth): LastHealth {
+    if (this.#unconfirmedSince !== null && database.state !== 'down')
+      return {
+        ...database,
+        ...{ state: 'down', since: this.#unconfirmedSince, code: 'ERR_DATABASE_UNCONFIRMED' },
+      };
     if (this.#behindSince === null || database.state !== 'up') return database;
     return { ...database, state: 'degraded', since: this.#behindSince, code: 'ERR_DATABASE_BEHIND' };
   }
@@ -75,6 +90,20 @@ export class DatabaseWatch {
     const message =
       'MySQL lacks changes that Redis has recorded, so a key or user that it does not have may exist.';
     throw new JwtctlError('ERR_DATABASE_STALE', message);
+  }
+
+  /** @throws JwtctlError `ERR_DATABASE_UNCONFIRMED` (unavailable) */
+  assertConfirmed(): void {
+    if (!this.isConfirmed) throw new JwtctlError('ERR_DATABASE_UNCONFIRMED', `${UNCONFIRMED}.`);
+  }
+
+  #checkConfirmed(now: number): void {
+    const { marks, warn } = this.#ports;
+    const isConfirmed = marks === null || this.#server?.isReadOnly !== true || this.#mark !== null;
+    if (!isConfirmed) this.#reason ??= { text: UNCONFIRMED, isHint: false };
+    if (isConfirmed === this.isConfirmed) return;
+    this.#unconfirmedSince = isConfirmed ? null : now;
+    if (isConfirmed) warn('The state of MySQL is confirmed. The verifier relies on it again.');
   }
 
   #recordBehind(isBehind: boolean, isSettled: boolean): void {
@@ -89,19 +118,19 @@ export class DatabaseWatch {
   }
 
   /** Runs in the background, because a hung registry must not delay reads of the database. */
-  #readMarks(): void {
+  #readMarks(): Promise<void> {
     const { marks } = this.#ports;
-    if (marks === null || this.#isReadingMarks) return;
-    this.#isReadingMarks = true;
-    marks
+    if (marks === null) return Promise.resolve();
+    this.#readingMarks ??= marks
       .read()
       .then(({ mark, hint }) => {
         this.#mark = higherMark(parsed(mark), parsed(hint));
       })
       .catch(() => {})
       .finally(() => {
-        this.#isReadingMarks = false;
+        this.#readingMarks = null;
       });
+    return this.#readingMarks;
   }
 
   #checkMark(now: number): void {
@@ -140,6 +169,9 @@ export class DatabaseWatch {
     this.#reason = null;
   }
 }
+
+const UNCONFIRMED =
+  'MySQL is read-only, and Redis has no high-water mark that shows whether it has all changes';
 
 function whyRedial(before: DatabaseServer, found: DatabaseServer): { text: string; isHint: false } | null {
   if (found.id !== before.id) return { text: 'A different MySQL server answers', isHint: false };

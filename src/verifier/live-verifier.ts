@@ -238,12 +238,13 @@ class StoreVerifier implements LiveVerifier {
   /** If the clock was set back, the age is negative; `abs` limits how long that extends the grace period. */
   #isServing(now: number): boolean {
     const age = now - (this.#ports.follower.caughtUpAt ?? 0);
-    return Math.abs(age) < this.#policy.graceSeconds;
+    return Math.abs(age) < this.#policy.graceSeconds && this.#ports.watch.isConfirmed;
   }
 
   #assertServing(): void {
-    const { databaseState, clock, follower } = this.#ports;
+    const { databaseState, clock, follower, watch } = this.#ports;
     if (this.#isServing(clock.now())) return;
+    watch.assertConfirmed();
     const { code } = databaseState.health(false);
     const duration = formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)));
     const silence = `has not answered for ${duration}${code === null ? '' : ` (${code})`}`;

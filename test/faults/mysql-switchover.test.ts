@@ -146,3 +146,40 @@ test('changes on the new primary apply to tokens and issuers, and no unknown key
   expect(await verdict(verifier, revoked.token)).toBe('ERR_KEY_NOT_TRUSTED');
   expect(warnings).toContainEqual(expect.stringContaining('Reopening all connections to it.'));
 });
+
+test('a verifier that starts on an old primary accepts nothing while Redis has no marks, and finds the new primary', async () => {
+  const { token, bringBack } = await issue('alice');
+  await mysql.replicated();
+  await mysql.a.query('SET GLOBAL read_only = ON');
+  await stores.redis?.client.del(keyspace(String(stores.env.JWTCTL_REDIS_PREFIX)).marks.key);
+  const verifier = await openVerifier();
+  expect(await verdict(verifier, token)).toBe('unavailable');
+  const { isReady, database } = verifier.health();
+  expect({ isReady, ...database }).toMatchObject({
+    ...{ isReady: false, state: 'down', code: 'ERR_DATABASE_UNCONFIRMED' },
+  });
+
+  await mysql.switchOver();
+  proxy.switchTo(mysql.b.url);
+  await stores.json('token', 'revoke', token);
+  await stores.redis?.client.del(keyspace(String(stores.env.JWTCTL_REDIS_PREFIX)).marks.key);
+  await bringBack();
+  expect(await verdictsUntil('ERR_TOKEN_REVOKED', verifier, token)).not.toContain('accepted');
+  expect(verifier.health().isReady).toBe(true);
+});
+
+test('a verifier on a replica relies on it as soon as Redis has a mark', async () => {
+  const { token } = await issue('alice');
+  await mysql.replicated();
+  await stores.redis?.client.del(keyspace(String(stores.env.JWTCTL_REDIS_PREFIX)).marks.key);
+  const verifier = await openVerifier(mysql.b.url);
+  expect(await verdict(verifier, token)).toBe('unavailable');
+  await stores.json('keys', 'generate');
+  await verdictsUntil('accepted', verifier, token);
+});
+
+test('a verifier starts with a writable server and an empty Redis', async () => {
+  const { token } = await issue('alice');
+  await stores.redis?.client.del(keyspace(String(stores.env.JWTCTL_REDIS_PREFIX)).marks.key);
+  expect(await verdict(await openVerifier(), token)).toBe('accepted');
+});

@@ -21,6 +21,10 @@ export const STORES_ERRORS = {
     'MySQL lacks changes that Redis has recorded, so a key or user that was not found may exist.',
     'Try again in a few seconds. If the error persists, run `jwtctl db recover`.',
   ),
+  ERR_DATABASE_UNCONFIRMED: unavailable(
+    'MySQL is read-only, and Redis has no high-water mark that shows whether it has all changes. It may be an old primary.',
+    'Point `mysql.url` to the primary. If the verifier reads from a replica, change a key or revoke a token on the primary, which writes the mark.',
+  ),
   ERR_DATABASE_UNKNOWN: notFound(
     'The MySQL server has no database of this name.',
     'Create the database, then run `jwtctl db migrate`.',
