@@ -26,8 +26,6 @@ export class AuditWriter {
 
   #write(rows: readonly AuditEntry[]): Promise<void> {
     if (this.#next?.rows === rows) this.#next = null;
-    return this.#database.transaction(async ({ auditLog }) => {
-      for (const row of rows) await auditLog.append(row);
-    });
+    return this.#database.transaction(({ auditLog }) => auditLog.append(...rows));
   }
 }

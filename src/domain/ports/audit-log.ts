@@ -1,6 +1,7 @@
 /** Keeps one row per command that changed something. Each row has the hash of the previous one. */
 export interface AuditLog {
-  append(entry: AuditEntry): Promise<void>;
+  /** Appends these rows in order. */
+  append(...entries: readonly AuditEntry[]): Promise<void>;
   /** Returns the hash of one row; null if there is no such row. */
   hashAt(seq: number): Promise<string | null>;
   head(): Promise<AuditHead>;

@@ -1,5 +1,5 @@
 import { auditHash } from '../../../domain/audit-log/audit-chain.js';
-import type { AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
+import type { AuditEntry, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
 import type { AuditLogTable, SqlExecutor } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
 import { checkedRow, incrementCounter } from './single-row.js';
@@ -19,27 +19,34 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
   },
 
   /** Must run in the same transaction as the recorded change. */
-  async append(entry) {
+  async append(...entries) {
+    if (entries.length === 0) return;
     const key = await author.macKey();
     // The update comes first. It locks the end of the chain, so the hash read next is the last one.
     await incrementCounter(db, 'audit_head', 'seq');
-    const { seq: next, hash: previousHash } = await this.head();
+    const { seq: next, hash: lastHash } = await this.head();
     const macKeyId = key?.id ?? null;
-    const write = async (seq: number) => {
-      const row = { ...entry, seq, login: author.login, macKeyId, previousHash };
-      const hash = auditHash(row, key);
-      await db
-        .insertInto('audit_log')
-        .values({ seq, ...entry, login: row.login, mac_key_id: macKeyId, previous_hash: previousHash, hash })
-        .execute();
-      await db.updateTable('audit_head').set({ seq, hash }).where('id', '=', 1).execute();
+    const write = async (some: readonly AuditEntry[], firstSeq: number, hashBefore: string) => {
+      let hash = hashBefore;
+      const rows = some.map((entry, index) => {
+        const previousHash = hash;
+        const row = { ...entry, seq: firstSeq + index, login: author.login, macKeyId, previousHash };
+        hash = auditHash(row, key);
+        const { seq, login } = row;
+        return { seq, ...entry, login, mac_key_id: macKeyId, previous_hash: previousHash, hash };
+      });
+      await db.insertInto('audit_log').values(rows).execute();
+      const head = { seq: firstSeq + some.length - 1, hash };
+      await db.updateTable('audit_head').set(head).where('id', '=', 1).execute();
+      return head;
     };
     try {
-      await write(next);
+      await write(entries, next, lastHash);
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
       // Rows beyond the head come from another writer. They must not block a revocation.
-      await write(await firstFree(db, next + 1));
+      let head = { seq: next - 1, hash: lastHash };
+      for (const entry of entries) head = await write([entry], await firstFree(db, head.seq + 1), head.hash);
     }
   },
 
