@@ -114,7 +114,7 @@ test('input readers import only the domain and csv-parse', () => {
   ).toEqual([]);
 });
 
-test('http imports domain and verifier; server also fastify, pino, and prom-client', () => {
+test('http imports domain and verifier; server also issuer, secrets, fastify, pino, and prom-client', () => {
   expect(
     broken(
       ({ from, to, kind }) =>
@@ -126,9 +126,9 @@ test('http imports domain and verifier; server also fastify, pino, and prom-clie
   expect(
     broken(({ from, to, kind, isVendor }) => {
       if (!isBelow(from, 'server') || to.startsWith('node:')) return false;
-      if (isBelow(to, 'server', 'http', 'domain', 'verifier')) return false;
+      if (isBelow(to, 'server', 'http', 'domain', 'verifier', 'issuer', 'config/secrets')) return false;
       if (isVendor) return !['fastify', 'pino', 'prom-client'].includes(to);
-      return !(to === 'app/context.ts' && kind === 'type');
+      return !((to === 'app/context.ts' || isBelow(to, 'config')) && kind === 'type');
     }),
   ).toEqual([]);
 });
