@@ -1,5 +1,5 @@
 import type { LiveVerifier } from '../verifier/live-verifier.js';
-import type { Clients } from './api/clients.js';
+import type { ApiServices } from './api/services.js';
 import type { Metrics } from './metrics.js';
 import type { RequestLog } from './request-log.js';
 import type { ServerTls } from './tls.js';
@@ -15,7 +15,7 @@ export interface AppOptions {
   /** The cookie that may contain the token; null for none. */
   cookie: string | null;
   /** The applications that may use the API; null disables it. */
-  clients: Clients | null;
+  api: ApiServices | null;
   /** For HTTPS, in PEM; null for plain HTTP. */
   tls: ServerTls | null;
   now(): number;

@@ -1,6 +1,7 @@
 import { METHODS, STATUS_CODES } from 'node:http';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { api } from './api/index.js';
+import { AJV_OPTIONS } from './api/validation.js';
 import type { AppOptions } from './app-options.js';
 import { health } from './health.js';
 import { jwkSet } from './jwk-set.js';
@@ -26,6 +27,9 @@ export function createApp(options: AppOptions): FastifyInstance {
     connectionTimeout: IDLE_MS,
     ...(tls === null ? { http: timeouts } : { https: { ...timeouts, ...tls } as never }),
     genReqId: newRequestIds(),
+    ajv: { customOptions: AJV_OPTIONS },
+    // A subject of 255 bytes, percent-encoded.
+    routerOptions: { maxParamLength: 3 * 255 },
     // The server stays open while closing to serve these requests.
     return503OnClosing: false,
     rewriteUrl: forwardAuthUrl,

@@ -7,7 +7,7 @@ import { readServeTls } from '../config/secrets/store-credentials.js';
 import { heartbeatLifetime } from '../domain/fleet/heartbeat.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { openLiveVerifier } from '../verifier/live-verifier.js';
-import { openClients } from './api/clients.js';
+import { openApiServices } from './api/services.js';
 import { createApp } from './app.js';
 import { jwkSetMaxAge } from './jwk-set.js';
 import { createMetrics } from './metrics.js';
@@ -35,8 +35,8 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
   const { now } = context.clock;
   const log = openLog(settings.logLevel);
   const warn = (text: string) => log.warn(text);
-  const clients = settings.clients === null ? null : await openClients(settings.clients, { now, warn });
   const tls = await readServeTls(context.settings, warn);
+  const api = await openApiServices(context, warn);
   const verifier = await openLiveVerifier(context, {
     warn,
     onStateChange: ({ level, fields, text }) => log[level](fields, text),
@@ -52,7 +52,7 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
       log: requestLog(log),
       readiness,
       cookie: settings.cookie,
-      ...{ clients, tls, now },
+      ...{ api, tls, now },
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
     });
     const port = await listen(app, endpoint);

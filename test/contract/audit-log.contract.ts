@@ -233,23 +233,28 @@ export function auditLogContract(engine: SqlEngine): void {
       await assertChain();
     });
 
-    test.each([[[]], [[3]]])('chains entries that are appended together, also past added rows: %j', async (planted) => {
-      await append('first');
-      const [first] = await rows();
-      for (const seq of planted) {
-        await opened.db
-          .insertInto('audit_log')
-          .values({ ...(first as AuditLogTable), seq })
-          .execute();
-      }
-      const targets = ['a', 'b', 'c'];
-      await database.transaction(({ auditLog }) => auditLog.append(...targets.map((target) => entry(target))));
-      await database.transaction(({ auditLog }) => auditLog.append());
-      await append('last');
-      const own = (await rows()).filter(({ target }) => target !== 'first');
-      expect(own.map(({ target }) => target)).toEqual([...targets, 'last']);
-      if (planted.length === 0) await assertChain();
-    });
+    test.each([[[]], [[3]]])(
+      'chains entries that are appended together, also past added rows: %j',
+      async (planted) => {
+        await append('first');
+        const [first] = await rows();
+        for (const seq of planted) {
+          await opened.db
+            .insertInto('audit_log')
+            .values({ ...(first as AuditLogTable), seq })
+            .execute();
+        }
+        const targets = ['a', 'b', 'c'];
+        await database.transaction(({ auditLog }) =>
+          auditLog.append(...targets.map((target) => entry(target))),
+        );
+        await database.transaction(({ auditLog }) => auditLog.append());
+        await append('last');
+        const own = (await rows()).filter(({ target }) => target !== 'first');
+        expect(own.map(({ target }) => target)).toEqual([...targets, 'last']);
+        if (planted.length === 0) await assertChain();
+      },
+    );
 
     test('chains two entries of one transaction', async () => {
       await database.transaction(async ({ auditLog }) => {

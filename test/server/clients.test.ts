@@ -8,11 +8,13 @@ interface Endpoint {
   method: 'GET' | 'POST' | 'DELETE';
   url: string;
   form?: Record<string, string>;
+  json?: object;
 }
 
 /** Every endpoint for clients. */
 const ENDPOINTS: Endpoint[] = [
   { right: 'introspect', method: 'POST', url: '/introspect', form: { token: 'x' } },
+  { right: 'issue', method: 'POST', url: '/v1/tokens', json: { sub: 'nobody' } },
 ];
 
 describe('clients', () => {
@@ -29,16 +31,11 @@ describe('clients', () => {
 
   const clientOf = (id: string): Client => ({ id, secret: `secret of ${id}`.padEnd(32, '.') });
 
-  function send({ app }: Serving, { method, url, form }: Endpoint, headers: Record<string, string>) {
-    const type: Record<string, string> =
-      form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
-    const payload = form === undefined ? undefined : new URLSearchParams(form).toString();
-    return app.inject({
-      method,
-      url,
-      headers: { ...type, ...headers },
-      ...(payload === undefined ? {} : { payload }),
-    });
+  function send({ app }: Serving, { method, url, form, json }: Endpoint, headers: Record<string, string>) {
+    const type = form === undefined ? 'application/json' : 'application/x-www-form-urlencoded';
+    const payload = form === undefined ? JSON.stringify(json) : new URLSearchParams(form).toString();
+    const typed = payload === undefined ? headers : { 'content-type': type, ...headers };
+    return app.inject({ method, url, headers: typed, ...(payload === undefined ? {} : { payload }) });
   }
 
   test('each right opens exactly its endpoints', async () => {

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach } from 'vitest';
 import type { ClientSetting, Right } from '../../src/config/clients.js';
 import { RIGHTS } from '../../src/config/clients.js';
-import { openClients } from '../../src/server/api/clients.js';
+import { openApiServices } from '../../src/server/api/services.js';
 import { createApp } from '../../src/server/app.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
@@ -46,6 +46,8 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
   const context = await openContext({ ...stores, clock: inBackground(stores.clock) });
   const { now } = context.clock;
   const warnings: string[] = [];
+  const serve = { ...context.settings.serve, clients };
+  const withClients = { ...context, settings: { ...context.settings, serve } };
   const real = await openLiveVerifier(context);
   const verifier: LiveVerifier = {
     verify: (token) => real.verify(token),
@@ -69,8 +71,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     log: requestLog(log),
     readiness,
     cookie,
-    clients:
-      clients === null ? null : await openClients(clients, { now, warn: (text) => warnings.push(text) }),
+    api: await openApiServices(withClients, (text) => warnings.push(text)),
     tls: null,
     now,
     jwkSetMaxAgeSeconds: 300,

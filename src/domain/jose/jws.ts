@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { freeze } from '../shared/deep-freeze.js';
+import { isDeeper, MOST_LEVELS } from '../shared/json-depth.js';
 import { parseSpelled } from '../shared/json-numbers.js';
 
 /** RFC 7515 §7.1. Nothing is verified. */
@@ -66,14 +67,6 @@ export function decodeToken(
   if (isDeeper(payload, MOST_LEVELS)) return `its payload is nested more than ${MOST_LEVELS} levels deep`;
   const spelled = parseJsonObject(jws.payload, parseSpelled) ?? payload;
   return { header: jws.header, payload: spelled, signature: encodeBase64url(jws.signature) };
-}
-
-/** JSON.stringify is recursive and would fail on deeper nesting. */
-const MOST_LEVELS = 100;
-
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
 export function parseJsonObject(

@@ -54,6 +54,14 @@ export interface IssuerPorts extends SignerPorts {
   addUsers?: ((subs: readonly string[]) => Promise<unknown>) | undefined;
 }
 
+export interface IssueOptions {
+  /**
+   * Whether to wait up to ten seconds for requests that a revocation still covers. All others wait with them.
+   * Otherwise, such a request fails with `ERR_REVOCATION_IN_FUTURE`. Default: true
+   */
+  mayWait?: boolean;
+}
+
 export interface PlannedToken {
   kid: string;
   payload: Claims;
@@ -98,7 +106,10 @@ export class Issuer {
    * Returns a token or an error for each request. Writes no audit row: a bulk command has one for all.
    * @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state); of stores, when some tokens may be registered
    */
-  async issueMany(requests: readonly TokenRequest[]): Promise<Array<IssuedToken | JwtctlError>> {
+  async issueMany(
+    requests: readonly TokenRequest[],
+    { mayWait = true }: IssueOptions = {},
+  ): Promise<Array<IssuedToken | JwtctlError>> {
     const outcomes: Outcomes<IssuedToken> = [];
     const drafts = this.#usableDrafts(requests, outcomes);
     const addable = subjectsOf(drafts).filter((sub) => newSubjectFault(sub) === null);
@@ -153,7 +164,7 @@ export class Issuer {
   async #issueDrafts(requested: readonly Draft[], outcomes: Outcomes<IssuedToken>): Promise<void> {
     let drafts = requested;
     for (let attempt = 1; drafts.length > 0; attempt++) {
-      const { signer, now, ready } = await this.#readyToSign(drafts, outcomes);
+      const { signer, now, ready } = await this.#readyToSign(drafts, outcomes, mayWait);
       // Read after the wait: a user may be removed and added again during it.
       const users = await this.#ports.users.findMany(subjectsOf(ready));
       const signed = await this.#sign(signer, ready, users, now, outcomes);
@@ -213,6 +224,7 @@ export class Issuer {
   async #readyToSign(
     drafts: readonly Draft[],
     outcomes: Outcomes<unknown>,
+    mayWait: boolean,
   ): Promise<{ signer: Signer; now: number; ready: readonly Draft[] }> {
     const { clock, guard } = this.#ports;
     let ready = drafts;
@@ -241,7 +253,7 @@ export class Issuer {
           return draft;
         });
       };
-      refuseAfter(now + LONGEST_WAIT_SECONDS + 1 - waitedSeconds);
+      refuseAfter(mayWait ? now + LONGEST_WAIT_SECONDS + 1 - waitedSeconds : now);
       const free = ready.reduce((latest, draft) => Math.max(latest, freeFrom(draft)), now);
       if (free <= now) return { signer, now, ready };
       waitedSeconds += free - now;

@@ -53,12 +53,17 @@ export function clientOf({ client }: FastifyRequest): Client {
   return client;
 }
 
+/** The name of the client in the audit log. */
+export function actorOf(client: Client): string {
+  return `client:${client.id}`;
+}
+
 /** Returns whether the client may issue, see, and end a token with this `aud`. */
 export function mayUseAudience({ audiences }: Client, aud: unknown): boolean {
   return audiences === null || [aud].flat().every((audience) => audiences.has(String(audience)));
 }
 
-function forbidden(message: string): JwtctlError {
+export function forbidden(message: string): JwtctlError {
   return new JwtctlError('ERR_CLIENT_FORBIDDEN', message);
 }
 

@@ -25,11 +25,16 @@ export function invalidRequest(field: string, message: string): JwtctlError {
   return new JwtctlError('ERR_REQUEST_INVALID', message, { details: { field } });
 }
 
+/** Throw this for a body that cannot be read. Status 400. */
+export function unreadableRequest(message: string): JwtctlError {
+  return new JwtctlError('ERR_REQUEST_INVALID', message);
+}
+
 export function failureOf(error: unknown): Failure {
   if (!(error instanceof JwtctlError)) return frameworkFailure(error);
   const { code, kind, message, details } = error;
-  const status = STATUSES[code];
   const field = typeof details.field === 'string' ? details.field : FIELDS[code];
+  const status = code === 'ERR_REQUEST_INVALID' && field === undefined ? 400 : STATUSES[code];
   if (status !== undefined || field !== undefined) {
     return { status: status ?? 422, code, message, field, headers: headersOf(error) };
   }

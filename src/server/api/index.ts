@@ -1,16 +1,17 @@
 import type { FastifyPluginCallback } from 'fastify';
 import type { AppOptions } from '../app-options.js';
 import { authentication } from './authentication.js';
-import { readForms } from './bodies.js';
+import { readBodies } from './bodies.js';
 import { failureOf, sendFailure } from './failures.js';
 import { introspect } from './introspect.js';
+import { issueToken } from './issue-token.js';
 
 /** The endpoints for clients. They do not exist without configured clients. */
 export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
-  const { clients, now, log } = options;
-  if (clients === null) return done();
-  readForms(app);
-  app.addHook('onRequest', authentication({ clients, now }));
+  const { api: services, now, log } = options;
+  if (services === null) return done();
+  readBodies(app);
+  app.addHook('onRequest', authentication({ clients: services.clients, now }));
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store');
   });
@@ -19,6 +20,6 @@ export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
     log(request, { status: failure.status, code: failure.code, reason: error });
     return sendFailure(request, reply, failure);
   });
-  app.register(introspect, options);
+  for (const endpoint of [introspect, issueToken]) app.register(endpoint, { ...options, services });
   done();
 };

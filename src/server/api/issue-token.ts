@@ -1,0 +1,73 @@
+import type { FastifyPluginCallback } from 'fastify';
+import { parseNewSubject } from '../../domain/model/subject.js';
+import type { Administration } from '../../domain/ports/index.js';
+import { parseDuration } from '../../domain/shared/duration.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import type { TokenRequest } from '../../domain/tokens/token-request.js';
+import { ensureUser } from '../../domain/users/manage.js';
+import type { ApiOptions } from './api-options.js';
+import { actorOf, clientOf, forbidden, mayUseAudience } from './authentication.js';
+import { invalidRequest } from './failures.js';
+import { ISSUE_BODY, ISSUED_TOKEN, type IssueBody } from './schemas.js';
+import { validBody } from './validation.js';
+
+/** `POST /v1/tokens`: the log-in. */
+export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+  const { issuer, administrationBy, defaultAudience, managesUsers } = services;
+  const { schema, schemaErrorFormatter } = validBody(ISSUE_BODY);
+  app.post<{ Body: IssueBody }>(
+    '/v1/tokens',
+    {
+      config: { right: 'issue' },
+      schema: { ...schema, response: { 201: ISSUED_TOKEN } },
+      schemaErrorFormatter,
+    },
+    async (request, reply) => {
+      const startedAt = performance.now();
+      const client = clientOf(request);
+      const { createUser = false } = request.body;
+      const wanted = requestOf(request.body);
+      if (!mayUseAudience(client, wanted.aud ?? defaultAudience))
+        throw forbidden('The client may not issue tokens for this audience.');
+      if (createUser && !client.may.has('users'))
+        throw forbidden('A client needs the right users for createUser.');
+      if (createUser && !managesUsers)
+        throw new JwtctlError(
+          'ERR_USERS_NOT_MANAGED',
+          'Users cannot be created: jwtctl does not manage them.',
+        );
+      issuer.validate(wanted);
+      const actor = actorOf(client);
+      if (createUser) await createMissingUser(administrationBy(actor), wanted.sub);
+      const issued = await issuer.issue(wanted, actor);
+      log(request, { status: 201, code: 'issued', startedAt });
+      return reply.code(201).send({ ...issued, tokenType: 'Bearer' });
+    },
+  );
+  done();
+};
+
+function requestOf({ sub, aud, ttl, notBefore, claims }: IssueBody): TokenRequest {
+  return {
+    sub,
+    aud: aud === undefined ? undefined : [aud].flat(),
+    ttlSeconds: secondsOf(ttl, 'ttl'),
+    notBeforeSeconds: secondsOf(notBefore, 'notBefore'),
+    claims,
+  };
+}
+
+function secondsOf(value: number | string | undefined, member: string): number | undefined {
+  if (value === undefined) return undefined;
+  try {
+    return parseDuration(String(value));
+  } catch (error) {
+    if (!(error instanceof JwtctlError)) throw error;
+    throw invalidRequest(member, error.message);
+  }
+}
+
+async function createMissingUser(ports: Administration, sub: string): Promise<void> {
+  if ((await ports.database.users.find(sub)) !== null) return;
+  await ensureUser(ports, parseNewSubject(sub));
+}
