@@ -73,7 +73,7 @@ export class RequestIssuer {
       for (const [index, waiting] of batch.entries()) {
         const outcome = outcomes[index] as IssuedToken | JwtctlError;
         if (!(outcome instanceof JwtctlError)) void this.#finish(waiting, outcome);
-        // Waits on its own, so that one user who has just logged out everywhere delays nobody else.
+        // Waits on its own, so that a user who has just logged out everywhere does not delay others.
         else if (outcome.code === 'ERR_REVOCATION_IN_FUTURE') void this.#runAlone(waiting);
         else waiting.reject(outcome);
       }
@@ -92,7 +92,7 @@ export class RequestIssuer {
     }
   }
 
-  /** If the audit row cannot be written, nobody gets the token. */
+  /** If the audit row cannot be written, the token is not returned. */
   async #finish({ actor, resolve, reject }: Waiting, issued: IssuedToken): Promise<void> {
     const target = `${issued.sub} ${issued.jti}`;
     const row = { actor, action: 'token.issue', target, outcome: 'done', reason: null };

@@ -37,6 +37,7 @@ const REDIS = [
 ];
 const CONFIG = [
   'addresses',
+  'clients',
   'setting-kinds',
   'nested-settings',
   'settings',

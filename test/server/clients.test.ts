@@ -14,7 +14,7 @@ interface Endpoint {
 /** Every endpoint for clients. */
 const ENDPOINTS: Endpoint[] = [
   { right: 'introspect', method: 'POST', url: '/introspect', form: { token: 'x' } },
-  { right: 'issue', method: 'POST', url: '/v1/tokens', json: { sub: 'nobody' } },
+  { right: 'issue', method: 'POST', url: '/v1/tokens', json: { sub: 'unknown' } },
 ];
 
 describe('clients', () => {
@@ -66,7 +66,7 @@ describe('clients', () => {
     const one = await serving();
     const before = await stores.content();
     for (const endpoint of ENDPOINTS) {
-      for (const headers of [{}, basic(clientOf('nobody')), { authorization: 'Bearer x' }] as const) {
+      for (const headers of [{}, basic(clientOf('unknown')), { authorization: 'Bearer x' }] as const) {
         const answer = await send(one, endpoint, { ...headers, 'content-type': 'text/html' });
         expect([endpoint.url, answer.statusCode]).toEqual([endpoint.url, 401]);
         expect(answer.headers['www-authenticate']).toBe('Basic realm="jwtctl", charset="UTF-8"');

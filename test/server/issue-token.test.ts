@@ -70,11 +70,11 @@ describe.each(BACKENDS)('POST /v1/tokens on %s', (backend) => {
   test('many requests at once get a token and an audit row each', async () => {
     const one = await serving();
     const subs = Array.from({ length: 60 }, (_, index) =>
-      index % 3 === 0 ? 'alice' : index % 3 === 1 ? 'bob' : 'nobody',
+      index % 3 === 0 ? 'alice' : index % 3 === 1 ? 'bob' : 'unknown',
     );
     const answers = await Promise.all(subs.map((sub) => post(one, { sub })));
     expect(answers.map(({ statusCode }) => statusCode)).toEqual(
-      subs.map((sub) => (sub === 'nobody' ? 404 : 201)),
+      subs.map((sub) => (sub === 'unknown' ? 404 : 201)),
     );
     const jtis = answers.flatMap((answer) => answer.json().jti ?? []);
     expect(new Set(jtis).size).toBe(40);
@@ -160,7 +160,7 @@ describe.each(BACKENDS)('POST /v1/tokens on %s', (backend) => {
       return [answer.statusCode, answer.json().code];
     };
     const before = await stores.content();
-    expect(await outcome({ sub: 'nobody' })).toEqual([404, 'ERR_USER_UNKNOWN']);
+    expect(await outcome({ sub: 'unknown' })).toEqual([404, 'ERR_USER_UNKNOWN']);
     expect(await outcome({ sub: 'carol' })).toEqual([403, 'ERR_USER_DISABLED']);
     for (const aud of [undefined, 'user', ['shop', 'user']]) {
       expect(await outcome({ sub: 'alice', aud }, { client: shop })).toEqual([403, 'ERR_CLIENT_FORBIDDEN']);
@@ -183,7 +183,7 @@ describe.each(BACKENDS)('POST /v1/tokens on %s', (backend) => {
     ).toEqual([{ actor: `client:${CLIENT.id}` }]);
   });
 
-  test('a user whose tokens were ended in this second waits, and delays nobody else', async () => {
+  test('a user whose tokens were ended in this second waits, and does not delay others', async () => {
     const one = await serving();
     await post(one, { sub: 'alice' });
     await stores.json('token', 'revoke', '--sub', 'alice', '--all');
