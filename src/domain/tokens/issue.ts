@@ -108,13 +108,13 @@ export class Issuer {
    */
   async issueMany(
     requests: readonly TokenRequest[],
-    { mayWait = true }: IssueOptions = {},
+    options: IssueOptions = {},
   ): Promise<Array<IssuedToken | JwtctlError>> {
     const outcomes: Outcomes<IssuedToken> = [];
     const drafts = this.#usableDrafts(requests, outcomes);
     const addable = subjectsOf(drafts).filter((sub) => newSubjectFault(sub) === null);
     if (addable.length > 0) await this.#ports.addUsers?.(addable);
-    await this.#issueDrafts(drafts, outcomes);
+    await this.#issueDrafts(drafts, outcomes, options);
     return outcomes;
   }
 
@@ -161,7 +161,11 @@ export class Issuer {
     }
   }
 
-  async #issueDrafts(requested: readonly Draft[], outcomes: Outcomes<IssuedToken>): Promise<void> {
+  async #issueDrafts(
+    requested: readonly Draft[],
+    outcomes: Outcomes<IssuedToken>,
+    { mayWait = true }: IssueOptions = {},
+  ): Promise<void> {
     let drafts = requested;
     for (let attempt = 1; drafts.length > 0; attempt++) {
       const { signer, now, ready } = await this.#readyToSign(drafts, outcomes, mayWait);
