@@ -92,6 +92,13 @@ export function createContext(options: ContextOptions): Context {
   const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
   const timeoutMs = settings.timeout * 1000;
   const closers: Array<() => Promise<void>> = [];
+  let isDisposed = false;
+  /** A command may end while a store is still opening, for example after a time limit. */
+  const closeLater = async (close: () => Promise<void>): Promise<void> => {
+    if (!isDisposed) return void closers.push(close);
+    await close();
+    throw new JwtctlError('ERR_CLOSED', 'The store was still opening when it was closed.');
+  };
 
   const warned = new Set<string>();
   const cautionOnce = (text: string): void => {
@@ -115,11 +122,11 @@ export function createContext(options: ContextOptions): Context {
     if (incomplete !== null) throw incomplete;
     if (isEmbedded) {
       const { db, close } = await openEmbedded(ifMissing);
-      closers.push(close);
+      await closeLater(close);
       return db;
     }
     const opened = await openServer();
-    closers.push(opened.close);
+    await closeLater(opened.close);
     redial = opened.redial;
     return opened.db;
   });
@@ -257,7 +264,7 @@ export function createContext(options: ContextOptions): Context {
       username: username ?? undefined,
       natMap: natMap ?? undefined,
     });
-    closers.push(opened.close);
+    await closeLater(opened.close);
     return opened.registry;
   });
 
@@ -373,6 +380,7 @@ export function createContext(options: ContextOptions): Context {
     prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
     dispose: async () => {
       await Promise.all(recordings);
+      isDisposed = true;
       await Promise.allSettled(closers.splice(0).map((close) => close()));
     },
   };
