@@ -1,12 +1,11 @@
 import type { Kysely } from 'kysely';
-import type { KeyringSource } from '../adapters/sealing/keyring-source.js';
 import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
 import { socketOf } from '../config/addresses/mysql-url.js';
 import { incompleteStores } from '../config/check-settings.js';
-import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/secrets/secret-files.js';
+import type { NamedBy } from '../config/secrets/secret-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
 import type { SchemaStatus } from '../domain/model/schema-status.js';
 import type { BackupFiles } from '../domain/ports/backup-file.js';
@@ -30,6 +29,7 @@ import { noDirectory } from '../domain/users/no-directory.js';
 import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
 import { type IfMissing, prepareStoreFile } from './embedded-store.js';
+import { keyringSource } from './keyring-source.js';
 import { login } from './os-login.js';
 
 /** Each dependency is created on first use. `dispose` closes what was opened. */
@@ -270,7 +270,13 @@ export function createContext(options: ContextOptions): Context {
 
   const masterKeys = once(async (): Promise<MasterKeys> => {
     const { MasterKeys } = await import('../adapters/sealing/master-keys.js');
-    const source = keyringSource();
+    const source = keyringSource(settings, {
+      namedBy,
+      hasSealedKeys: async () =>
+        (await (await database()).keys.snapshot()).keys.some((key) => key.masterKeyId !== null),
+      // With servers, other hosts need a copy of a new file, so every output mode shows it.
+      say: isEmbedded ? notice : warn,
+    });
     trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
     return new MasterKeys(source, clock);
   });
@@ -297,41 +303,6 @@ export function createContext(options: ContextOptions): Context {
     const { AesRefreshTokenSealer } = await import('../adapters/sealing/refresh-token-sealer.js');
     return new AesRefreshTokenSealer(await masterKeys());
   });
-
-  /** With servers, other hosts need the same file, so the text is shown in every output mode. */
-  function reportCreated(file: string): void {
-    const say = isEmbedded ? notice : warn;
-    const need = isEmbedded
-      ? 'Keep a copy of it'
-      : 'Copy it to every host that signs or rotates, and keep one';
-    say(
-      `Created the master key file ${file}. ${need} in a safe place. Without it, no signing key can be opened.`,
-    );
-  }
-
-  const readKeyring = (file: string) => readKeyringFile(file, namedBy('masterKey.file'));
-
-  function keyringSource(): KeyringSource {
-    const { value, file, command } = settings.masterKey;
-    if (value !== null) return { kind: 'value', text: value };
-    if (file !== null) return { kind: 'file', file, read: readKeyring };
-    if (command !== null) {
-      const by = { setting: 'masterKey.command', timeoutMs, code: 'ERR_MASTER_KEY_COMMAND_FAILED' } as const;
-      return {
-        kind: 'command',
-        run: async () => (await import('../config/secrets/secret-command.js')).outputOf(command, by),
-      };
-    }
-    return {
-      kind: 'embedded',
-      file: embeddedKeyringFile(settings),
-      read: readKeyring,
-      // A new master key could not open keys sealed under a lost one, and would hide the loss.
-      mayCreate: async () =>
-        (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
-      onCreated: reportCreated,
-    };
-  }
 
   return {
     settings,
