@@ -20,7 +20,7 @@ import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
 import { HeartbeatSender } from './heartbeat-sender.js';
 import { KeyCache, type KnownKey } from './key-cache.js';
-import { LegacyLookups } from './legacy-lookups.js';
+import { legacyPorts } from './legacy-ports.js';
 import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
@@ -85,7 +85,7 @@ export async function openLiveVerifier(
   return new StoreVerifier(
     {
       ...{ keys, tail, follower, watch, states, clock, databaseState, heartbeatState, statusReader, epoch },
-      legacyLookups: new LegacyLookups({ registry, statusReader, clock }),
+      legacy: legacyPorts(token.acceptLegacy, { registry, statusReader, clock, keys, tail, watch }),
       users: new UserLookup({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
     },
     {
@@ -93,7 +93,6 @@ export async function openLiveVerifier(
       issuer: token.issuer,
       audience: token.audience,
       graceSeconds,
-      acceptLegacyUntil: token.acceptLegacy,
       rememberedTokens: verifierSettings.rememberedTokens,
       nearCache,
     },
@@ -112,7 +111,7 @@ interface LiveVerifierPorts {
   follower: Follower;
   watch: DatabaseWatch;
   statusReader: StatusReader;
-  legacyLookups: LegacyLookups;
+  legacy: LegacyPorts<KnownKey>;
   epoch: number;
   states: UserStates;
   users: UserLookup;
@@ -124,8 +123,6 @@ interface LiveVerifierPorts {
 type LiveVerifierPolicy = VerificationPorts['policy'] &
   StatusPolicy & {
     graceSeconds: number;
-    /** NumericDate seconds, exclusive; null if no legacy token is accepted. */
-    acceptLegacyUntil: number | null;
     rememberedTokens: number;
     nearCache: boolean;
   };
@@ -143,7 +140,6 @@ class StoreVerifier implements LiveVerifier {
       return key;
     },
   };
-  readonly #legacyPorts: LegacyPorts<KnownKey>;
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
@@ -160,7 +156,6 @@ class StoreVerifier implements LiveVerifier {
     this.#policy = policy;
     this.#cache = new TokenCache(policy.rememberedTokens);
     this.#readEpoch = ports.epoch;
-    this.#legacyPorts = this.#toLegacyPorts(policy.acceptLegacyUntil);
     const { clock, statusReader } = ports;
     const probe = () => statusReader.probe();
     this.#watch = new StateWatch(
@@ -264,10 +259,10 @@ class StoreVerifier implements LiveVerifier {
   }
 
   async #verifyLegacy(token: string, refusal: Refusal): Promise<VerificationResult> {
-    const now = this.#ports.clock.now();
-    const legacy = await checkLegacyToken(token, refusal, this.#legacyPorts, this.#policy, now);
-    if ('active' in legacy) return legacy;
-    const known = this.#toKnown(token, legacy, legacy.times, this.#policy.acceptLegacyUntil);
+    const { legacy, clock } = this.#ports;
+    const checked = await checkLegacyToken(token, refusal, legacy, this.#policy, clock.now());
+    if ('active' in checked) return checked;
+    const known = this.#toKnown(token, checked, checked.times, legacy.acceptUntil);
     this.#cache.set(known);
     return this.#verifyStatus(known);
   }
@@ -322,20 +317,6 @@ class StoreVerifier implements LiveVerifier {
       await follower.catchUp();
       this.#readEpoch = Math.max(this.#readEpoch, epoch);
     }, undefined);
-  }
-
-  #toLegacyPorts(acceptUntil: number | null): LegacyPorts<KnownKey> {
-    const { keys, tail, watch, legacyLookups } = this.#ports;
-    return {
-      acceptUntil,
-      findFacts: (sub, id) => legacyLookups.find(sub, id),
-      findKey: async (keyId) => {
-        const key = await keys.findById(keyId);
-        if (key === null) watch.assertComplete();
-        return key;
-      },
-      isRevoked: (sub, id) => tail.events.names(sub, id),
-    };
   }
 
   #toKnown(

@@ -1,20 +1,43 @@
 import type { Clock, LegacyFacts, StatusReader, TokenStatusReader } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import type { LegacyPorts } from '../domain/tokens/check-legacy.js';
+import type { DatabaseWatch } from './database-watch.js';
+import type { KeyCache, KnownKey } from './key-cache.js';
+import type { SecurityLogTail } from './security-log-tail.js';
 
 const MOST_PER_SECOND = 1_000;
 const MOST_AT_ONCE = 100;
 
-export interface LegacyLookupPorts {
+interface LegacyLookupPorts {
   registry: Pick<TokenStatusReader, 'findLegacyFacts'>;
   statusReader: StatusReader;
   clock: Clock;
+}
+
+/** What a running verifier needs for legacy tokens. */
+export function legacyPorts(
+  acceptUntil: LegacyPorts['acceptUntil'],
+  ports: LegacyLookupPorts & { keys: KeyCache; tail: SecurityLogTail; watch: DatabaseWatch },
+): LegacyPorts<KnownKey> {
+  const { keys, tail, watch } = ports;
+  const lookups = new LegacyLookups(ports);
+  return {
+    acceptUntil,
+    findFacts: (sub, id) => lookups.find(sub, id),
+    findKey: async (keyId) => {
+      const key = await keys.findById(keyId);
+      if (key === null) watch.assertComplete();
+      return key;
+    },
+    isRevoked: (sub, id) => tail.events.names(sub, id),
+  };
 }
 
 /**
  * Looks up legacy tokens before their signature is checked. Anyone can invent such tokens, so the lookups are
  * limited. Tokens that were verified before need none.
  */
-export class LegacyLookups {
+class LegacyLookups {
   readonly #ports: LegacyLookupPorts;
   #second = 0;
   #inSecond = 0;
