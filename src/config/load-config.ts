@@ -3,11 +3,12 @@ import { contradictions } from './check-settings.js';
 import type { SettingPath, Settings, SettingsInput } from './settings.js';
 import { fileLayers } from './sources/config-file.js';
 import { type ConfigFile, findFiles } from './sources/find-config-files.js';
-import { flagsLayer, treeLayer, variablesLayer } from './sources/layers.js';
-import { variablesOfOthers } from './sources/names-elsewhere.js';
+import { flagsLayer } from './sources/flags.js';
+import { treeLayer } from './sources/nested-values.js';
 import { projectStoreNotice, secretsForProjectStores } from './sources/project-file-stores.js';
 import { resolveLayers } from './sources/resolve-layers.js';
 import type { Origin } from './sources/setting-origin.js';
+import { variablesLayer, variablesOfOthers } from './sources/variables.js';
 import { absolutePath, type Environment, type Places, placesOf } from './standard-paths.js';
 
 export interface ConfigSources {

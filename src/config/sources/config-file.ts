@@ -4,7 +4,8 @@ import { socketOf } from '../addresses/mysql-url.js';
 import type { SettingPath } from '../settings.js';
 import type { Places } from '../standard-paths.js';
 import type { FileText } from './find-config-files.js';
-import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';
+import { type Assignment, invalid, isSensitive, type Layer } from './layer.js';
+import { isMap, treeLayer } from './nested-values.js';
 import { type Origin, originText } from './setting-origin.js';
 import { type ConfigDocument, parseDocument } from './yaml-document.js';
 

@@ -1,7 +1,7 @@
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { readValue } from '../setting-values.js';
 import { SETTINGS, type SettingPath, type Settings, settingOf } from '../settings.js';
-import type { Assignment, Layer, LayerBase } from './layers.js';
+import type { Assignment, Layer, LayerBase } from './layer.js';
 import { DEFAULT_ORIGIN, type Origin, originText } from './setting-origin.js';
 
 export interface Resolved {

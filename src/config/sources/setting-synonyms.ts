@@ -1,5 +1,4 @@
-import type { SettingPath, Settings } from '../settings.js';
-import type { Environment } from '../standard-paths.js';
+import type { SettingPath } from '../settings.js';
 
 /** What people call a setting that has another name here. Names are compared without case and separators. */
 const SYNONYMS: ReadonlyArray<[SettingPath, RegExp]> = [
@@ -27,25 +26,6 @@ export function synonymOf(name: string): SettingPath | null {
   return SYNONYMS.find(([, names]) => names.test(compared))?.[0] ?? null;
 }
 
-const MYSQL_NAMES = /^(MYSQL|MARIADB|JAWSDB|JAWSDB_MARIA|CLEARDB_DATABASE)_(URL|HOST|DSN)$/;
-const DATABASE_NAMES = /^(DATABASE|DB)_(URL|DSN)$/;
-const REDIS_NAMES = /^(REDIS|REDIS_TLS|REDISCLOUD|VALKEY)_(URL|HOST|HOSTS|NODES)$/;
-
-/** Returns a hint for each store that is not configured, but is in a variable of other programs. */
-export function variablesOfOthers({ mysql, redis }: Settings, env: Environment): string[] {
-  const set = Object.keys(env).filter((name) => env[name]);
-  const isMysql = (name: string) =>
-    MYSQL_NAMES.test(name) ||
-    (DATABASE_NAMES.test(name) && /^(jdbc:)?(mysql|mariadb)/i.test(env[name] ?? ''));
-  const hint = (name: string | undefined, ours: string) =>
-    name === undefined ? [] : [`${name} is set, but jwtctl reads ${ours}, which is not set.`];
-  return [
-    ...(mysql.url === null ? hint(set.find(isMysql), 'JWTCTL_MYSQL_URL') : []),
-    ...(redis.nodes === null
-      ? hint(
-          set.find((name) => REDIS_NAMES.test(name)),
-          'JWTCTL_REDIS_NODES',
-        )
-      : []),
-  ];
+export function didYouMean(suggestion: string | null): string {
+  return suggestion === null ? '.' : `; did you mean ${suggestion}?`;
 }
