@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable, type Writable } from 'node:stream';
-import { decodeText, openFault } from '../app/text-file.js';
 import type { LineSource } from '../domain/batch/line-batches.js';
 import type { Clock } from '../domain/ports/index.js';
+import { decodeAnyText } from '../domain/shared/decode-text.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import { openFault } from '../domain/shared/open-fault.js';
 import { fileNameShown } from '../domain/shared/text.js';
 import type { RecordFormat, RecordKind } from './input/records.js';
 
@@ -59,13 +60,13 @@ export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) 
   const pathOf = (name: string) => resolve(io.cwd, name.replace(/^@/, ''));
   return {
     readText: async (value) => {
-      if (value === '-') return withoutNewline(decoded(await readStdin(io, signal)));
+      if (value === '-') return withoutNewline(decodeAnyText(await readStdin(io, signal)));
       return value.startsWith('@')
-        ? withoutNewline(decoded(await readNamed(value.slice(1), io, signal)))
+        ? withoutNewline(decodeAnyText(await readNamed(value.slice(1), io, signal)))
         : value;
     },
     readFile: async (name, maxBytes) =>
-      decoded(
+      decodeAnyText(
         await (name === '-'
           ? readStdin(io, signal, maxBytes)
           : readNamed(name.replace(/^@/, ''), io, signal, maxBytes)),
@@ -80,7 +81,7 @@ export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) 
     readSecret: async (name, flag) => {
       const file = pathOf(name);
       const bytes = await readUnchecked(name, file, MAX_SECRET_BYTES);
-      if (bytes !== null) return withoutNewline(decoded(bytes));
+      if (bytes !== null) return withoutNewline(decodeAnyText(bytes));
       const { readSecretFile } = await import('../config/secrets/secret-files.js');
       return readSecretFile(file, { setting: flag, warn });
     },
@@ -151,11 +152,6 @@ async function readAll(source: Readable, what: string, maxBytes = Number.POSITIV
     chunks.push(bytes);
   }
   return Buffer.concat(chunks);
-}
-
-/** Text around a token or a PEM block may have any encoding. */
-function decoded(bytes: Buffer): string {
-  return decodeText(bytes).text ?? new TextDecoder().decode(bytes);
 }
 
 function withoutNewline(text: string): string {

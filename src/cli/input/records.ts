@@ -1,4 +1,5 @@
 import type { Line } from '../../domain/batch/line-batches.js';
+import { utf16Of } from '../../domain/shared/decode-text.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { excerpt } from '../../domain/shared/text.js';
 import { type CsvColumns, formOfHeader, headerInvalid, nameOfColumn } from './csv-header.js';
@@ -34,9 +35,9 @@ export async function readRecords(
   kind: RecordKind,
   format: RecordFormat | undefined,
 ): Promise<Records> {
-  const { chunks, bytes, text } = await peek(source.chunks());
-  const [first = ''] = text.split(/\r?\n/, 1);
   const refuse = (what: string) => unknownKind(source.name, kind, what);
+  const { chunks, bytes, text } = await peek(inUtf8(source.chunks(), () => refuse('is broken UTF-16')));
+  const [first = ''] = text.split(/\r?\n/, 1);
   const binary = binaryKind(bytes, first);
   if (binary !== null) throw refuse(`is ${binary}`);
   const decided = format ?? formatOfName(source.name) ?? formatOfLine(first, kind, refuse);
@@ -89,7 +90,6 @@ function formatOfLine(first: string, kind: RecordKind, refuse: (what: string) =>
 
 function binaryKind(bytes: Buffer, first: string): string | null {
   const start = bytes.toString('latin1', 0, 16);
-  if (/^(\xff\xfe|\xfe\xff)/.test(start)) return 'UTF-16 text: save it as UTF-8';
   if (start.startsWith('PK\x03\x04')) return 'a ZIP archive or a spreadsheet: export it as CSV';
   if (start.startsWith('%PDF-')) return 'a PDF';
   if (start.startsWith('\x1f\x8b')) return 'compressed: decompress it';
@@ -100,6 +100,29 @@ function binaryKind(bytes: Buffer, first: string): string | null {
 
 function unknownKind(name: string, { plural }: RecordKind, what: string): JwtctlError {
   return new JwtctlError('ERR_FILE_KIND_UNKNOWN', `${excerpt(name)} is not a list of ${plural}: it ${what}.`);
+}
+
+/** Turns UTF-16 into UTF-8. The first two bytes decide. */
+async function* inUtf8(chunks: AsyncIterable<Buffer>, broken: () => JwtctlError): AsyncGenerator<Buffer> {
+  const rest = chunks[Symbol.asyncIterator]();
+  let begin: Buffer = Buffer.alloc(0);
+  while (begin.length < 2) {
+    const { done, value } = await rest.next();
+    if (done === true) break;
+    begin = Buffer.concat([begin, value]);
+  }
+  const encoding = utf16Of(begin);
+  if (encoding === null) return yield* chain([begin], rest);
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  const decode = (bytes: Buffer, stream: boolean) => {
+    try {
+      return Buffer.from(decoder.decode(bytes, { stream }));
+    } catch {
+      throw broken();
+    }
+  };
+  for await (const bytes of chain([begin], rest)) yield decode(bytes, true);
+  yield decode(Buffer.alloc(0), false);
 }
 
 /** Reads the first line that is not blank. */

@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { JwtctlError } from '../../domain/shared/errors.js';
+import { openFault } from '../../domain/shared/open-fault.js';
 import { fileNameShown } from '../../domain/shared/text.js';
 
 export interface InputSource {
@@ -71,7 +72,7 @@ async function sizeOf(handle: FileHandle): Promise<number | null> {
 function unreadable(name: string, error: NodeJS.ErrnoException): JwtctlError {
   return new JwtctlError(
     'ERR_FILE_UNREADABLE',
-    `The file ${fileNameShown(name)} cannot be read (${error.code}).`,
+    `The file ${fileNameShown(name)} ${openFault(error.code ?? 'unknown error')}.`,
     { cause: error },
   );
 }

@@ -1,6 +1,7 @@
-import { type DecodedText, decodeText, openFault } from '../../app/text-file.js';
 import { readTrusted, type TrustedFile } from '../../app/trusted-file.js';
+import { type DecodedText, decodeAnyText, decodeText } from '../../domain/shared/decode-text.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
+import { openFault } from '../../domain/shared/open-fault.js';
 import { fileNameShown } from '../../domain/shared/text.js';
 
 export interface NamedBy {
@@ -68,7 +69,7 @@ export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): 
 async function readAnyText(file: string, by: NamedBy, maxBytes: number): Promise<string> {
   const read = await readSafe(file, by, maxBytes);
   if (read.isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`, 'is longer');
-  return decodeText(read.bytes).text ?? new TextDecoder().decode(read.bytes);
+  return decodeAnyText(read.bytes);
 }
 
 /** Returns the keyring file of an embedded store, used if no other keyring is set. */

@@ -1,9 +1,10 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { decodeText, openFault } from '../../app/text-file.js';
 import { type FileFault, isInherited, readTrusted } from '../../app/trusted-file.js';
+import { decodeText } from '../../domain/shared/decode-text.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
+import { openFault } from '../../domain/shared/open-fault.js';
 
 export type FileKind = 'explicit' | 'project' | 'user' | 'system';
 

@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { decodeAnyText, utf16Of } from '../shared/decode-text.js';
 
 /** What a file given as a key is. */
 export type KeyFile =
@@ -14,7 +15,7 @@ export function identifyKeyFile(content: KeyFileContent): KeyFile {
   const bytes = typeof content === 'string' ? Buffer.from(content) : Buffer.from(content);
   const binary = binaryKind(bytes);
   if (binary !== null) return { kind: 'other', ...binary };
-  const text = decode(bytes).trim();
+  const text = decodeAnyText(bytes).trim();
   if (/-----BEGIN [A-Z0-9 ]+-----/.test(text)) return { kind: 'pem', text };
   if (/^[[{]/.test(text)) return { kind: 'json', text };
   return { kind: 'other', ...(textKind(text) ?? { what: 'text that is not a key', hint: EXPECTED }) };
@@ -146,20 +147,6 @@ const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
     'Get the key from there first.',
   ],
 ];
-
-function decode(bytes: Uint8Array): string {
-  const utf16 = utf16Of(Buffer.from(bytes));
-  // Other bytes than UTF-8 are replaced, because the text around a PEM block may have any encoding.
-  return new TextDecoder(utf16 ?? 'utf-8').decode(bytes);
-}
-
-/** By the byte order mark, or because one of the first two bytes is zero, as for ASCII text. */
-function utf16Of([first, second]: Buffer): 'utf-16le' | 'utf-16be' | null {
-  if ((first === 0xff && second === 0xfe) || (first !== 0 && second === 0)) return 'utf-16le';
-  if ((first === 0xfe && second === 0xff) || (first === 0 && second !== undefined && second !== 0))
-    return 'utf-16be';
-  return null;
-}
 
 function isCertificate(der: Buffer): boolean {
   try {

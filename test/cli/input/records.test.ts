@@ -28,6 +28,7 @@ async function readIn(bytes: Buffer, size: number, kind: RecordKind, name: strin
   return found;
 }
 
+const utf16 = (text: string) => Buffer.from(text, 'utf16le');
 const ALICE = { sub: 'alice', name: 'Alice' };
 
 describe('subjects', () => {
@@ -45,6 +46,9 @@ describe('subjects', () => {
     ['a byte order mark and quotes', '\uFEFF"Sub";"Name"\nalice;Alice\n'],
     ['blank lines before it', '\n\r\nsub,name\nalice,Alice\n'],
     ['NDJSON', '{"sub":"alice","name":"Alice"}\n'],
+    ['UTF-16 of Excel', utf16('\uFEFFSub\tName\r\nalice\tAlice\r\n')],
+    ['UTF-16 of the other order', utf16('\uFEFFsub,name\nalice,Alice\n').swap16()],
+    ['UTF-16 without a byte order mark', utf16('sub,name\nalice,Alice\n')],
     ['NDJSON after a byte order mark', '\uFEFF\n {"sub":"alice","name":"Alice"}\n'],
   ])('are read with %s', async (_name, input) => {
     expect(await recordsOf(input, SUBJECTS)).toEqual([ALICE]);
@@ -57,6 +61,7 @@ describe('subjects', () => {
     ['addresses', 'alice@example.com\nbob@example.com\n', ['alice@example.com', 'bob@example.com']],
     ['names of a directory', 'cn=alice,ou=people\n', ['cn=alice,ou=people']],
     ['text in brackets', '[a-z]\n{}\n', ['[a-z]', '{}']],
+    ['UTF-16 of PowerShell', utf16('\uFEFFzoë\r\n𝒵\r\n'), ['zoë', '𝒵']],
     ['UUIDs', '3f2504e0-4f89-11d3-9a0c-0305e82c3301\n', ['3f2504e0-4f89-11d3-9a0c-0305e82c3301']],
   ])('are read from %s', async (_name, input, subs) => {
     expect(await recordsOf(input, SUBJECTS)).toEqual(subs.map((sub) => ({ sub })));
@@ -92,7 +97,7 @@ describe('tokens', () => {
 });
 
 const README = '# jwtctl\n\nOperate JWT authentication: {keys}, users, and tokens.\n';
-const UTF16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from('sub\nalice\n', 'utf16le')]);
+const BROKEN_UTF16 = Buffer.concat([Buffer.from('\uFEFFsub\nalice\n', 'utf16le'), Buffer.from([0, 0xd8])]);
 
 test.each<[string, string | Buffer, RecordKind]>([
   ['README.md', README, TOKENS],
@@ -100,8 +105,7 @@ test.each<[string, string | Buffer, RecordKind]>([
   ['a spreadsheet', 'PK\x03\x04\x14\x00', SUBJECTS],
   ['a PDF', '%PDF-1.7\n', SUBJECTS],
   ['a compressed list', Buffer.from([0x1f, 0x8b, 8, 0, 0]), SUBJECTS],
-  ['UTF-16 text', UTF16, SUBJECTS],
-  ['UTF-16 text of the other order', Buffer.from(UTF16).swap16(), SUBJECTS],
+  ['broken UTF-16', BROKEN_UTF16, SUBJECTS],
   ['a database', 'SQLite format 3\0\x10\0', SUBJECTS],
   ['a private key', '-----BEGIN PRIVATE KEY-----\nMIIE\n', SUBJECTS],
   ['a web page', '<!DOCTYPE html>\n<html>\n', SUBJECTS],

@@ -26,6 +26,7 @@ describe('a password file', () => {
     ['without a line break', 'hunter2'],
     ['in UTF-16, little endian', utf16le('hunter2\r\n')],
     ['in UTF-16, big endian', utf16be('hunter2\n')],
+    ['in UTF-16 without a byte order mark', Buffer.from('hunter2', 'utf16le')],
   ])('%s is read', async (_, bytes) => {
     expect(await readSecretFile(file(bytes), by)).toBe('hunter2');
   });
@@ -36,7 +37,7 @@ describe('a password file', () => {
     ['only a byte order mark', BOM, 'is empty'],
     ['two lines', 'hunter2\nhunter3\n', 'has more than one line'],
     ['too long', 'hunter2'.repeat(1000), 'is longer than 4096 bytes'],
-    ['UTF-16 without a mark', Buffer.from('hunter2', 'utf16le'), 'UTF-16 without a byte order mark'],
+    ['binary', Buffer.from([0xc3, 0xa9, 0, 1]), 'is binary'],
     ['in Latin-1', Buffer.from('hunter2\u00e9', 'latin1'), 'is not UTF-8'],
   ])('that is %s is refused by name', async (_, bytes, found) => {
     const path = file(bytes);
@@ -70,8 +71,8 @@ describe('a configuration file', () => {
 
   test('that is binary or a folder is refused by name', async () => {
     const space = new Workspace();
-    writeFileSync(space.write(space.userFile, ''), Buffer.from('token:', 'utf16le'));
-    expect((await space.refusal()).message).toContain('UTF-16 without a byte order mark');
+    writeFileSync(space.write(space.userFile, ''), Buffer.from([0xc3, 0xa9, 0, 1]));
+    expect((await space.refusal()).message).toContain('is binary');
     const other = new Workspace();
     mkdirSync(other.userFile, { recursive: true });
     expect((await other.refusal()).message).toContain('is a folder');
