@@ -75,6 +75,26 @@ describe('files of many records', () => {
     },
   );
 
+  test.each<[string, (token: string) => string, string[]]>([
+    ['tokens.csv', (token) => `token\n${token}\n`, []],
+    ['database.csv', (token) => `id;JWT;created_at\n1;${token};2026-01-01\n`, []],
+    ['tokens', (token) => `token\n${token}\n`, []],
+    ['tokens.ndjson', (token) => `{"token":"${token}"}\n`, []],
+    ['tokens.txt', (token) => `${token}\n`, []],
+    ['export.txt', (token) => `"token","user"\n"${token}","1"\n`, ['--format', 'csv']],
+    ['list.csv', (token) => `${token}\n`, ['--format', 'text']],
+  ])('token register reads %s', async (name, contentOf, flags) => {
+    const { token, jti } = await stores.json('token', 'issue', '--sub', 'a-6');
+    const path = file(name, contentOf(token));
+    const { exitCode, stdout } = await stores.run('token', 'register', '--token-file', path, ...flags);
+    expect([exitCode, JSON.parse(stdout).jti]).toEqual([0, jti]);
+  });
+
+  test('--format of token register needs --token-file', async () => {
+    const { exitCode, error } = await stores.run('token', 'register', 'x', '--format', 'csv', '--json');
+    expect([exitCode, error().code]).toEqual([2, 'ERR_FLAG_COMBINATION']);
+  });
+
   test('a wrong kind of file gives one error, not one for each line', async () => {
     const path = file('README.md', '# jwtctl\n\nOperate.\n\n## Install\n\nnpm install\n'.repeat(20));
     const { exitCode, stdout, stderr } = await stores.run('token', 'register', '--token-file', path);

@@ -14,12 +14,13 @@ import {
 } from '../../../domain/tokens/register.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { grouped } from '../../output/number-format.js';
+import type { RecordFormat } from '../../io.js';
 import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { checkAudience } from '../shared/audience-flag.js';
-import { type ErrorPlace, errorsOption, streamThrough, tokenWords } from '../shared/bulk.js';
+import { type ErrorPlace, errorsOption, formatOption, streamThrough, tokenWords } from '../shared/bulk.js';
 import { contradiction, exactlyOne } from '../shared/flags.js';
 import { type PastedToken, pastedToken, tokenMember } from '../shared/pasted-token.js';
 import { notToken, readToken } from '../shared/token-argument.js';
@@ -40,6 +41,7 @@ export const defineRegister: DefineCommand = (group, run) => {
       'also register tokens that lack kid, jti, iat, iss, or aud, have a kid that no key has, or have an integer sub; verifiers accept them until token.acceptLegacy',
     )
     .option('--any-type', 'also register tokens that say they are refresh or ID tokens')
+    .addOption(formatOption('format of --token-file'))
     .addOption(errorsOption())
     .option('--aud <aud>', 'expected audience (default: token.audience)')
     .examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson')
@@ -48,6 +50,7 @@ export const defineRegister: DefineCommand = (group, run) => {
 
 interface RegisterFlags {
   tokenFile?: string;
+  format?: RecordFormat;
   errors?: ErrorPlace;
   aud?: string;
   legacy?: true;
@@ -57,8 +60,10 @@ interface RegisterFlags {
 const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
   if (flags.aud !== undefined) checkAudience(flags.aud, invocation.caution);
   exactlyOne({ TOKEN: token, '--token-file': flags.tokenFile });
-  if (flags.tokenFile === undefined && flags.errors !== undefined)
-    throw contradiction('--errors requires --token-file.');
+  if (flags.tokenFile === undefined) {
+    if (flags.format !== undefined) throw contradiction('--format requires --token-file.');
+    if (flags.errors !== undefined) throw contradiction('--errors requires --token-file.');
+  }
   return flags.tokenFile === undefined
     ? registerOne(invocation, flags, String(token))
     : registerMany(invocation, flags, flags.tokenFile);
@@ -86,7 +91,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   const policy = policyOf(context, flags);
   // Opened before the first line is read, because a missing store is not the fault of a line.
   await Promise.all([context.database(), context.registry(), context.users()]);
-  const records = await input.records(TOKENS);
+  const records = await input.records(TOKENS, flags.format);
   const raised = new Map<string, number>();
   const legacy = new LegacyTally();
   let refusedLegacy = 0;
@@ -131,7 +136,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
 
 export const TOKENS = {
   plural: 'tokens',
-  required: ['token', 'access_token'],
+  required: ['token', 'access_token', 'jwt'],
   optional: [],
   hasOthers: true,
   isMixed: true,
@@ -139,8 +144,8 @@ export const TOKENS = {
 } as const;
 
 /** @throws JwtctlError `ERR_LINE_NO_TOKEN` (usage), `ERR_TOKEN_MALFORMED` (refused) */
-function tokenOfRecord({ token, access_token: accessToken }: Record<string, unknown>): PastedToken {
-  const text = String(token ?? accessToken);
+function tokenOfRecord({ token, access_token: accessToken, jwt }: Record<string, unknown>): PastedToken {
+  const text = String(token ?? accessToken ?? jwt);
   const pasted = pastedToken(text);
   if (pasted.fault === null) return pasted;
   if (!/^\s*[[{]/.test(text) || tokenMember(text) !== null) throw notToken(pasted.fault);
