@@ -28,7 +28,7 @@ Global flags can stand before or after the command. Most [settings](configuratio
 
 ${flagTable(help, help.flagsOf(program).global)}
 
-- \`-q\` does not hide warnings about work that was not done or data that was not read. They remain on stderr.
+- \`-q\` and \`--json\` do not hide warnings, such as one about a secret file that other users can read. They remain on stderr.
 - A token or a file can be \`-\` for standard input, or \`@file\`. You never have to put a secret on the command line.
 - To pass a value that starts with a dash, write \`--sub=-x\`, or put it after \`--\`.
 - A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
@@ -41,6 +41,7 @@ ${flagTable(help, help.flagsOf(program).global)}
 - Tables are for people: they fit the terminal and shorten long IDs. In a pipe, values are not shortened.
 - With \`--json\`, stdout is one JSON document, or empty if the command fails. An error is one JSON document on stderr:
   \`{"error":{"code":"ERR_…","message":"…","hint":"…"}}\`. [Errors](errors.md) lists the codes.
+  Warnings are lines of text on stderr or, if the command fails, in the array \`diagnostics\` of that document.
 - With \`-o ndjson\`, stdout is one JSON object per line, written as soon as it is available.
 - JSON output has full IDs, and times as NumericDate seconds.
 - \`NO_COLOR\` and \`TERM=dumb\` turn colors off.

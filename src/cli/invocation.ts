@@ -7,6 +7,7 @@ import type { JwtctlError } from '../domain/shared/errors.js';
 import { printable, printableLines } from '../domain/shared/text.js';
 import type { CliCommand } from './command.js';
 import { ask, notConfirmed, passphraseNeeded } from './confirmation.js';
+import { Diagnostics } from './diagnostics.js';
 import {
   actorOf,
   type Globals,
@@ -25,12 +26,13 @@ import type { Outcome, View } from './output/view.js';
 export interface Invocation extends Readers {
   readonly globals: Globals;
   readonly configSources: ConfigSources;
-  /** Prints a warning on stderr, except with `--json` or `-q`. */
+  /** Prints a warning on stderr. */
   caution(text: string): void;
   /** Prints a note on stderr, except with `--json` or `-q`. */
   note(text: string): void;
   config(): Promise<Config>;
   context(): Promise<Context>;
+  readonly diagnostics: Diagnostics;
   /** Aborted by the first SIGINT. */
   readonly signal: AbortSignal;
   /** @throws JwtctlError `ERR_FILE_UNREADABLE` (usage) */
@@ -76,15 +78,12 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);
   const clock = io.clock ?? systemClock;
-  const warn = (text: string) => io.stderr.write(`${printableLines(text)}\n`);
-  // With JSON output, stderr has an error document or nothing.
-  const warnUnlessJson = (text: string) => {
-    if (globals.format !== 'json') warn(text);
-  };
+  const diagnostics = new Diagnostics(io.stderr, { hold: globals.format === 'json' });
+  const warn = (text: string) => diagnostics.write(text);
   const notice = (text: string) => {
-    if (!globals.isQuiet) warnUnlessJson(text);
+    if (!globals.isQuiet && globals.format !== 'json') warn(text);
   };
-  const caution = (text: string) => notice(`Warning: ${text}`);
+  const caution = (text: string) => warn(`Warning: ${text}`);
   const trace = (text: string) => {
     if (values.verbose === true) warn(text);
   };
@@ -94,7 +93,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const closers: Array<() => void> = [];
 
   const config = () => {
-    loaded ??= loadAndWarn(configSources, { caution, noticeStore: warnUnlessJson, trace });
+    loaded ??= loadAndWarn(configSources, { caution, warn, trace });
     return loaded;
   };
   const context = () => {
@@ -113,6 +112,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     ...createReaders(io, signal, caution),
     globals,
     configSources,
+    diagnostics,
     signal,
     caution,
     note: notice,
@@ -142,9 +142,9 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
-      const diagnostics = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
+      const stderr = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
       const canRedraw = io.stderr.isTTY === true && io.env.TERM !== 'dumb';
-      await waitVisibly(time, printable(what), { clock, diagnostics, canRedraw, signal });
+      await waitVisibly(time, printable(what), { clock, diagnostics: stderr, canRedraw, signal });
     },
     withProgress: async (label, walk) => {
       const line = await progress(label);
@@ -175,14 +175,14 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
 
 const NO_PROGRESS: Progress = { update: () => {}, clear: () => {} };
 
-/** @param noticeStore prints even with -q, because another user may have written the project file */
 async function loadAndWarn(
   sources: ConfigSources,
-  { caution, noticeStore, trace }: Record<'caution' | 'noticeStore' | 'trace', (text: string) => void>,
+  { caution, warn, trace }: Record<'caution' | 'warn' | 'trace', (text: string) => void>,
 ): Promise<Config> {
   const { loadConfig } = await import('../config/load-config.js');
   const config = await loadConfig(sources);
-  if (config.storeNotice !== null) noticeStore(config.storeNotice);
+  // Another user may have written the project file.
+  if (config.storeNotice !== null) warn(config.storeNotice);
   for (const warning of config.warnings) caution(warning);
   for (const file of config.files) if (file.exists) trace(`Read ${file.path}.`);
   return config;

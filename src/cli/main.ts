@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
-import { asSentence, excerpt, insideQuotes, printableLines } from '../domain/shared/text.js';
+import { asSentence, excerpt, insideQuotes } from '../domain/shared/text.js';
 import { MistypedError } from './command.js';
+import type { Diagnostics } from './diagnostics.js';
 import { foreseeGlobals, type Globals, type GlobalValues, mayColor, readGlobals } from './globals.js';
 import { createInvocation, type Run } from './invocation.js';
 import { type Io, screenOf } from './io.js';
-import { describeCauses, describeError } from './output/describe-error.js';
+import { describeError } from './output/describe-error.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
 import type { Completion } from './output/view.js';
@@ -22,6 +23,7 @@ export async function main(
 ): Promise<number> {
   let values: GlobalValues = foreseeGlobals(argv);
   let exitCode: number = EXIT.done;
+  let diagnostics: Diagnostics | undefined;
   const run: Run =
     (action) =>
     async (...args) => {
@@ -29,12 +31,13 @@ export async function main(
       const flags = args.pop() as never;
       values = command.optsWithGlobals();
       const { invocation, dispose } = createInvocation(values, io, signal);
+      diagnostics = invocation.diagnostics;
       try {
         warnOfQuotes(command, args, invocation.caution);
         const outcome = await action(invocation, flags, ...(args as never));
         const { globals } = invocation;
         const writeLines = (lines: readonly string[]) => {
-          for (const line of lines) io.stderr.write(`${printableLines(line)}\n`);
+          for (const line of lines) invocation.diagnostics.write(line);
         };
         writeLines(diagnosticsOf(outcome, globals, dryRunNotes(globals)));
         if (outcome.view !== undefined)
@@ -68,7 +71,9 @@ export async function main(
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return conclude(error, values, io, signal);
+    return conclude(error, { values, io, signal, diagnostics });
+  } finally {
+    diagnostics?.release();
   }
 }
 
@@ -112,7 +117,15 @@ function dryRunNotes({ dryRun, format }: Globals): readonly string[] {
 
 class VersionRequest extends Error {}
 
-async function conclude(error: unknown, values: GlobalValues, io: Io, signal: AbortSignal): Promise<number> {
+async function conclude(
+  error: unknown,
+  {
+    values,
+    io,
+    signal,
+    diagnostics,
+  }: { values: GlobalValues; io: Io; signal: AbortSignal; diagnostics: Diagnostics | undefined },
+): Promise<number> {
   if (error instanceof VersionRequest) {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
     await new Promise((resolve) => io.stdout.write(`${version}\n`, resolve));
@@ -126,8 +139,9 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
       ? interrupted()
       : error;
   if (shown === null) return EXIT.done;
-  io.stderr.write(describeError(shown, readGlobals(values, io).format));
-  if (values.verbose === true) io.stderr.write(describeCauses(shown));
+  const isVerbose = values.verbose === true;
+  const lines = diagnostics?.take() ?? [];
+  io.stderr.write(describeError(shown, readGlobals(values, io).format, { isVerbose, diagnostics: lines }));
   return signal.aborted ? EXIT.interrupted : exitCodeOf(shown);
 }
 

@@ -24,7 +24,9 @@ export const defineServe: DefineCommand = (command, run) => {
     .action(run(serve));
 };
 
-const serve: Action<ServeFlags, []> = async ({ context: open, signal }, flags) => {
+const serve: Action<ServeFlags, []> = async ({ context: open, signal, diagnostics }, flags) => {
+  // A server does not end soon, and its output is a log.
+  diagnostics.release();
   const context = await open();
   const { settings } = context;
   const { host, port, workers } = { ...settings.serve, ...flags };

@@ -3,16 +3,25 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { printableJson, printableLines } from '../../domain/shared/text.js';
 import type { OutputFormat } from './render.js';
 
-export function describeError(error: unknown, format: OutputFormat): string {
+/** @param diagnostics lines for the JSON document */
+export function describeError(
+  error: unknown,
+  format: OutputFormat,
+  { isVerbose = false, diagnostics = [] as readonly string[] } = {},
+): string {
   const shown = error instanceof JwtctlError ? error : bug(error);
   const hint = hintOf(shown);
+  const causes = isVerbose ? causesOf(shown) : [];
   if (format === 'json' || format === 'ndjson') {
     const { code, message, details } = shown;
     const extra = Object.keys(details).length === 0 ? {} : { details };
     const error = { code, message, ...(hint === undefined ? {} : { hint }), ...extra };
-    return `${printableJson(JSON.stringify({ error }))}\n`;
+    const lines = [...diagnostics, ...causes];
+    const document = { error, ...(lines.length === 0 ? {} : { diagnostics: lines }) };
+    return `${printableJson(JSON.stringify(document))}\n`;
   }
-  return printableLines(`jwtctl: ${shown.message}\n${hint === undefined ? '' : `  ${hint}\n`}`);
+  const below = [...(hint === undefined ? [] : [hint]), ...causes].map((line) => `  ${line}\n`);
+  return printableLines(`jwtctl: ${shown.message}\n${below.join('')}`);
 }
 
 function hintOf({ code, kind, hint }: JwtctlError): string | undefined {
@@ -30,16 +39,11 @@ export function describeLines(first: number, last: number, error: JwtctlError, f
 }
 
 /** Names the causes of an error. Omits their messages, because a driver may quote values in them. */
-export function describeCauses(error: unknown): string {
-  let text = '';
-  for (
-    let cause = error instanceof Error ? error.cause : undefined;
-    cause instanceof Error;
-    cause = cause.cause
-  ) {
-    text += `  caused by ${cause.name}${'code' in cause ? ` (${String(cause.code)})` : ''}\n`;
-  }
-  return text;
+function causesOf(error: JwtctlError): string[] {
+  const causes: string[] = [];
+  for (let { cause } = error as Error; cause instanceof Error; cause = cause.cause)
+    causes.push(`caused by ${cause.name}${'code' in cause ? ` (${String(cause.code)})` : ''}`);
+  return causes;
 }
 
 /** Shows the stack, but not the message: an unknown error's message may contain a user's values. */

@@ -13,8 +13,8 @@ import {
   registerTokens,
 } from '../../../domain/tokens/register.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
-import { grouped } from '../../output/number-format.js';
 import type { RecordFormat } from '../../io.js';
+import { grouped } from '../../output/number-format.js';
 import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
