@@ -1,5 +1,6 @@
 import type { Context } from '../app/context.js';
 import { closingOnFailure, type OpenOptions, openContext } from '../app/open-context.js';
+import type { TokenMeta } from '../domain/model/token-meta.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { IssuedToken } from '../domain/tokens/issued-token.js';
 import { openStoreIssuer } from './store-issuer.js';
@@ -16,7 +17,7 @@ export interface OpenIssuer {
    * @param request.ttlSeconds default: `token.ttl`; at most `token.maxTtl`
    * @param request.claims claims other than the registered ones (RFC 7519 §4.1)
    * @param request.refresh whether to begin a session: the result then has a refresh token
-   * @param request.label shown by `token list`, such as the device; at most 128 bytes
+   * @param request.meta facts about the session, such as its device, shown by `token list`: at most 8 pairs, 512 bytes as JSON
    * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
    * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` if a store does not answer
    */
@@ -26,7 +27,7 @@ export interface OpenIssuer {
     ttlSeconds?: number;
     claims?: Record<string, unknown>;
     refresh?: boolean;
-    label?: string;
+    meta?: TokenMeta;
   }): Promise<IssuedToken>;
   /**
    * Replaces a refresh token, and issues the next access token of its session. The new refresh token is valid
@@ -48,10 +49,10 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
   return closingOnFailure(context, async () => {
     const issuer = await openStoreIssuer(context);
     const lifecycle = lifecycleOf(context);
-    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims, refresh, label }) =>
+    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims, refresh, meta }) =>
       lifecycle.during(() =>
         issuer.issue({
-          ...{ sub, ttlSeconds, claims, refresh, label },
+          ...{ sub, ttlSeconds, claims, refresh, meta },
           aud: aud === undefined ? undefined : [aud].flat(),
         }),
       );

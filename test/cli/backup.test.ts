@@ -29,7 +29,9 @@ describe.each(BACKENDS)('backup and restore, on %s', { timeout: 60_000 }, (backe
     return exitCode === 0 ? null : json().error.code;
   }
 
-  async function list(sub: string): Promise<Array<{ jti: string; exp: number; label: string | null }>> {
+  async function list(
+    sub: string,
+  ): Promise<Array<{ jti: string; exp: number; meta: { device: string } | null }>> {
     return stores.json('token', 'list', `--sub=${sub}`);
   }
 
@@ -49,14 +51,14 @@ describe.each(BACKENDS)('backup and restore, on %s', { timeout: 60_000 }, (backe
     return (await stores.json('keys', 'rotate', '--now')).active;
   }
 
-  test('restore makes all flushed tokens valid again, with the same expiry and labels', async () => {
+  test('restore makes all flushed tokens valid again, with the same expiry and meta', async () => {
     const tokens = [
-      await issue('alice', '--label', 'phone'),
+      await issue('alice', '--meta', 'device=phone'),
       await issue('alice', '--ttl', '2h'),
       await issue('bob'),
     ];
     await rotate();
-    tokens.push(await issue('carol', '--label', 'car'));
+    tokens.push(await issue('carol', '--meta', 'device=car'));
     const before = await Promise.all(['alice', 'bob', 'carol'].map(list));
 
     const flushed = await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
@@ -249,7 +251,7 @@ describe.each(BACKENDS)('backup and restore, on %s', { timeout: 60_000 }, (backe
   });
 
   test('encrypts the file, and makes it readable only for its owner', async () => {
-    const { jti } = await issue('mallory', '--label', 'kitchen');
+    const { jti } = await issue('mallory', '--meta', 'device=kitchen');
     await stores.json('cache', 'snapshot', 's');
     const file = join(stores.home, 's');
     expect(statSync(file).mode & 0o777).toBe(0o600);

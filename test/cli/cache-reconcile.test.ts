@@ -231,7 +231,7 @@ describe('cache reconcile in a Redis Cluster', () => {
     redis = stores.redis as typeof redis;
     alice = `${redis.prefix}:{alice}`;
     await stores.json('keys', 'generate');
-    living = await stores.json('token', 'issue', '--sub', 'alice', '--create-user', '--label', 'phone');
+    living = await stores.json('token', 'issue', '--sub', 'alice', '--create-user', '--meta', 'device=phone');
   });
   afterAll(() => stores?.close());
 
@@ -248,19 +248,19 @@ describe('cache reconcile in a Redis Cluster', () => {
       expect(await redis.client.expiretime(alice)).toBe(wrong ?? -1);
       expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, expiriesSet: 1 });
       expect(await redis.client.expiretime(alice)).toBe(right);
-      expect(await redis.client.expiretime(`${alice}:labels`)).toBe(right);
+      expect(await redis.client.expiretime(`${alice}:meta`)).toBe(right);
       expect(await stores.json('cache', 'reconcile')).toMatchObject(NOTHING);
     }
-    expect((await stores.json('token', 'list', '--sub', 'alice'))[0].label).toBe('phone');
+    expect((await stores.json('token', 'list', '--sub', 'alice'))[0].meta).toEqual({ device: 'phone' });
   });
 
-  test('removes a set with only a status and labels', async () => {
+  test('removes a set with only a status and meta', async () => {
     const bob = `${redis.prefix}:{bob}`;
     await redis.client.zadd(bob, -9, '!s', -3, '!v');
-    await redis.client.hset(`${bob}:labels`, '1.1.gone', 'phone');
+    await redis.client.hset(`${bob}:meta`, '1.1.gone', 'phone');
     expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, leftovers: 1 });
     expect(await redis.client.exists(bob)).toBe(0);
-    expect(await redis.client.exists(`${bob}:labels`)).toBe(0);
+    expect(await redis.client.exists(`${bob}:meta`)).toBe(0);
     expect(await stores.json('cache', 'reconcile')).toMatchObject(NOTHING);
   });
 
@@ -313,18 +313,18 @@ describe('cache reconcile in a Redis Cluster', () => {
     const similarNames = [
       ...[`${prefix}`, `${prefix}:`, `${prefix}x:{alice}`, `x${prefix}:{alice}`, `${prefix}:alice`],
       ...[`${prefix}:{}`, `${prefix}:{alice}x`, `${prefix}:{alice`, `${prefix}:{%61lice}`, `${prefix}:{%zz}`],
-      ...[`${prefix}:{a b}`, `${prefix}:{%ff}`, `${prefix}:{alice}:label`, `{${prefix}}:{alice}`],
+      ...[`${prefix}:{a b}`, `${prefix}:{%ff}`, `${prefix}:{alice}:metas`, `{${prefix}}:{alice}`],
     ];
     for (const name of similarNames) await client.zadd(name, living.exp, member, 5, 'old');
     await client.set(`${prefix}:{text}`, 'x');
-    await client.set(`${prefix}:{text}:labels`, 'x');
-    await client.hset(`${prefix}:{other}:labels`, 'theirs', 'x', 'A.b.c', 'y');
+    await client.set(`${prefix}:{text}:meta`, 'x');
+    await client.hset(`${prefix}:{other}:meta`, 'theirs', 'x', 'A.b.c', 'y');
     await client.hset(`${prefix}:{hash}`, member, '1');
     await client.sadd(`${prefix}:{set}`, member);
     await client.rpush(`${prefix}:{list}`, member);
     await client.zadd(`${prefix}:{foreign}`, 5, 'old', living.exp, 'young', 7, 'A.b.c');
     const types = ['text', 'hash', 'set', 'list', 'foreign'].map((sub) => `${prefix}:{${sub}}`);
-    const names = [...similarNames, ...types, `${prefix}:{text}:labels`, `${prefix}:{other}:labels`];
+    const names = [...similarNames, ...types, `${prefix}:{text}:meta`, `${prefix}:{other}:meta`];
     const dumps = () => Promise.all(names.map((name) => client.dumpBuffer(name)));
     const before = await dumps();
     expect(before.every((dump) => dump !== null)).toBe(true);

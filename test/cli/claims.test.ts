@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('claims and labels, on %s', (backend) => {
+describe.each(BACKENDS)('claims and meta, on %s', (backend) => {
   let stores: Stores;
 
   beforeAll(async () => {
@@ -105,20 +105,39 @@ describe.each(BACKENDS)('claims and labels, on %s', (backend) => {
     expect(await refusalOf('--claims', '@no-such-file')).toMatchObject({ exitCode: 2, stdout: '' });
   });
 
-  test('a label of more than 128 bytes is refused', async () => {
-    const label = `${'é'.repeat(63)}ab`;
-    await stores.json('token', 'issue', '--sub', 'alice', '--label', label);
-    const labels = (await stores.json('token', 'list', '--sub', 'alice')).map(
-      (entry: { label: string | null }) => entry.label,
-    );
-    expect(labels).toContain(label);
-    for (const unusable of [`${label}c`, 'x'.repeat(129), 'a\nb', 'a\u001bb']) {
-      expect(await refusalOf('--label', unusable)).toEqual({
-        exitCode: 2,
-        stdout: '',
-        code: 'ERR_LABEL_INVALID',
-      });
-    }
+  test('--meta is repeated, and `token list --where` filters by it', async () => {
+    const [phone, laptop] = [
+      ['--meta', 'device=phone', '--meta', 'ip=192.0.2.1'],
+      ['--meta', 'device=laptop', '--meta', 'note=a=b'],
+    ];
+    for (const flags of [phone, laptop]) await stores.json('token', 'issue', '--sub', 'alice', ...flags);
+    const list = async (...where: string[]) => {
+      const flags = where.flatMap((pair) => ['--where', pair]);
+      const found: Array<{ meta: unknown }> = await stores.json('token', 'list', '--sub', 'alice', ...flags);
+      return found.map(({ meta }) => meta);
+    };
+    expect(await list('device=phone')).toEqual([{ device: 'phone', ip: '192.0.2.1' }]);
+    expect(await list('device=laptop', 'note=a=b')).toEqual([{ device: 'laptop', note: 'a=b' }]);
+    expect(await list('device=phone', 'note=a=b')).toEqual([]);
+    expect(await list('toString=x')).toEqual([]);
+    const { stdout } = await stores.run('token', 'list', '--sub', 'alice', '--where', 'device=phone');
+    expect(stdout).toContain('device=phone, ip=192.0.2.1');
+  });
+
+  test.each([
+    ['is not name=value', ['phone'], 'ERR_FLAG_INVALID'],
+    ['has no name', ['=phone'], 'ERR_FLAG_INVALID'],
+    ['repeats a name', ['a=1', 'a=2'], 'ERR_FLAG_INVALID'],
+    ['has a line break', ['a=x\ny'], 'ERR_META_INVALID'],
+    ['has nine pairs', [...'123456789'].map((name) => `${name}=x`), 'ERR_META_INVALID'],
+    ['is too long', [`a=${'é'.repeat(253)}`], 'ERR_META_INVALID'],
+  ])('--meta that %s is refused', async (_, pairs, code) => {
+    const flags = pairs.flatMap((pair) => ['--meta', pair]);
+    expect(await refusalOf(...flags)).toEqual({ exitCode: 2, stdout: '', code });
+  });
+
+  test('meta of exactly 512 bytes is accepted', async () => {
+    await stores.json('token', 'issue', '--sub', 'alice', '--meta', `a=${'é'.repeat(252)}`);
   });
 
   test('token decode shows texts in quotes, and numbers without', async () => {

@@ -14,7 +14,7 @@ describe.each(BACKENDS)('dry runs, on %s', (backend) => {
     stores = await openStores(backend);
     kid = (await stores.json('keys', 'generate')).kid;
     await stores.json('users', 'add', 'alice');
-    ({ token, jti } = await stores.json('token', 'issue', '--sub', 'alice', '--label', 'phone'));
+    ({ token, jti } = await stores.json('token', 'issue', '--sub', 'alice', '--meta', 'device=phone'));
     await stores.json('users', 'add', 'bob');
     await stores.json('users', 'disable', 'bob');
   });

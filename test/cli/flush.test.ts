@@ -138,7 +138,7 @@ test('a flush neither counts, backs up, nor changes foreign keys in the same clu
   const foreign: string[] = [];
   try {
     await stores.json('keys', 'generate', '--kid', 'k1');
-    await stores.json('token', 'issue', '--sub', 'alice', '--create-user', '--label', 'phone');
+    await stores.json('token', 'issue', '--sub', 'alice', '--create-user', '--meta', 'device=phone');
     const now = stores.clock.now();
     const member = `1.${now.toString(36)}.j`;
     const exp = String(now + 3_600);

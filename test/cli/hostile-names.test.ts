@@ -24,7 +24,7 @@ describe.each(BACKENDS)('subjects with special characters, on %s', (backend) => 
     await stores.json('keys', 'generate');
     for (const sub of SUBJECTS) await addUser(sub);
     for (const sub of SUBJECTS) {
-      const words = ['token', 'issue', `--sub=${sub}`, '--label', `of ${sub.length}`];
+      const words = ['token', 'issue', `--sub=${sub}`, '--meta', `device=of ${sub.length}`];
       tokens.set(sub, [await stores.json(...words), await stores.json(...words)]);
     }
   });
@@ -47,7 +47,7 @@ describe.each(BACKENDS)('subjects with special characters, on %s', (backend) => 
 
   async function listed(sub: string): Promise<string[]> {
     const entries = await stores.json('token', 'list', `--sub=${sub}`);
-    for (const entry of entries) expect(entry).toMatchObject({ sub, label: `of ${sub.length}` });
+    for (const entry of entries) expect(entry).toMatchObject({ sub, meta: { device: `of ${sub.length}` } });
     return entries.map((entry: { jti: string }) => entry.jti).sort();
   }
 

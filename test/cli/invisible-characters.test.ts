@@ -19,7 +19,7 @@ describe.each(BACKENDS)('characters that are invisible or reverse the text, on %
     await stores.json('keys', 'generate', '--kid', 'k1');
     await insertUser(stores, SUB, NAME);
     await stores.json('users', 'add', 'Zoë Åström 鍵');
-    await stores.json('token', 'issue', '--sub', SUB, '--label', `on${RIGHT_TO_LEFT}phone`);
+    await stores.json('token', 'issue', '--sub', SUB, '--meta', `device=on${RIGHT_TO_LEFT}phone`);
   });
   afterAll(() => stores?.close());
 

@@ -12,7 +12,7 @@ describe.each(BACKENDS)('cache get, on %s', (backend) => {
     await stores.json('keys', 'generate', '--kid', 'k1');
     await stores.json('keys', 'generate', '--kid', 'k2');
     now = stores.clock.now();
-    issued = await stores.json('token', 'issue', '--sub', 'alice', '--label', 'phone', '--create-user');
+    issued = await stores.json('token', 'issue', '--sub', 'alice', '--meta', 'device=phone', '--create-user');
     const { k1 = 0, k2 = 0 } = await keyIds(stores);
     const entry = { jti: 'twice', iat: now - 10, exp: now + 3_600 };
     await plant(stores, 'bob', [
@@ -35,14 +35,14 @@ describe.each(BACKENDS)('cache get, on %s', (backend) => {
         : [...(await stores.redis.keys())].filter(([, keys]) => keys.some((key) => key.endsWith('{alice}')));
     expect(json()).toEqual({
       ...{ sub: 'alice', jti: issued.jti, kid: 'k1', state: 'active', iat: issued.iat, exp: issued.exp },
-      ...{ ttlSeconds: 3_600, label: 'phone', node: holder?.[0], userStatus: 'enabled' },
+      ...{ ttlSeconds: 3_600, meta: { device: 'phone' }, node: holder?.[0], userStatus: 'enabled' },
       cachedUser: { status: 'enabled', version: 1, until: now + 60 },
     });
   });
 
   test('shows an unknown key and user, and no negative time', async () => {
     expect((await get('bob', 'orphan')).json()).toMatchObject({
-      ...{ kid: null, state: null, ttlSeconds: 0, label: null, userStatus: 'unknown', cachedUser: null },
+      ...{ kid: null, state: null, ttlSeconds: 0, meta: null, userStatus: 'unknown', cachedUser: null },
     });
   });
 

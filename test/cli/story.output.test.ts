@@ -11,7 +11,7 @@ describe.each(BACKENDS)('output formats on %s', (backend) => {
     stores = await openStores(backend);
     kid = (await stores.json('keys', 'generate')).kid;
     for (const sub of ['alice', 'bob']) await stores.json('users', 'add', sub);
-    const issued = await stores.json('token', 'issue', '--sub', 'alice', '--label', 'Büro');
+    const issued = await stores.json('token', 'issue', '--sub', 'alice', '--meta', 'device=Büro');
     token = issued.token;
     jti = issued.jti;
   });

@@ -66,8 +66,8 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
       'alice',
       '--claim',
       'role=admin',
-      '--label',
-      'phone',
+      '--meta',
+      'device=phone',
     );
 
     expect(Object.keys(issued)).toEqual(['token', 'jti', 'kid', 'sub', 'aud', 'iat', 'exp']);
@@ -108,7 +108,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   test('the live tokens of the user are listed', async () => {
     const iat = stores.clock.now();
     expect(await stores.json('token', 'list', '--sub', 'alice')).toEqual([
-      { jti: oldJti, kid: firstKid, sub: 'alice', iat, exp: iat + HOUR, label: 'phone' },
+      { jti: oldJti, kid: firstKid, sub: 'alice', iat, exp: iat + HOUR, meta: { device: 'phone' } },
     ]);
   });
 

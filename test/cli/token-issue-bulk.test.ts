@@ -167,8 +167,15 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     const path = file(
       'objects.ndjson',
       { sub: 'alice' },
-      { sub: 'alice', aud: 'api', ttl: '90s', notBefore: 5, claims: { role: 'b', own: [1] }, label: 'own' },
-      { sub: 'alice', aud: ['api', 'user'], ttl: 120, notBefore: null, claims: null, label: null },
+      {
+        sub: 'alice',
+        aud: 'api',
+        ttl: '90s',
+        notBefore: 5,
+        claims: { role: 'b', own: [1] },
+        meta: { device: 'own' },
+      },
+      { sub: 'alice', aud: ['api', 'user'], ttl: 120, notBefore: null, claims: null, meta: null },
     );
     const words = ['token', 'issue', '--sub-file', path, '--format', 'ndjson', '-o', 'ndjson'];
     const flags = [
@@ -180,8 +187,8 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       'role=a',
       '--claim',
       'shared=1',
-      '--label',
-      'all',
+      '--meta',
+      'device=all',
     ];
     const issued = objects((await stores.run(...words, ...flags)).stdout);
     const payloads = [];
@@ -195,8 +202,8 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     ]);
     expect(payloads[0]).not.toHaveProperty('nbf');
     const listed = await stores.json('token', 'list', '--sub', 'alice');
-    const labels = new Map(listed.map(({ jti, label }: { jti: string; label: string }) => [jti, label]));
-    expect(issued.map(({ jti }) => labels.get(jti))).toEqual(['all', 'own', 'all']);
+    const devices = new Map(listed.map((entry: Listed) => [entry.jti, entry.meta.device]));
+    expect(issued.map(({ jti }) => devices.get(jti))).toEqual(['all', 'own', 'all']);
   });
 
   test('refuses invalid members of an object by the rules of the flags', async () => {
@@ -211,8 +218,8 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       { sub: 'alice', aud: [7] },
       { sub: 'alice', claims: { iss: 'x' } },
       { sub: 'alice', claims: [1] },
-      { sub: 'alice', label: 'x'.repeat(129) },
-      { sub: 'alice', label: 7 },
+      { sub: 'alice', meta: { device: 'x'.repeat(513) } },
+      { sub: 'alice', meta: 7 },
       { sub: 7 },
       {},
       '"alice"',
@@ -233,7 +240,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect(failures(stderr).map(([, code]) => code)).toEqual([
       ...['ERR_ROW_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID'],
       ...['ERR_ROW_INVALID', 'ERR_TTL_TOO_LONG', 'ERR_AUDIENCE_INVALID', 'ERR_ROW_INVALID'],
-      ...['ERR_CLAIM_RESERVED', 'ERR_ROW_INVALID', 'ERR_LABEL_INVALID', 'ERR_ROW_INVALID'],
+      ...['ERR_CLAIM_RESERVED', 'ERR_ROW_INVALID', 'ERR_META_INVALID', 'ERR_ROW_INVALID'],
       ...['ERR_ROW_INVALID', 'ERR_ROW_INVALID', 'ERR_LINE_NOT_JSON'],
     ]);
   });
@@ -319,9 +326,9 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       code: 'ERR_TTL_TOO_LONG',
     },
     {
-      name: 'a label that no line can have',
-      words: ['--sub-file', '-', '--label', 'a\nb'],
-      code: 'ERR_LABEL_INVALID',
+      name: 'a meta that no line can have',
+      words: ['--sub-file', '-', '--meta', 'device=a\nb'],
+      code: 'ERR_META_INVALID',
     },
     { name: 'a format that is none', words: ['--sub-file', '-', '--format', 'xml'], code: 'ERR_USAGE' },
     {
@@ -478,3 +485,8 @@ test('an unreachable registry ends the run with exit code 4, and every started l
     await stores.close();
   }
 });
+
+interface Listed {
+  jti: string;
+  meta: { device: string };
+}

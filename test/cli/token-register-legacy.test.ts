@@ -308,9 +308,9 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
         return;
       }
       const { client } = stores.redis;
-      const labels = `${setOf(stores, 'alice')}:labels`;
-      if (keyId === null || iat === null) await client.hset(labels, id, 'not.VALID');
-      else await client.hset(labels, id, `${keyId.toString(36)}.${iat.toString(36)}`);
+      const meta = `${setOf(stores, 'alice')}:meta`;
+      if (keyId === null || iat === null) await client.hset(meta, id, 'not.VALID');
+      else await client.hset(meta, id, `${keyId.toString(36)}.${iat.toString(36)}`);
     }
 
     test('ends with the entry, the user, and the revocations of the subject, the key, and a time', async () => {

@@ -61,15 +61,17 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
     }
 
     test('a family starts with its first token, and advances with each refresh', async () => {
-      expect(await advance('alice', 0, { others: { label: 'phone 😀' } })).toEqual({ state: 'advanced' });
+      expect(await advance('alice', 0, { others: { meta: { device: 'phone 😀' } } })).toEqual({
+        state: 'advanced',
+      });
       const first = { family, counter: 0, keyId: 1, iat: now, startedAt: now, exp: now + 9_000 };
-      expect(await families('alice')).toEqual([{ ...first, label: 'phone 😀' }]);
+      expect(await families('alice')).toEqual([{ ...first, meta: { device: 'phone 😀' } }]);
       const next = { keyId: 2 ** 30 - 1, exp: now + 9_500 };
-      expect(await advance('alice', 1, { ...next, others: { label: 'phone 😀' } })).toEqual({
+      expect(await advance('alice', 1, { ...next, others: { meta: { device: 'phone 😀' } } })).toEqual({
         state: 'advanced',
       });
       expect(await families('alice')).toEqual([
-        { ...first, ...next, counter: 1, iat: now + 1, label: 'phone 😀' },
+        { ...first, ...next, counter: 1, iat: now + 1, meta: { device: 'phone 😀' } },
       ]);
       expect(await jtis('alice')).toEqual([familyJti(family, 0), familyJti(family, 1)]);
       expect(await families('bob')).toEqual([]);
@@ -78,9 +80,9 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
     test('registers each entry as registerMany does', async () => {
       const user = { status: 'enabled', version: 3, until: now + 60 } as const;
       const { entry } = step('alice', 0);
-      await advance('alice', 0, { others: { user, label: 'tablet' } });
+      await advance('alice', 0, { others: { user, meta: { device: 'tablet' } } });
       expect(await registry.tokenStatus('alice', entry, now)).toEqual({ exp: entry.exp, user });
-      expect(await registry.list('alice', now)).toEqual([{ ...entry, label: 'tablet' }]);
+      expect(await registry.list('alice', now)).toEqual([{ ...entry, meta: { device: 'tablet' } }]);
     });
 
     test('the same step again within the grace changes nothing, and returns the iat of the first', async () => {

@@ -137,13 +137,13 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
 
       test('registering the same entry again changes nothing', async () => {
-        await registerOne(registry, 'alice', entry('a'), { now, label: 'phone' });
+        await registerOne(registry, 'alice', entry('a'), { now, meta: { device: 'phone' } });
         await register('alice', entry('b', { iat: now }));
-        const again = { now, label: 'car', maxPerSubject: 2 };
+        const again = { now, meta: { device: 'car' }, maxPerSubject: 2 };
         await registerOne(registry, 'alice', entry('a'), again);
         expect(await registry.list('alice', now)).toEqual([
-          { ...entry('a'), label: 'phone' },
-          { ...entry('b', { iat: now }), label: null },
+          { ...entry('a'), meta: { device: 'phone' } },
+          { ...entry('b', { iat: now }), meta: null },
         ]);
       });
 
@@ -232,7 +232,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           entry(`j${index}`, { iat: now - 9_999 + index, exp: now + 60 - (index % 50) }),
         );
         const registrations = entries.map((one) => ({
-          ...{ sub: 'alice', entry: one, now, label: `label ${one.jti}`, user: status() },
+          ...{ sub: 'alice', entry: one, now, meta: { device: `meta ${one.jti}` }, user: status() },
         }));
         await registry.registerMany(registrations);
         const old = entry('old', { iat: now - 99_999, exp: now + exp });
@@ -240,8 +240,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const kept = entries.slice(entries.length - maximum + 1);
 
         expect(await registry.list('alice', now)).toEqual([
-          { ...old, label: null },
-          ...kept.map((one) => ({ ...one, label: `label ${one.jti}` })),
+          { ...old, meta: null },
+          ...kept.map((one) => ({ ...one, meta: { device: `meta ${one.jti}` } })),
         ]);
         expect(await userOf('alice')).toBe('enabled');
       });
@@ -254,11 +254,11 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           entry: entry(`j${index}`, { iat: now - (index % 7), keyId: 1 + (index % 3) }),
           now,
           user: status({ status: index % 300 === 5 ? 'disabled' : 'enabled' }),
-          ...(index % 2 === 0 ? { label: `device ${index}` } : {}),
+          ...(index % 2 === 0 ? { meta: { device: `device ${index}` } } : {}),
         }));
         expect(await registry.registerMany(many)).toEqual(many.map(() => null));
-        for (const { sub, entry: one, label = null } of many) {
-          expect(await registry.list(sub, now)).toContainEqual({ ...one, label });
+        for (const { sub, entry: one, meta = null } of many) {
+          expect(await registry.list(sub, now)).toContainEqual({ ...one, meta });
         }
         expect((await scanned()).flatMap(({ entries }) => entries)).toHaveLength(700);
         expect([await userOf('user-4'), await userOf('user-5')]).toEqual(['enabled', 'disabled']);
@@ -269,12 +269,12 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
 
       test('registering the same entries again changes nothing', async () => {
-        const labelled = { sub: 'alice', entry: entry('a'), now, label: 'phone' };
-        await registry.registerMany([labelled, { sub: 'alice', entry: entry('b'), now }]);
-        await registry.registerMany([{ ...labelled, label: 'car' }, labelled]);
+        const described = { sub: 'alice', entry: entry('a'), now, meta: { device: 'phone' } };
+        await registry.registerMany([described, { sub: 'alice', entry: entry('b'), now }]);
+        await registry.registerMany([{ ...described, meta: { device: 'car' } }, described]);
         expect(await registry.list('alice', now)).toEqual([
-          { ...entry('a'), label: 'phone' },
-          { ...entry('b'), label: null },
+          { ...entry('a'), meta: { device: 'phone' } },
+          { ...entry('b'), meta: null },
         ]);
       });
 
@@ -285,12 +285,12 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         // In order: c; c and b; a replaces b; d replaces a.
         await registry.registerMany([limited('c', 5), limited('b', 9), limited('a', 7), limited('d', 8)]);
         expect(await jtis('alice')).toEqual(['d', 'c']);
-        // A removed entry that is registered again has no label: f replaces b, and b replaces f.
-        const old = { ...limited('b', 9), label: 'phone' };
+        // A removed entry that is registered again has no meta: f replaces b, and b replaces f.
+        const old = { ...limited('b', 9), meta: { device: 'phone' } };
         await registry.registerMany([limited('e', 1), old, limited('f', 3), limited('b', 9)]);
         expect(await registry.list('alice', now)).toEqual([
-          { ...entry('b', { iat: now - 9 }), label: null },
-          { ...entry('e', { iat: now - 1 }), label: null },
+          { ...entry('b', { iat: now - 9 }), meta: null },
+          { ...entry('e', { iat: now - 1 }), meta: null },
         ]);
       });
 
@@ -300,7 +300,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           entry: entry(`j${(index * 7) % 23}`, { iat: now - ((index * 7) % 23) }),
           now: index < 390 ? now : now + 1,
           user: status({ version: index % 5 }),
-          ...(index % 3 === 0 ? { label: `label ${index}` } : {}),
+          ...(index % 3 === 0 ? { meta: { device: `meta ${index}` } } : {}),
           ...(index % 4 === 3 ? {} : { maxPerSubject: 3 + (index % 4) }),
         }));
         await registry.registerMany(many.map((one) => ({ sub: 'alice', ...one })));
@@ -333,26 +333,29 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await registry.list('unknown', now)).toEqual([]);
       });
 
-      test('returns each label with its entry', async () => {
+      test('returns meta with its entry', async () => {
         await registerOne(registry, 'alice', entry('a', { iat: now - 3 }), {
           now,
-          label: 'phone, 192.0.2.1',
+          meta: { device: 'phone, 192.0.2.1' },
         });
         await registerOne(registry, 'alice', entry('b', { iat: now - 2 }), { now });
-        await registerOne(registry, 'alice', entry('c', { iat: now - 1 }), { now, label: '老 {*} "x"' });
-        expect((await registry.list('alice', now)).map(({ label }) => label)).toEqual([
+        await registerOne(registry, 'alice', entry('c', { iat: now - 1 }), {
+          now,
+          meta: { device: '老 {*} "x"' },
+        });
+        expect((await registry.list('alice', now)).map(({ meta }) => meta?.device ?? null)).toEqual([
           'phone, 192.0.2.1',
           null,
           '老 {*} "x"',
         ]);
       });
 
-      test('removes a label with its entry', async () => {
-        await registerOne(registry, 'alice', entry('a'), { now, label: 'phone' });
+      test('removes meta with its entry', async () => {
+        await registerOne(registry, 'alice', entry('a'), { now, meta: { device: 'phone' } });
         await register('alice', entry('b'));
         await registry.remove('alice', { jti: 'a' }, now);
         await register('alice', entry('a'));
-        expect((await registry.list('alice', now)).map(({ label }) => label)).toEqual([null, null]);
+        expect((await registry.list('alice', now)).map(({ meta }) => meta)).toEqual([null, null]);
       });
     });
 
@@ -495,12 +498,12 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await registerOne(registry, 'alice', entry('x'), {
           now,
           user: status({ version: 9 }),
-          label: 'phone',
+          meta: { device: 'phone' },
         });
         await registry.remove('alice', {}, now);
         expect(await userOf('alice')).toBeNull();
         await registerOne(registry, 'alice', entry('x'), { now, user: status({ version: 1 }) });
-        expect(await registry.list('alice', now)).toMatchObject([{ jti: 'x', label: null }]);
+        expect(await registry.list('alice', now)).toMatchObject([{ jti: 'x', meta: null }]);
         expect(await userOf('alice')).toBe('enabled');
       });
     });
@@ -540,15 +543,18 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       test('is listed and scanned with its key and iat, among other entries', async () => {
         const legacy = entry(ID, { keyId: 7, iat: now - 3 });
         await register('alice', legacy);
-        await registerOne(registry, 'alice', entry('a', { iat: now - 2 }), { now, label: 'phone' });
+        await registerOne(registry, 'alice', entry('a', { iat: now - 2 }), {
+          now,
+          meta: { device: 'phone' },
+        });
         expect(await registry.list('alice', now)).toEqual([
-          { ...legacy, label: null },
-          { ...entry('a', { iat: now - 2 }), label: 'phone' },
+          { ...legacy, meta: null },
+          { ...entry('a', { iat: now - 2 }), meta: { device: 'phone' } },
         ]);
         for (const options of [{}, { withDetails: true }, { sub: 'alice' }]) {
           const [subject] = await scanned(now, options);
           expect(subject).toMatchObject({ sub: 'alice', malformed: 0 });
-          expect(subject?.entries.find(({ jti }) => jti === ID)).toEqual({ ...legacy, label: null });
+          expect(subject?.entries.find(({ jti }) => jti === ID)).toEqual({ ...legacy, meta: null });
           expect(subject?.entries).toHaveLength(2);
         }
       });
@@ -649,8 +655,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           '{a}',
           '}',
           'a:b',
-          'a:labels',
-          'labels',
+          'a:meta',
+          'meta',
           '../../x',
           'o\'brien"; --',
         ],
@@ -756,7 +762,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           await Promise.all(
             Array.from({ length: 500 }, (_, index) => {
               const one = entry(`j${from + index}`, { exp: now + 3600 + (index % 7) });
-              return registerOne(registry, 'alice', one, { now, label: `label ${from + index}` });
+              return registerOne(registry, 'alice', one, { now, meta: { device: `meta ${from + index}` } });
             }),
           );
         }
@@ -773,8 +779,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           const entries = parts.flatMap((part) => part.entries);
           expect(entries).toHaveLength(count);
           expect(new Set(entries.map(({ jti }) => jti)).size).toBe(count);
-          for (const { jti, label } of entries) {
-            expect(label).toBe(withDetails ? `label ${jti.slice(1)}` : null);
+          for (const { jti, meta } of entries) {
+            expect(meta?.device).toBe(withDetails ? `meta ${jti.slice(1)}` : undefined);
           }
           expect(parts[0]?.details ?? null).toEqual(
             withDetails
@@ -784,10 +790,14 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         }
       });
 
-      test('a scan with details returns labels and the details of each subject', async () => {
+      test('a scan with details returns meta and the details of each subject', async () => {
         const user = status({ version: 7, status: 'disabled', until: now + 20 });
-        await registerOne(registry, 'alice', entry('a', { exp: now + 10 }), { now, label: 'phone', user });
-        await registerOne(registry, 'alice', entry('b'), { now, label: 'car' });
+        await registerOne(registry, 'alice', entry('a', { exp: now + 10 }), {
+          now,
+          meta: { device: 'phone' },
+          user,
+        });
+        await registerOne(registry, 'alice', entry('b'), { now, meta: { device: 'car' } });
         await register('alice', entry('c', { exp: now + 60 }));
         await registerOne(registry, 'bob', entry('d', { exp: now + 30 }), { now, user: status() });
         const later = now + 30 + opened.clockToleranceSeconds;
@@ -799,8 +809,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           details: { expiresAt: now + 3600 + opened.clockToleranceSeconds, expired: 1, user },
         });
         expect(alice?.entries.sort((a, b) => (a.jti < b.jti ? -1 : 1))).toEqual([
-          { ...entry('b'), label: 'car' },
-          { ...entry('c', { exp: now + 60 }), label: null },
+          { ...entry('b'), meta: { device: 'car' } },
+          { ...entry('c', { exp: now + 60 }), meta: null },
         ]);
         expect(bob).toMatchObject({
           ...{ sub: 'bob', isLast: true, entries: [] },
@@ -808,23 +818,27 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         });
       });
 
-      test('a scan without details omits labels, and subjects without live entries', async () => {
-        await registerOne(registry, 'alice', entry('a'), { now, label: 'phone', user: status() });
+      test('a scan without details omits meta, and subjects without live entries', async () => {
+        await registerOne(registry, 'alice', entry('a'), { now, meta: { device: 'phone' }, user: status() });
         await register('bob', entry('b', { exp: now + 10 }));
         expect(await scanned(now + 10 + opened.clockToleranceSeconds)).toMatchObject([
-          { sub: 'alice', entries: [{ jti: 'a', label: null }], details: null },
+          { sub: 'alice', entries: [{ jti: 'a', meta: null }], details: null },
         ]);
       });
 
       test('a scan of one subject returns no other', async () => {
-        await registerOne(registry, 'alice', entry('a'), { now, label: 'phone', user: status() });
+        await registerOne(registry, 'alice', entry('a'), { now, meta: { device: 'phone' }, user: status() });
         await register('alice2', entry('b'));
         await register('bob', entry('c', { exp: now + 10 }));
         const later = now + 10 + opened.clockToleranceSeconds;
         const user = { status: 'enabled', version: 1, until: now + 60 };
         const expiresAt = now + 3600 + opened.clockToleranceSeconds;
         expect(await scanned(later, { withDetails: true, sub: 'alice' })).toMatchObject([
-          { sub: 'alice', entries: [{ jti: 'a', label: 'phone' }], details: { expiresAt, expired: 0, user } },
+          {
+            sub: 'alice',
+            entries: [{ jti: 'a', meta: { device: 'phone' } }],
+            details: { expiresAt, expired: 0, user },
+          },
         ]);
         expect(await scanned(later, { withDetails: true, sub: 'bob' })).toMatchObject([
           { sub: 'bob', entries: [], details: { expiresAt: later, expired: 1, user: null } },
@@ -879,7 +893,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const removal = await registry.removeEverywhere({ issuedBefore: now - 20 }, { now });
         expect(removal).toMatchObject({ matched: 3, removed: 3, subjects: 2, largestIat: now - 20 });
         expect((await scanned()).flatMap(({ entries }) => entries)).toEqual([
-          { ...entry('d', { iat: now - 19 }), label: null },
+          { ...entry('d', { iat: now - 19 }), meta: null },
         ]);
       });
 
@@ -982,9 +996,9 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(outcome.byNode.reduce((sum, { removed }) => sum + removed, 0)).toBe(2);
         expect(outcome.byNode.every(({ node }) => node !== '')).toBe(true);
         expect(await registry.list('alice', now)).toEqual([
-          { ...entry('a'), label: null },
-          { ...entry('b', { keyId: 2 }), label: null },
-          { ...entry('c', { iat: now - 3 }), label: null },
+          { ...entry('a'), meta: null },
+          { ...entry('b', { keyId: 2 }), meta: null },
+          { ...entry('c', { iat: now - 3 }), meta: null },
         ]);
         expect(await jtis('bob')).toEqual(['b']);
         expect(await jtis('unknown')).toEqual([]);
@@ -1002,19 +1016,22 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice')).toEqual(['a']);
       });
 
-      test('removes expired entries and their labels without counting them', async () => {
+      test('removes expired entries and their meta without counting them', async () => {
         const later = now + 2;
         const exp = later - opened.clockToleranceSeconds;
-        await registerOne(registry, 'alice', entry('a', { exp }), { now, label: 'phone' });
-        await registerOne(registry, 'alice', entry('b'), { now, label: 'car' });
+        await registerOne(registry, 'alice', entry('a', { exp }), { now, meta: { device: 'phone' } });
+        await registerOne(registry, 'alice', entry('b'), { now, meta: { device: 'car' } });
         await opened.until(later);
         const entries = [named(entry('a', { exp }))];
         expect((await registry.removeEntries([{ sub: 'alice', entries }], later)).removed).toBe(0);
         expect(await scanned(later, { withDetails: true })).toMatchObject([
-          { sub: 'alice', entries: [{ jti: 'b', label: 'car' }], details: { expired: 0 } },
+          { sub: 'alice', entries: [{ jti: 'b', meta: { device: 'car' } }], details: { expired: 0 } },
         ]);
         await register('alice', entry('a'));
-        expect((await registry.list('alice', now)).map(({ label }) => label)).toEqual([null, 'car']);
+        expect((await registry.list('alice', now)).map(({ meta }) => meta?.device)).toEqual([
+          undefined,
+          'car',
+        ]);
       });
 
       test('corrects the expiry of the subject to its last entry', async () => {
@@ -1031,12 +1048,12 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await registerOne(registry, 'alice', entry('a'), {
           now,
           user: status({ version: 9 }),
-          label: 'phone',
+          meta: { device: 'phone' },
         });
         await registry.removeEntries([{ sub: 'alice', entries: [named(entry('a'))] }], now);
         expect(await scanned(now, { withDetails: true })).toEqual([]);
         await registerOne(registry, 'alice', entry('a'), { now, user: status({ version: 1 }) });
-        expect(await registry.list('alice', now)).toMatchObject([{ jti: 'a', label: null }]);
+        expect(await registry.list('alice', now)).toMatchObject([{ jti: 'a', meta: null }]);
         expect(await userOf('alice')).toBe('enabled');
       });
 

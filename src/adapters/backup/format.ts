@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isMeta } from '../../domain/model/token-meta.js';
 import type { BackupEntry, BackupFacts } from '../../domain/ports/backup-file.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { excerpt } from '../../domain/shared/text.js';
@@ -13,7 +14,7 @@ import { excerpt } from '../../domain/shared/text.js';
  * Each following line is a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM, `zip` DEF) under the
  * content key. `chunk` in its protected header numbers these lines from 1, so a moved, missing, repeated, or
  * foreign line is detected. The plaintext has one JSON object per line and entry: `sub`, `kid`, `jti`, `iat`,
- * `exp`, and an optional `label`.
+ * `exp`, and an optional `meta` (an object).
  *
  * The last line has `"last":true` in its protected header. Its plaintext is `{"whole":true}`, or false if the
  * run that wrote the file did not finish.
@@ -52,8 +53,8 @@ export function parseHeader(line: string, name: string): { facts: BackupFacts; k
 
 export function formatEntries(entries: readonly BackupEntry[]): string {
   return entries
-    .map(({ sub, kid, jti, iat, exp, label }) =>
-      JSON.stringify({ sub, kid, jti, iat, exp, ...(label === null ? {} : { label }) }),
+    .map(({ sub, kid, jti, iat, exp, meta }) =>
+      JSON.stringify({ sub, kid, jti, iat, exp, ...(meta === null ? {} : { meta }) }),
     )
     .join('\n');
 }
@@ -65,10 +66,10 @@ export function parseEntries(text: string): BackupEntry[] | null {
 
 function parseEntry(value: Record<string, unknown> | null): BackupEntry | null {
   if (value === null) return null;
-  const { sub, kid, jti, iat, exp, label = null } = value;
+  const { sub, kid, jti, iat, exp, meta = null } = value;
   if (typeof sub !== 'string' || typeof jti !== 'string' || !isTime(iat) || !isTime(exp)) return null;
-  if (!isTextOrNull(kid) || !isTextOrNull(label)) return null;
-  return { sub, kid, jti, iat, exp, label };
+  if (!isTextOrNull(kid) || !(meta === null || isMeta(meta))) return null;
+  return { sub, kid, jti, iat, exp, meta };
 }
 
 export function formatTrailer(isWhole: boolean): string {

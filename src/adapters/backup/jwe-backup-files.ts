@@ -21,7 +21,7 @@ import {
 import { linesOf } from './lines.js';
 
 const CONTENT_KEY_BYTES = 32;
-/** Several times the size of a full chunk with the longest subjects and labels. */
+/** Several times the size of a full chunk with the longest subjects and meta. */
 const MAX_LINE_BYTES = 33_554_432;
 const MAX_CHUNK_BYTES = 67_108_864;
 

@@ -2,6 +2,7 @@
 import hashSlot from 'cluster-key-slot';
 import { isLegacyId } from '../../domain/model/legacy-id.js';
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
+import { parseMeta, type TokenMeta } from '../../domain/model/token-meta.js';
 import type {
   KnownUserStatus,
   LegacyFacts,
@@ -17,7 +18,7 @@ export const HASH_SLOTS = 16_384;
  * Names every key and member of the registry:
  * - `<prefix>:{<sub>}`, a sorted set: {@link entryMember} with its `exp` as the score, {@link STATUS_MEMBER},
  *   {@link VERSION_MEMBER}
- * - `<prefix>:{<sub>}:labels`, a hash from entry member to label; for a legacy token, to {@link formatFacts}
+ * - `<prefix>:{<sub>}:meta`, a hash from entry member to {@link formatMeta}; for a legacy token, to {@link formatFacts}
  * - `<prefix>:{<sub>}:refresh`, a hash from family to {@link familyRecord}
  * - `<prefix>:fleet`, a hash from verifier id to heartbeat
  * - `<prefix>:marks`, a hash: the high-water marks of the database
@@ -41,7 +42,7 @@ export interface Keyspace {
 
 export interface SubjectKeys {
   entries: string;
-  labels: string;
+  meta: string;
   refresh: string;
   slot: number;
 }
@@ -57,7 +58,7 @@ export function keyspace(prefix: string): Keyspace {
     key.startsWith(start) && key.endsWith('}') ? decodeSubject(key.slice(start.length, -1)) : null;
   const keysAt = (entries: string, slot: number): SubjectKeys => ({
     entries,
-    labels: `${entries}:labels`,
+    meta: `${entries}:meta`,
     refresh: `${entries}${REFRESH}`,
     slot,
   });
@@ -118,7 +119,7 @@ export function entryMember(entry: { keyId: number; iat: number; jti: string }):
   return isLegacyId(entry.jti) ? entry.jti : `${formatFacts(entry)}.${entry.jti}`;
 }
 
-/** Formats the key and the `iat` of a legacy token, which are stored in place of a label. */
+/** Formats the key and the `iat` of a legacy token, which are stored in place of meta. */
 export function formatFacts({ keyId, iat }: LegacyFacts): string {
   return `${base36(keyId)}.${base36(iat)}`;
 }
@@ -133,7 +134,7 @@ export function parseFacts(text: string): LegacyFacts | null {
 
 /**
  * Formats the state of a family, without the time of the last refresh (ms, by the server's clock) and the
- * label, which the script appends.
+ * meta, which the script appends.
  */
 export function familyRecord({
   counter,
@@ -141,18 +142,18 @@ export function familyRecord({
   iat,
   startedAt,
   exp,
-}: Omit<TokenFamily, 'family' | 'label'>): string {
+}: Omit<TokenFamily, 'family' | 'meta'>): string {
   return [counter, keyId, iat, startedAt, exp].map(base36).join('.');
 }
 
 /** Returns null for anything that jwtctl does not write. */
 export function parseFamily(family: string, record: string): TokenFamily | null {
-  const [, numbers, label] = /^((?:[0-9a-z]{1,10}\.){5})\d{1,15}(?: (.*))?$/s.exec(record) ?? [];
+  const [, numbers, meta] = /^((?:[0-9a-z]{1,10}\.){5})\d{1,15}(?: (.*))?$/s.exec(record) ?? [];
   if (numbers === undefined) return null;
   const [counter = 0, keyId = 0, iat = 0, startedAt = 0, exp = 0] = numbers
     .split('.')
     .map((digits) => Number.parseInt(digits, 36));
-  return { family, counter, keyId, iat, startedAt, exp, label: label ?? null };
+  return { family, counter, keyId, iat, startedAt, exp, meta: meta === undefined ? null : parseMeta(meta) };
 }
 
 /** Parses a member within a longer text. A regular expression and parseInt took five times as long. */
@@ -161,7 +162,7 @@ export function parseEntry(
   from: number,
   end: number,
   exp: number,
-  label: string | null,
+  meta: TokenMeta | null,
 ): ScannedEntry | null {
   const first = indexOfDot(data, from, end);
   const second = indexOfDot(data, first + 1, end);
@@ -169,7 +170,7 @@ export function parseEntry(
   const iat = parseBase36(data, first + 1, second);
   if (second === end || keyId === -1 || iat === -1) return null;
   if (!Number.isSafeInteger(exp) || exp <= 0) return null;
-  return { jti: text.slice(second + 1, end), keyId, iat, exp, label };
+  return { jti: text.slice(second + 1, end), keyId, iat, exp, meta };
 }
 
 /** A text and its bytes. Up to the jti, one byte is one character. */

@@ -1,5 +1,6 @@
 import { heartbeatLifetime } from '../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../domain/model/registry-entry.js';
+import type { TokenMeta } from '../../domain/model/token-meta.js';
 import type {
   EntryFilter,
   EntryName,
@@ -122,8 +123,8 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async findLegacyFacts(sub: string, id: string): Promise<LegacyFacts | null> {
-    const { labels, slot } = this.#session.keyspace.keysOf(sub);
-    const commands = [['hmget', labels, id] as const];
+    const { meta, slot } = this.#session.keyspace.keysOf(sub);
+    const commands = [['hmget', meta, id] as const];
     const [reply] = (await this.#session.batcher.send({ slot, commands })).replies;
     if (replyCode(reply) === 'WRONGTYPE') return null;
     const [facts] = this.#session.connection.unwrap(reply) as Array<string | null>;
@@ -134,7 +135,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return new RedisStatusReader(this.#session, options);
   }
 
-  async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
+  async list(sub: string, now: number): Promise<Array<RegistryEntry & { meta: TokenMeta | null }>> {
     const options = { horizon: now - this.#tolerance, withDetails: true, isNamed: true };
     const reader = new SubjectReader(this.#session, options);
     return (await reader.list({ sub, ...this.#session.keyspace.keysOf(sub) })).sort(byAge);
@@ -146,9 +147,9 @@ export class RedisTokenRegistry implements TokenRegistry {
     now: number,
     replaces: number | null = null,
   ): Promise<number | null> {
-    const { entries, labels, slot } = this.#session.keyspace.keysOf(sub);
+    const { entries, meta, slot } = this.#session.keyspace.keysOf(sub);
     const args = this.#timed(now, [statusScore(user), user.version, replaces ?? '']);
-    const [, kept] = (await this.#session.batcher.run(SET_STATUS, slot, [entries, labels], args)) as [
+    const [, kept] = (await this.#session.batcher.run(SET_STATUS, slot, [entries, meta], args)) as [
       number,
       string,
     ];

@@ -81,7 +81,7 @@ export interface RegistryEntriesTable {
   key_id: number;
   iat: number;
   exp: number;
-  label: string | null;
+  meta: string | null;
 }
 
 export interface RegistryFamiliesTable {
@@ -93,5 +93,5 @@ export interface RegistryFamiliesTable {
   started_at: number;
   refreshed_at: number;
   exp: number;
-  label: string | null;
+  meta: string | null;
 }

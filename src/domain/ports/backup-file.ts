@@ -1,5 +1,6 @@
 import type { RegistryEntry } from '../model/registry-entry.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { TokenMeta } from '../model/token-meta.js';
 import type { PrivateFile } from './private-file.js';
 import type { RegistryScanner } from './registry-scanner.js';
 
@@ -14,7 +15,7 @@ export interface BackupEntry {
   jti: string;
   iat: number;
   exp: number;
-  label: string | null;
+  meta: TokenMeta | null;
 }
 
 export interface BackupFacts {
@@ -62,8 +63,8 @@ export type BackupPart =
 
 export function backupEntry(
   sub: string,
-  { jti, iat, exp, label }: RegistryEntry & { label: string | null },
+  { jti, iat, exp, meta }: RegistryEntry & { meta: TokenMeta | null },
   key: SigningKey | undefined,
 ): BackupEntry {
-  return { sub, kid: key?.kid ?? null, jti, iat, exp, label };
+  return { sub, kid: key?.kid ?? null, jti, iat, exp, meta };
 }

@@ -1,4 +1,5 @@
 import type { EntryFilter, EntryName, RegistryEntry } from '../model/registry-entry.js';
+import type { TokenMeta } from '../model/token-meta.js';
 import type { JwtctlError } from '../shared/errors.js';
 import type { WalkOptions } from './registry-scanner.js';
 import type { KnownUserStatus } from './token-status.js';
@@ -12,7 +13,7 @@ export interface EntryStore extends UserStatusCache {
   registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 
   /** Returns live entries by `iat`, then `jti`. @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) */
-  list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
+  list(sub: string, now: number): Promise<Array<RegistryEntry & { meta: TokenMeta | null }>>;
 
   /** Removes the matching entries and families of one subject, and with its last entry its cached status. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
@@ -50,7 +51,7 @@ export interface Registration {
   entry: RegistryEntry;
   now: number;
   user?: KnownUserStatus | undefined;
-  label?: string | undefined;
+  meta?: TokenMeta | undefined;
   /**
    * The most live entries that the subject may have, with this one. The oldest others are removed: by `iat`,
    * then by the bytes of the `jti`, then by key id.

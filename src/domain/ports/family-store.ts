@@ -1,3 +1,4 @@
+import type { TokenMeta } from '../model/token-meta.js';
 import type { JwtctlError } from '../shared/errors.js';
 import type { Registration } from './entry-store.js';
 
@@ -23,7 +24,7 @@ export interface TokenFamily {
   startedAt: number;
   /** When the refresh token expires. */
   exp: number;
-  label: string | null;
+  meta: TokenMeta | null;
 }
 
 /** The `jti` of the entry names the family and the counter. Counter 0 starts a family. */

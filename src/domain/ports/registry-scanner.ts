@@ -1,4 +1,5 @@
 import type { RegistryEntry } from '../model/registry-entry.js';
+import type { TokenMeta } from '../model/token-meta.js';
 import type { KnownUserStatus, MasterWarning } from './token-status.js';
 
 /** Reads the whole registry, and lists the servers behind it. */
@@ -38,7 +39,7 @@ export interface WalkProgress {
 }
 
 export interface ScanOptions extends WalkOptions {
-  /** Whether to read labels and {@link SubjectDetails}, and subjects without live entries. Default: false. */
+  /** Whether to read meta and {@link SubjectDetails}, and subjects without live entries. Default: false. */
   withDetails?: boolean;
   /** Reads only this subject, from its own key. Default: all subjects. */
   sub?: string | undefined;
@@ -58,7 +59,7 @@ export interface ScannedSubject {
 }
 
 export interface ScannedEntry extends RegistryEntry {
-  label: string | null;
+  meta: TokenMeta | null;
 }
 
 export interface SubjectDetails {

@@ -219,6 +219,5 @@ class EntryExport {
 
 /** A filter may match few entries; without copies, each would keep its whole reply in memory. */
 function ownEntry(entry: ScannedEntry): ScannedEntry {
-  const label = entry.label === null ? null : ownCopy(entry.label);
-  return { ...entry, jti: ownCopy(entry.jti), label };
+  return { ...entry, jti: ownCopy(entry.jti) };
 }

@@ -1,4 +1,5 @@
 import type { KeyState, SigningKey } from '../model/signing-key.js';
+import type { TokenMeta } from '../model/token-meta.js';
 import type {
   KnownUserStatus,
   RegistryEntry,
@@ -18,7 +19,7 @@ export interface FoundEntry {
   state: KeyState | null;
   iat: number;
   exp: number;
-  label: string | null;
+  meta: TokenMeta | null;
   /** Its master; the file's name for SQLite. */
   node: string;
   /** From the user directory. */
@@ -57,10 +58,10 @@ export async function findEntry(
   }
   if (others.length > 0) throw ambiguous(found, sub, wanted.jti, byId);
   const key = byId.get(only.keyId);
-  const { jti, iat, exp, label, node } = only;
+  const { jti, iat, exp, meta, node } = only;
   const userStatus = user?.status ?? 'unknown';
   return {
-    ...{ sub, jti, kid: key?.kid ?? null, state: key?.state ?? null, iat, exp, label, node },
+    ...{ sub, jti, kid: key?.kid ?? null, state: key?.state ?? null, iat, exp, meta, node },
     ...{ userStatus, cachedUser },
   };
 }

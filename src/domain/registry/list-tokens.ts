@@ -1,10 +1,11 @@
 import { familyJti } from '../model/family.js';
+import type { TokenMeta } from '../model/token-meta.js';
 import type { EntryStore, FamilyStore, RegistryEntry } from '../ports/index.js';
 
 export interface ListedToken extends Omit<RegistryEntry, 'exp'> {
   /** Null for a session whose last access token has expired or was removed. */
   exp: number | null;
-  label: string | null;
+  meta: TokenMeta | null;
   /** When the refresh token expires; null for any other than the last access token of a session. */
   refreshExp: number | null;
 }
@@ -22,8 +23,8 @@ export async function listTokens(
     sessions.delete(entry.jti);
     return { ...entry, refreshExp };
   });
-  for (const [jti, { keyId, iat, label, exp }] of sessions) {
-    listed.push({ jti, keyId, iat, exp: null, label, refreshExp: exp });
+  for (const [jti, { keyId, iat, meta, exp }] of sessions) {
+    listed.push({ jti, keyId, iat, exp: null, meta, refreshExp: exp });
   }
   return listed.sort((a, b) => a.iat - b.iat || (a.jti < b.jti ? -1 : 1));
 }

@@ -245,13 +245,13 @@ function registrationOf(
   now: number,
   statusTtlSeconds: number,
 ): Registration {
-  const { sub, jti, iat, exp, label } = entry;
+  const { sub, jti, iat, exp, meta } = entry;
   return {
     sub,
     entry: { jti, keyId: key.id, iat, exp },
     now,
     user: knownStatus(user, now, statusTtlSeconds),
-    label: label ?? undefined,
+    meta: meta ?? undefined,
   };
 }
 

@@ -394,7 +394,7 @@ export class Issuer {
     const { request, user, claims } = draft;
     const { sub, jti, iat, exp } = claims;
     return {
-      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, label: request.label, maxPerSubject },
+      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: request.meta, maxPerSubject },
       user: knownStatus(user, now, statusTtlSeconds),
     };
   }

@@ -13,7 +13,7 @@ export interface RefreshTokenContents {
   startedAt: number;
   exp: number;
   /** What was requested for the first access token. Null members take the settings at each refresh. */
-  request: Pick<TokenRequest, 'aud' | 'ttlSeconds' | 'claims' | 'label' | 'clientId'>;
+  request: Pick<TokenRequest, 'aud' | 'ttlSeconds' | 'claims' | 'meta' | 'clientId'>;
 }
 
 export function sealRefreshToken(
@@ -21,12 +21,12 @@ export function sealRefreshToken(
   contents: RefreshTokenContents,
 ): Promise<string> {
   const { sub, family, counter, kid, iat, startedAt, exp, request } = contents;
-  const { aud, ttlSeconds, claims, label, clientId } = request;
+  const { aud, ttlSeconds, claims, meta, clientId } = request;
   // Equal contents must give equal text, so the order of the members is part of the format.
   return sealer.seal(
     JSON.stringify({
       ...{ sub, family, counter, kid, iat, startedAt, exp },
-      request: { aud, ttlSeconds, claims, label, clientId },
+      request: { aud, ttlSeconds, claims, meta, clientId },
     }),
   );
 }

@@ -1,14 +1,13 @@
 import { MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
 import { newRandomId } from '../model/random-id.js';
 import { parseSubject } from '../model/subject.js';
+import { assertUsableMeta, type TokenMeta } from '../model/token-meta.js';
 import { describeValue } from '../shared/describe-value.js';
 import { formatDuration } from '../shared/duration.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { assertExactValue } from '../shared/json-numbers.js';
-import { excerpt, hasControlCharacter } from '../shared/text.js';
+import { excerpt } from '../shared/text.js';
 import { type Claims, REGISTERED_CLAIMS } from './check-claims.js';
-
-const MAX_LABEL_BYTES = 128;
 
 export interface IssuerPolicy {
   issuer: string;
@@ -31,7 +30,8 @@ export interface TokenRequest {
   /** Sets `nbf`, from now. */
   notBeforeSeconds?: number | undefined;
   claims?: Record<string, unknown> | undefined;
-  label?: string | undefined;
+  /** Shown with the session, for example `{ device: 'iPhone' }`. At most 8 pairs, 512 bytes as JSON. */
+  meta?: TokenMeta | undefined;
   /** Whether to begin a session: to issue a refresh token with the token. */
   refresh?: boolean | undefined;
   /** The only client that may use the refresh token (RFC 6749 §6). */
@@ -40,7 +40,7 @@ export interface TokenRequest {
 
 /** @throws JwtctlError (usage) for an invalid request */
 export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
-  const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, label = '' } = request;
+  const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, meta = {} } = request;
   parseSubject(sub);
   if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1) {
     throw unusable(
@@ -78,12 +78,7 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
     );
   }
   for (const [claim, value] of Object.entries(claims)) assertExactValue(value, `The claim ${excerpt(claim)}`);
-  if (Buffer.byteLength(label) > MAX_LABEL_BYTES || hasControlCharacter(label)) {
-    throw unusable(
-      'ERR_LABEL_INVALID',
-      `The label is ${describeValue(label)}; expected at most ${MAX_LABEL_BYTES} bytes without control characters.`,
-    );
-  }
+  assertUsableMeta(meta);
 }
 
 export function claimsSet(

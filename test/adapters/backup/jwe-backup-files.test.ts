@@ -29,7 +29,7 @@ function backupsUnder(keyring: string): JweBackupFiles {
 }
 
 function entry(jti: string, parts: Partial<BackupEntry> = {}): BackupEntry {
-  return { sub: 'alice', kid: 'k1', jti, iat: 1_700_000_000, exp: 1_700_003_600, label: null, ...parts };
+  return { sub: 'alice', kid: 'k1', jti, iat: 1_700_000_000, exp: 1_700_003_600, meta: null, ...parts };
 }
 
 /** Writes a backup with these chunks, and returns its text and file name. */
@@ -70,7 +70,7 @@ const THREE = [[entry('a')], [entry('b')], [entry('c')]];
 describe('a backup', () => {
   test('returns the entries chunk by chunk, from pieces of any size', async () => {
     const chunks = [
-      [entry('a', { label: 'phone' }), entry('b', { kid: null })],
+      [entry('a', { meta: { device: 'phone' } }), entry('b', { kid: null })],
       [entry('c', { sub: 'bob' })],
     ];
     const { text } = await written(chunks);
@@ -83,7 +83,7 @@ describe('a backup', () => {
     expect(await read((await written([])).text)).toEqual([]);
   });
 
-  test('keeps every subject, jti, and label unchanged', async () => {
+  test('keeps every subject, jti, and meta unchanged', async () => {
     const hostile = fc.oneof(fc.string({ unit: 'binary', minLength: 1 }), fc.string({ unit: 'grapheme' }));
     const time = fc.nat({ max: Number.MAX_SAFE_INTEGER });
     const anyEntry = fc.record({
@@ -92,7 +92,7 @@ describe('a backup', () => {
       jti: hostile,
       iat: time,
       exp: time,
-      label: fc.option(hostile),
+      meta: fc.option(fc.dictionary(hostile, hostile, { noNullPrototype: true })),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(anyEntry, { minLength: 1 }), { maxLength: 4 }), async (chunks) => {
@@ -109,7 +109,7 @@ describe('a backup', () => {
       sub: 'mallory-subject',
       jti: 'mallory-jti',
       kid: 'mallory-kid',
-      label: 'mallory-label',
+      meta: { device: 'mallory-meta' },
     };
     const { text, path } = await written([[entry('a', secrets)]]);
     const [, ...sealed] = text.trimEnd().split('\n');

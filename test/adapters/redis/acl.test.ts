@@ -63,9 +63,9 @@ async function* story(): AsyncGenerator<{ words: string; exitCode: number; text:
   for (const name of [sub, other]) yield tell('users', 'add', name);
   const subjects = join(stores.home, 'subjects.txt');
   writeFileSync(subjects, `${`${sub}\n`.repeat(5)}${other}\n`);
-  yield tell('token', 'issue', '--sub', sub, '--label', 'one');
-  yield tell('token', 'issue', '--sub-file', subjects, '--label', 'many');
-  const issued = await tell('token', 'issue', '--sub', other, '--label', 'phone');
+  yield tell('token', 'issue', '--sub', sub, '--meta', 'device=one');
+  yield tell('token', 'issue', '--sub-file', subjects, '--meta', 'device=many');
+  const issued = await tell('token', 'issue', '--sub', other, '--meta', 'device=phone');
   yield issued;
   const token = issued.stdout.trim();
   yield tell('token', 'verify', '-', { stdin: token });
@@ -133,7 +133,7 @@ async function fillOneSubject() {
     await registry.deregister(`verifier-${run}`);
     const entries = Array.from({ length: 2_100 }, (_, index) => entryAt(now, `jti-${index}`));
     const errors = await registry.registerMany(
-      entries.map((entry) => ({ sub: `crowd-${run}`, entry, now, label: `label of ${entry.jti}` })),
+      entries.map((entry) => ({ sub: `crowd-${run}`, entry, now, meta: { device: `meta of ${entry.jti}` } })),
     );
     for (const error of errors) if (error !== null) throw error;
     await registry.list(`crowd-${run}`, now);

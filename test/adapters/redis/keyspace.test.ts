@@ -22,7 +22,7 @@ describe('key names', () => {
 
   test('are readable for ordinary subjects and escaped for others', () => {
     expect(keysOf('alice@example.com').entries).toBe('jwt:{alice@example.com}');
-    expect(keysOf('alice').labels).toBe('jwt:{alice}:labels');
+    expect(keysOf('alice').meta).toBe('jwt:{alice}:meta');
     expect(keysOf('a}b{*?[x]\\:%').entries).toBe('jwt:{a%7Db%7B%2A%3F%5Bx%5D%5C%3A%25}');
     expect(keysOf('é 😀').entries).toBe('jwt:{%C3%A9%20%F0%9F%98%80}');
   });
@@ -44,7 +44,7 @@ describe('key names', () => {
       'jwt:{}',
       'jwt:{a',
       'jwt:a}',
-      'jwt:{a}:labels',
+      'jwt:{a}:meta',
       'jwt:{a}b',
       'jwtx:{a}',
       'xjwt:{a}',
@@ -65,7 +65,7 @@ describe('key names', () => {
     expect(keyspace('a.*').pattern).toBe('a.\\*:{*');
   });
 
-  test('put a subject and its labels in the slot that Redis computes', async () => {
+  test('put a subject and its meta in the slot that Redis computes', async () => {
     const [node = ''] = redisNodes();
     for (const sub of [
       'alice',
@@ -77,9 +77,9 @@ describe('key names', () => {
       'é'.repeat(127),
       '*',
     ]) {
-      const { entries, labels, slot } = keysOf(sub);
+      const { entries, meta, slot } = keysOf(sub);
       expect(await redisCli(node, 'CLUSTER', 'KEYSLOT', entries), sub).toBe(String(slot));
-      expect(await redisCli(node, 'CLUSTER', 'KEYSLOT', labels), sub).toBe(String(slot));
+      expect(await redisCli(node, 'CLUSTER', 'KEYSLOT', meta), sub).toBe(String(slot));
     }
   });
 });
@@ -92,14 +92,14 @@ describe('members', () => {
   test('hold key id, iat, and jti; the score holds the exp', () => {
     const entry = { jti: 'a.b', keyId: 35, iat: 1_763_880_000, exp: 1_763_883_600 };
     expect(entryMember(entry)).toBe('z.t662io.a.b');
-    expect(parseEntry('z.t662io.a.b', '1763883600')).toEqual({ ...entry, label: null });
+    expect(parseEntry('z.t662io.a.b', '1763883600')).toEqual({ ...entry, meta: null });
   });
 
   test('decode to the entry, whatever the jti is', () => {
     const numbers = fc.integer({ min: 0, max: 2 ** 40 });
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), numbers, numbers, (jti, keyId, iat) => {
-        const entry = { jti, keyId, iat, exp: 1_763_883_600, label: null };
+        const entry = { jti, keyId, iat, exp: 1_763_883_600, meta: null };
         expect(parseEntry(entryMember(entry), '1763883600')).toEqual(entry);
       }),
     );

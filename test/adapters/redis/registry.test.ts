@@ -61,10 +61,10 @@ describe('placement', () => {
   });
 
   test('a scan samples the memory of subjects', async () => {
-    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, meta: { device: 'phone' } });
     const { subjects } = await scanAll(registry);
     const set = Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}`));
-    expect(subjects[0]?.bytes).toBe(set + Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}:labels`)));
+    expect(subjects[0]?.bytes).toBe(set + Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}:meta`)));
   });
 
   test('entries with the usual jti keep the compact encoding', async () => {
@@ -74,11 +74,11 @@ describe('placement', () => {
     expect(await raw('OBJECT', 'ENCODING', `${prefix}:{alice}`)).toBe('listpack');
   });
 
-  test('a subject without labels has no key for them', async () => {
+  test('a subject without meta has no key for them', async () => {
     await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
-    expect(await raw('EXISTS', `${prefix}:{alice}:labels`)).toBe('0');
-    await registerOne(registry, 'alice', entryAt(now, 'b'), { now, label: 'phone' });
-    expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
+    expect(await raw('EXISTS', `${prefix}:{alice}:meta`)).toBe('0');
+    await registerOne(registry, 'alice', entryAt(now, 'b'), { now, meta: { device: 'phone' } });
+    expect(await raw('HLEN', `${prefix}:{alice}:meta`)).toBe('1');
   });
 
   test('lists three masters that share the slots, each with its replica', async () => {
@@ -106,18 +106,21 @@ describe('placement', () => {
 });
 
 describe('both keys expire exactly with the last entry', () => {
-  async function expiry(): Promise<{ set: number; labels: number }> {
+  async function expiry(): Promise<{ set: number; meta: number }> {
     return {
       set: Number(await raw('EXPIRETIME', `${prefix}:{alice}`)),
-      labels: Number(await raw('EXPIRETIME', `${prefix}:{alice}:labels`)),
+      meta: Number(await raw('EXPIRETIME', `${prefix}:{alice}:meta`)),
     };
   }
-  function at(exp: number): { set: number; labels: number } {
-    return { set: exp + CLOCK_TOLERANCE_SECONDS, labels: exp + CLOCK_TOLERANCE_SECONDS };
+  function at(exp: number): { set: number; meta: number } {
+    return { set: exp + CLOCK_TOLERANCE_SECONDS, meta: exp + CLOCK_TOLERANCE_SECONDS };
   }
 
   test('after registering a longer one and a shorter one', async () => {
-    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), {
+      now,
+      meta: { device: 'phone' },
+    });
     expect(await expiry()).toEqual(at(now + 100));
     await registerOne(registry, 'alice', entryAt(now, 'b', { exp: now + 200 }), { now });
     expect(await expiry()).toEqual(at(now + 200));
@@ -127,8 +130,15 @@ describe('both keys expire exactly with the last entry', () => {
 
   test('after removing, evicting, and caching a status that is valid for longer', async () => {
     const user = { status: 'enabled', version: 1, until: now + 99_999 } as const;
-    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
-    await registerOne(registry, 'alice', entryAt(now, 'b', { exp: now + 300 }), { now, label: 'car', user });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), {
+      now,
+      meta: { device: 'phone' },
+    });
+    await registerOne(registry, 'alice', entryAt(now, 'b', { exp: now + 300 }), {
+      now,
+      meta: { device: 'car' },
+      user,
+    });
     expect(await expiry()).toEqual(at(now + 300));
     await registry.remove('alice', { jti: 'b' }, now);
     expect(await expiry()).toEqual(at(now + 100));
@@ -136,15 +146,18 @@ describe('both keys expire exactly with the last entry', () => {
     expect(await expiry()).toEqual(at(now + 100));
     await registerOne(registry, 'alice', entryAt(now, 'c', { exp: now + 400 }), { now });
     const shorter = entryAt(now, 'd', { exp: now + 80, iat: now });
-    await registerOne(registry, 'alice', shorter, { now, label: 'tv', maxPerSubject: 1 });
+    await registerOne(registry, 'alice', shorter, { now, meta: { device: 'tv' }, maxPerSubject: 1 });
     expect(await expiry()).toEqual(at(now + 80));
   });
 
   test('after removing everywhere', async () => {
-    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), {
+      now,
+      meta: { device: 'phone' },
+    });
     await registerOne(registry, 'alice', entryAt(now, 'b', { keyId: 2, exp: now + 300 }), {
       now,
-      label: 'car',
+      meta: { device: 'car' },
     });
     await registry.removeEverywhere({ keyId: 2 }, { now });
     expect(await expiry()).toEqual(at(now + 100));
@@ -152,21 +165,25 @@ describe('both keys expire exactly with the last entry', () => {
 
   test('both keys go with the last entry', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
-    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, label: 'phone', user });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, meta: { device: 'phone' }, user });
     await registry.remove('alice', {}, now);
-    expect(await raw('EXISTS', `${prefix}:{alice}`, `${prefix}:{alice}:labels`)).toBe('0');
+    expect(await raw('EXISTS', `${prefix}:{alice}`, `${prefix}:{alice}:meta`)).toBe('0');
   });
 
-  test('the next write removes expired members and their labels, but not a version or "disabled"', async () => {
+  test('the next write removes expired members and their meta, but not a version or "disabled"', async () => {
     const user = { status: 'disabled', version: 3, until: now + 900 } as const;
     const later = now + 2;
     const exp = later - CLOCK_TOLERANCE_SECONDS;
-    await registerOne(registry, 'alice', entryAt(now, 'a', { exp }), { now, label: 'phone', user });
-    await registerOne(registry, 'alice', entryAt(now, 'b'), { now, label: 'car' });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp }), {
+      now,
+      meta: { device: 'phone' },
+      user,
+    });
+    await registerOne(registry, 'alice', entryAt(now, 'b'), { now, meta: { device: 'car' } });
     await expect.poll(() => realNow(), { timeout: 10_000 }).toBeGreaterThanOrEqual(later);
     await registerOne(registry, 'alice', entryAt(now, 'c'), { now: later });
     expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
-    expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
+    expect(await raw('HLEN', `${prefix}:{alice}:meta`)).toBe('1');
     expect((await registry.tokenStatus('alice', entryAt(now, 'b'), later)).user?.status).toBe('disabled');
     expect(await raw('ZSCORE', `${prefix}:{alice}`, '!v')).toBe('-3');
   });
@@ -174,7 +191,10 @@ describe('both keys expire exactly with the last entry', () => {
 
 test("a host whose clock is ahead removes no entry that is valid by the server's clock", async () => {
   const ahead = now + 120;
-  await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 60 }), { now, label: 'phone' });
+  await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 60 }), {
+    now,
+    meta: { device: 'phone' },
+  });
   await registry.removeEntries([{ sub: 'alice', entries: [] }], ahead);
   const user = { status: 'enabled', version: 1, until: ahead + 60 } as const;
   await registry.setUserStatus('alice', user, ahead);
@@ -182,7 +202,7 @@ test("a host whose clock is ahead removes no entry that is valid by the server's
   await registry.removeEverywhere({ keyId: 99 }, { now: ahead });
   await registerOne(registry, 'alice', entryAt(ahead, 'b'), { now: ahead });
   const listed = await registry.list('alice', now);
-  expect(listed.map(({ jti, label }) => [jti, label])).toEqual([
+  expect(listed.map(({ jti, meta }) => [jti, meta])).toEqual([
     ['a', 'phone'],
     ['b', null],
   ]);
@@ -195,12 +215,12 @@ describe('foreign keys and members', () => {
       `${prefix}x:{a}`,
       `${prefix}:{a`,
       `${prefix}:{alice2}`,
-      `${prefix}:{bob}:labels`,
+      `${prefix}:{bob}:meta`,
     ];
     const sets = [`${prefix}:{%41}`, `${prefix}:{%2a}`, `${prefix}:{a}b`, `${prefix}:{a b}`];
     for (const key of strings) await raw('SET', key, 'theirs', 'EX', 600);
     for (const key of sets) await raw('ZADD', key, now + 600, `1.${(now - 10).toString(36)}.a`);
-    await registerOne(registry, 'bob', entryAt(now, 'a'), { now, label: 'phone' });
+    await registerOne(registry, 'bob', entryAt(now, 'a'), { now, meta: { device: 'phone' } });
 
     const { subjects, complete } = await scanAll(registry);
     expect(complete).toBe(true);

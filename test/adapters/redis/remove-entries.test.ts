@@ -85,14 +85,14 @@ describe('removeEntries', () => {
 
   test('removes the set with the last entry, foreign members included', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
-    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, user, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, user, meta: { device: 'phone' } });
     await client.zadd(keys.entries, now - 9, '1.2.expired');
     await plantForeignMembers();
 
     await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
 
     expect(await client.exists(keys.entries)).toBe(0);
-    expect(await client.exists(keys.labels)).toBe(0);
+    expect(await client.exists(keys.meta)).toBe(0);
   });
 
   describe('if a part fails', () => {

@@ -43,7 +43,8 @@ describe('a slot that moves to another master', () => {
     ({ registry, prefix, close } = openRegistry(nodes));
     now = realNow();
     ({ slot, subs } = roommates(prefix, 4));
-    for (const sub of subs) await registerOne(registry, sub, entryAt(now, 'a'), { now, label: 'phone' });
+    for (const sub of subs)
+      await registerOne(registry, sub, entryAt(now, 'a'), { now, meta: { device: 'phone' } });
     await Promise.all(crowd(20).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     const owner = (await scanAll(registry)).subjects.find(({ sub }) => sub === subs[0])?.node;
     source = owner ?? '';
@@ -66,7 +67,7 @@ describe('a slot that moves to another master', () => {
     const [host = '', port = ''] = target.split(':');
     const keys = moving
       .map((sub) => keyspace(prefix).keysOf(sub))
-      .flatMap(({ entries, labels }) => [entries, labels]);
+      .flatMap(({ entries, meta }) => [entries, meta]);
     expect(await redisCli(source, 'MIGRATE', host, port, '', 0, 5000, 'KEYS', ...keys)).toBe('OK');
   }
   async function finishMoving(): Promise<void> {
@@ -95,13 +96,13 @@ describe('a slot that moves to another master', () => {
     await moveKeys(...subs.slice(2));
     for (const sub of subs) {
       expect((await registry.tokenStatus(sub, entryAt(now, 'a'), now)).exp, sub).toBe(now + 3600);
-      await registerOne(registry, sub, entryAt(now, 'b'), { now, label: 'car' });
-      expect((await registry.list(sub, now)).map(({ label }) => label)).toEqual(['phone', 'car']);
+      await registerOne(registry, sub, entryAt(now, 'b'), { now, meta: { device: 'car' } });
+      expect((await registry.list(sub, now)).map(({ meta }) => meta?.device)).toEqual(['phone', 'car']);
       expect((await registry.remove(sub, { jti: 'a' }, now)).removed).toBe(1);
-      // The last label is removed, and with it its key, before the script ends.
+      // The last meta is removed, and with it its key, before the script ends.
       await registerOne(registry, sub, entryAt(now, 'c'), { now });
       expect((await registry.remove(sub, { jti: 'b' }, now)).removed).toBe(1);
-      expect(await registry.list(sub, now)).toMatchObject([{ jti: 'c', label: null }]);
+      expect(await registry.list(sub, now)).toMatchObject([{ jti: 'c', meta: null }]);
     }
   });
 
@@ -113,9 +114,9 @@ describe('a slot that moves to another master', () => {
     expect(subjects.map(({ sub }) => sub).sort()).toEqual([...crowd(20), ...subs].sort());
   });
 
-  test('returns labels and expiry in a scan if only the labels have moved', async () => {
+  test('returns meta and expiry in a scan if only the meta has moved', async () => {
     await beginMoving();
-    const moved = subs.slice(1, 3).map((sub) => keyspace(prefix).keysOf(sub).labels);
+    const moved = subs.slice(1, 3).map((sub) => keyspace(prefix).keysOf(sub).meta);
     const [host = '', port = ''] = target.split(':');
     expect(await redisCli(source, 'MIGRATE', host, port, '', 0, 5000, 'KEYS', ...moved)).toBe('OK');
     const parts: ScannedSubject[] = [];
@@ -124,7 +125,7 @@ describe('a slot that moves to another master', () => {
     expect(found.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
     for (const { node, entries, details } of found) {
       expect(node).toBe(source);
-      expect(entries).toMatchObject([{ jti: 'a', label: 'phone' }]);
+      expect(entries).toMatchObject([{ jti: 'a', meta: { device: 'phone' } }]);
       expect(details?.expiresAt).toBeGreaterThan(now + 3600);
     }
   });

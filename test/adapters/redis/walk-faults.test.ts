@@ -33,7 +33,7 @@ async function begin(options: { replicasPerMaster: number }): Promise<void> {
     await Promise.all(
       SUBJECTS.slice(from, from + 1000).flatMap((sub) => [
         registerOne(registry, sub, entryAt(now, 'a'), { now }),
-        registerOne(registry, sub, entryAt(now, 'b', { keyId: 2 }), { now, label: 'phone' }),
+        registerOne(registry, sub, entryAt(now, 'b', { keyId: 2 }), { now, meta: { device: 'phone' } }),
       ]),
     );
   }

@@ -424,7 +424,7 @@ describe('confirming the removal', () => {
       const { matched: total, byNode, complete, missed } = next(true);
       const { keys } = await service.database.keys.snapshot();
       const keyId = keys.find(({ kid }) => kid === 'k1')?.id ?? 0;
-      const entry = { jti: 'j', keyId, iat: 1, exp: 2, label: null };
+      const entry = { jti: 'j', keyId, iat: 1, exp: 2, meta: null };
       const facts = { isLast: true, malformed: 0, bytes: null, details: null };
       for (const { node, matched } of total > 0 && byNode.length === 0 ? [on('a', total)] : byNode)
         await onSubjects([{ sub: node, node, entries: Array(matched).fill(entry), ...facts }]);

@@ -27,7 +27,7 @@ function find(sub: string, jti: string, parts: { key?: typeof active; iat?: numb
 
 test('returns one entry with the states of its key and user', async () => {
   const user = { status: 'enabled', version: 3, until: now + 60 } as const;
-  await registerOne(service.registry, 'alice', entry('a'), { now, label: 'phone', user });
+  await registerOne(service.registry, 'alice', entry('a'), { now, meta: { device: 'phone' }, user });
   await registerOne(service.registry, 'alice', entry('b'), { now });
   await registerOne(service.registry, 'bob', entry('a', { keyId: leaked.id }), { now });
   await service.database.users.add({ sub: 'alice', name: null, at: now });
@@ -35,10 +35,10 @@ test('returns one entry with the states of its key and user', async () => {
 
   expect(await find('alice', 'a')).toEqual({
     ...{ sub: 'alice', jti: 'a', kid: 'this-year', state: 'active', iat: now - 10, exp: now + 3600 },
-    ...{ label: 'phone', node: 'jwtctl.db', userStatus: 'disabled', cachedUser: user },
+    ...{ meta: { device: 'phone' }, node: 'jwtctl.db', userStatus: 'disabled', cachedUser: user },
   });
   expect(await find('bob', 'a')).toMatchObject({
-    ...{ kid: 'leaked', state: 'compromised', label: null, userStatus: 'unknown', cachedUser: null },
+    ...{ kid: 'leaked', state: 'compromised', meta: null, userStatus: 'unknown', cachedUser: null },
   });
 });
 

@@ -50,13 +50,13 @@ function showing(portions: ScannedSubject[][], nodes = ['a:1']): TokenRegistry {
 }
 
 function scanned(sub: string, parts: Partial<ScannedSubject> = {}): ScannedSubject {
-  const entries = [{ ...entry('a'), label: null }];
+  const entries = [{ ...entry('a'), meta: null }];
   const whole = { isLast: true, malformed: 0, bytes: null, details: null };
   return { sub, node: 'a:1', entries, ...whole, ...parts };
 }
 
 function many(count: number): ScannedSubject['entries'] {
-  return Array.from({ length: count }, (_, index) => ({ ...entry(`j${index}`), label: null }));
+  return Array.from({ length: count }, (_, index) => ({ ...entry(`j${index}`), meta: null }));
 }
 
 describe('an inspection of the whole registry', () => {
@@ -145,7 +145,7 @@ describe('an inspection of the whole registry', () => {
 
   test('of one key counts only its entries and their subjects', async () => {
     const details = { expiresAt: null, expired: 0, user: null };
-    const under = { ...entry('b', { keyId: retiring.id }), label: null };
+    const under = { ...entry('b', { keyId: retiring.id }), meta: null };
     const shown = [
       scanned('alice', { entries: [...many(2), under], malformed: 2, details }),
       scanned('bob', { entries: many(3), malformed: 4, details }),
@@ -235,7 +235,7 @@ describe('a deep inspection', () => {
   const end = () => now + 3600 + CLOCK_TOLERANCE_SECONDS;
 
   test('counts subjects that never expire, or not with their last entry', async () => {
-    const later = { ...entry('b', { exp: now + 9_000 }), label: null };
+    const later = { ...entry('b', { exp: now + 9_000 }), meta: null };
     const { anomalies } = await deep([
       scanned('in-time', { details: details(end()) }),
       scanned('two', {
@@ -253,7 +253,7 @@ describe('a deep inspection', () => {
   });
 
   test('finds the last entry of a subject in parts', async () => {
-    const last = { ...entry('b', { exp: now + 9_000 }), label: null };
+    const last = { ...entry('b', { exp: now + 9_000 }), meta: null };
     const { anomalies, subjects } = await deep([
       scanned('alice', { isLast: false, details: details(now + 9_000 + CLOCK_TOLERANCE_SECONDS) }),
       scanned('bob', { details: details(end()) }),
@@ -268,7 +268,7 @@ describe('a deep inspection', () => {
     const { anomalies } = await deep([
       scanned('alice', { isLast: false, details: details(end()) }),
       scanned('alice', {
-        entries: [{ ...entry('new', { iat: now, exp: now + 9_000 }), label: null }],
+        entries: [{ ...entry('new', { iat: now, exp: now + 9_000 }), meta: null }],
       }),
     ]);
     expect(anomalies.ttlMismatch).toBe(0);

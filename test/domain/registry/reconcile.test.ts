@@ -375,7 +375,7 @@ describe('a subject in parts', () => {
       key_id: keyId,
       iat: now,
       exp: now + 600,
-      label: null,
+      meta: null,
     }));
     await service.db.insertInto('registry_entries').values(rows).execute();
     const revoked = names.filter((_, index) => index % 2 === 0);

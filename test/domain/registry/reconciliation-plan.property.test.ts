@@ -106,7 +106,7 @@ function partsOf({ entries: all, cuts, ...rest }: Registry): ScannedSubject[] {
     const isFirst = index === 0;
     return {
       ...{ sub: 'alice', node: 'n', bytes: null, isLast: index === bounds.length - 1 },
-      entries: all.slice(from, bounds[index + 1]).map((entry) => ({ ...entry, label: null })),
+      entries: all.slice(from, bounds[index + 1]).map((entry) => ({ ...entry, meta: null })),
       malformed: isFirst ? rest.malformed : 0,
       details: isFirst ? { expiresAt: rest.expiresAt, expired: rest.expired, user: rest.cached } : null,
     };

@@ -15,7 +15,7 @@ import { RevocationIndex } from '../../../src/domain/security-log/revocation-ind
 import { signingKey } from '../../support/signing-keys.js';
 
 const NOW = 1_700_000_000;
-const ENTRY = { jti: 'j1', keyId: 1, iat: NOW, exp: NOW + 600, label: null };
+const ENTRY = { jti: 'j1', keyId: 1, iat: NOW, exp: NOW + 600, meta: null };
 const RULES = { now: NOW, clockToleranceSeconds: 5, statusTtlSeconds: 60, ownsUsers: true };
 
 function subject({

@@ -50,7 +50,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
   });
 
   function entry(jti: string, parts: Partial<BackupEntry> = {}): BackupEntry {
-    return { sub: 'alice', kid: 'k1', jti, iat: now - 10, exp: now + 3_600, label: null, ...parts };
+    return { sub: 'alice', kid: 'k1', jti, iat: now - 10, exp: now + 3_600, meta: null, ...parts };
   }
 
   /** Returns a backup of these chunks. `between` runs before each chunk except the first. */
@@ -104,14 +104,14 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     });
   }
 
-  test('restores entries with their lifetime, label, and user status', async () => {
+  test('restores entries with their lifetime, meta, and user status', async () => {
     const report = await runRestore([
-      [entry('a', { label: 'phone' })],
+      [entry('a', { meta: { device: 'phone' } })],
       [entry('b', { sub: 'bob', exp: now + 60 })],
     ]);
     expect(report).toMatchObject({ entries: 2, restored: 2, complete: true, missed: [] });
     expect(await ports.registry.list('alice', now)).toMatchObject([
-      { jti: 'a', exp: now + 3_600, label: 'phone' },
+      { jti: 'a', exp: now + 3_600, meta: { device: 'phone' } },
     ]);
     const { id: keyId = 0 } = (await ports.database.keys.find('k1')) ?? {};
     expect(await ports.registry.tokenStatus('bob', { jti: 'b', keyId, iat: now - 10 }, now)).toMatchObject({
@@ -289,7 +289,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     const registry = registryAfter(async () => {
       if (++chunks === 2) throw unreachable;
     });
-    const chunk = [entry('b', { label: 'phone' })];
+    const chunk = [entry('b', { meta: { device: 'phone' } })];
     const report = await runRestore([[entry('a')], chunk, [entry('c')]], { ports: { registry } });
     expect(report).toMatchObject({ restored: 3, complete: true, missed: [] });
     expect(await jtis('alice')).toEqual(['a', 'b', 'c']);

@@ -50,13 +50,17 @@ async function entries(): Promise<string[]> {
 describe('a batch', () => {
   test('returns tokens in the order of the requests', async () => {
     const now = service.clock.now();
-    const outcomes = await service
-      .bulkIssuer()
-      .issueMany([
-        { sub: 'bob', aud: ['user', 'api'], ttlSeconds: 600, claims: { role: 'admin' }, label: 'phone' },
-        ...requests('alice', 'bob'),
-        { sub: 'carol', notBeforeSeconds: 100 },
-      ]);
+    const outcomes = await service.bulkIssuer().issueMany([
+      {
+        sub: 'bob',
+        aud: ['user', 'api'],
+        ttlSeconds: 600,
+        claims: { role: 'admin' },
+        meta: { device: 'phone' },
+      },
+      ...requests('alice', 'bob'),
+      { sub: 'carol', notBeforeSeconds: 100 },
+    ]);
     const [first, second, third, last] = tokens(outcomes);
     expect(first).toEqual({
       token: expect.any(String),
@@ -74,9 +78,9 @@ describe('a batch', () => {
     ).toEqual(['active', 'active', 'active']);
     expect(await service.verdict(last?.token ?? '')).toBe('ERR_TOKEN_NOT_YET_VALID');
     const listed = await service.registry.list('bob', now);
-    expect(new Map(listed.map(({ jti, label }) => [jti, label]))).toEqual(
+    expect(new Map(listed.map(({ jti, meta }) => [jti, meta]))).toEqual(
       new Map([
-        [first?.jti, 'phone'],
+        [first?.jti, { device: 'phone' }],
         [third?.jti, null],
       ]),
     );
@@ -100,14 +104,14 @@ describe('a batch', () => {
         ...requests('alice', 'zoe', 'carol', '', 'a\u0000b', 'x'.repeat(256)),
         { sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds + 1 },
         { sub: 'alice', claims: { sub: 'root' } },
-        { sub: 'alice', label: 'a\nb' },
+        { sub: 'alice', meta: { device: 'a\nb' } },
         { sub: 'alice', claims: { text: 'x'.repeat(20_000) } },
         ...requests('bob'),
       ]);
     expect(results(outcomes)).toEqual([
       ...['alice', 'ERR_USER_UNKNOWN', 'ERR_USER_DISABLED'],
       ...['ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID'],
-      ...['ERR_TTL_TOO_LONG', 'ERR_CLAIM_RESERVED', 'ERR_LABEL_INVALID', 'ERR_TOKEN_TOO_LONG', 'bob'],
+      ...['ERR_TTL_TOO_LONG', 'ERR_CLAIM_RESERVED', 'ERR_META_INVALID', 'ERR_TOKEN_TOO_LONG', 'bob'],
     ]);
     expect(await entries()).toHaveLength(2);
   });

@@ -34,7 +34,7 @@ describe('a token', () => {
       aud: ['user', 'admin'],
       ttlSeconds: 600,
       claims: { role: 'admin', 'https://example.com/x': [1, { a: null }] },
-      label: 'phone',
+      meta: { device: 'phone' },
     });
     expect(issued).toEqual({
       token: expect.any(String),
@@ -59,7 +59,9 @@ describe('a token', () => {
       },
     });
     expect(await service.verify(issued.token)).toMatchObject({ active: true });
-    expect(await service.registry.list('alice', now)).toMatchObject([{ jti: issued.jti, label: 'phone' }]);
+    expect(await service.registry.list('alice', now)).toMatchObject([
+      { jti: issued.jti, meta: { device: 'phone' } },
+    ]);
   });
 
   test('has the defaults of the policy', async () => {
@@ -137,9 +139,9 @@ describe('an invalid request', () => {
     [{ claims: { exp: undefined } }, 'ERR_CLAIM_RESERVED'],
     [{ claims: { jti: 'x' } }, 'ERR_CLAIM_RESERVED'],
     [{ claims: { nbf: 0 } }, 'ERR_CLAIM_RESERVED'],
-    [{ label: 'x'.repeat(129) }, 'ERR_LABEL_INVALID'],
-    [{ label: 'é'.repeat(65) }, 'ERR_LABEL_INVALID'],
-    [{ label: 'a\nb' }, 'ERR_LABEL_INVALID'],
+    [{ meta: { device: 'x'.repeat(500) } }, 'ERR_META_INVALID'],
+    [{ meta: { device: 'é'.repeat(250) } }, 'ERR_META_INVALID'],
+    [{ meta: { device: 'a\nb' } }, 'ERR_META_INVALID'],
   ])('%j is refused as %s, and nothing is registered', async (request, code) => {
     const issuer = service.issuer();
     const whole = { sub: 'alice', ...request };

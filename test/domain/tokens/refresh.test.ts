@@ -95,7 +95,7 @@ test('each access token has what was requested for the first one', async () => {
     aud: ['api', 'web'],
     ttlSeconds: 60,
     claims: { role: 'admin', n: [1, null] },
-    label: 'phone',
+    meta: { device: 'phone' },
   };
   const first = await logIn(request);
   service.clock.advance(30);
@@ -106,9 +106,9 @@ test('each access token has what was requested for the first one', async () => {
     ...{ iat, exp: iat + 60, jti: second.jti },
   });
   expect(await listTokens(service.registry, 'alice', service.clock.now())).toMatchObject([
-    { label: 'phone', refreshExp: null },
-    { label: 'phone', refreshExp: null },
-    { jti: second.jti, label: 'phone', refreshExp: second.refreshExp },
+    { meta: { device: 'phone' }, refreshExp: null },
+    { meta: { device: 'phone' }, refreshExp: null },
+    { jti: second.jti, meta: { device: 'phone' }, refreshExp: second.refreshExp },
   ]);
 });
 
@@ -379,11 +379,11 @@ test('a refresh that the registry did not answer may be repeated', async () => {
 });
 
 test('a session whose access token has expired stays listed, and a revocation of that token ends it', async () => {
-  const first = await logIn({ ttlSeconds: 60, label: 'phone' });
+  const first = await logIn({ ttlSeconds: 60, meta: { device: 'phone' } });
   service.clock.advance(1_000);
   const { jti, refreshExp } = first;
   expect(await listTokens(service.registry, 'alice', service.clock.now())).toMatchObject([
-    { jti, exp: null, refreshExp, label: 'phone' },
+    { jti, exp: null, refreshExp, meta: { device: 'phone' } },
   ]);
   const options = { reason: null, dryRun: true };
   const revoke = (dryRun: boolean) =>

@@ -82,7 +82,7 @@ describe('an external token under a known key', () => {
     });
     expect(await service.verdict(token)).toBe('active');
     expect(await service.registry.list('alice', now)).toMatchObject([
-      { jti: 'theirs', exp: now + 600, label: null },
+      { jti: 'theirs', exp: now + 600, meta: null },
     ]);
   });
 

@@ -1,5 +1,5 @@
 -- Adds an entry, and makes it the last one of its family. See FamilyOutcome for the outcomes.
--- KEYS: set, labels, hash of families. ARGV: horizon, tolerance, deadline (ms, server's clock), arguments of the
+-- KEYS: set, meta, hash of families. ARGV: horizon, tolerance, deadline (ms, server's clock), arguments of the
 -- entry as for register, family, counter, grace (ms), exp of the refresh token, record: see familyRecord in
 -- keyspace.ts. Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE}; or 1, the outcome, and for ADVANCED
 -- whether evicting others is done (1 or 0), for REPLAYED the iat of the entry.
@@ -17,8 +17,8 @@ if known and known.counter >= counter then
 end
 
 local is_done = add_entry(4)
-local label = ARGV[7] == '' and '' or ' ' .. ARGV[7]
-redis.call('HSET', families, name, ARGV[14] .. '.' .. string.format('%.0f', time_ms) .. label)
+local stored = ARGV[7] == '' and '' or ' ' .. ARGV[7]
+redis.call('HSET', families, name, ARGV[14] .. '.' .. string.format('%.0f', time_ms) .. stored)
 local expires_at = math.max(tonumber(ARGV[13]) + tolerance, redis.call('EXPIRETIME', families))
 redis.call('EXPIREAT', families, string.format('%.0f', expires_at))
 -- Families expire one by one, so each call drops some that have. A call that read all would take too long.

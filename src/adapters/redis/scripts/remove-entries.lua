@@ -1,5 +1,5 @@
 -- Removes these entries and up to a thousand expired ones.
--- KEYS: set, labels. ARGV: horizon, tolerance, up to a thousand members. Returns 1, how many of them were
+-- KEYS: set, meta. ARGV: horizon, tolerance, up to a thousand members. Returns 1, how many of them were
 -- live, and whether there may be more expired members (1 or 0).
 if set_type == 'none' then return {1, 0, 0} end
 local dropped, read = expired_entries(set)
@@ -13,5 +13,5 @@ for i = 3, #ARGV do
     removed = removed + 1
   end
 end
-finish(set, labels, dropped, last_exp(set, going))
+finish(set, meta, dropped, last_exp(set, going))
 return {1, removed, is_full and 1 or 0}

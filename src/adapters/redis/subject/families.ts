@@ -15,7 +15,7 @@ export async function advanceFamily(
   const { connection, keyspace, batcher } = session;
   const { sub, now, entry } = step;
   const { startedAt, exp, graceSeconds } = step.family;
-  const { entries, labels, refresh, slot } = keyspace.keysOf(sub);
+  const { entries, meta, refresh, slot } = keyspace.keysOf(sub);
   const family = familyOf(entry.jti);
   if (family === null) throw new JwtctlError('ERR_BUG', 'The entry has no family.');
   const counter = counterOf(entry.jti);
@@ -25,7 +25,7 @@ export async function advanceFamily(
     batcher.run(
       ADVANCE_FAMILY,
       slot,
-      [entries, labels, refresh],
+      [entries, meta, refresh],
       [now - tolerance, tolerance, deadline, ...own],
     ),
   );

@@ -1,4 +1,5 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
+import { parseMeta } from '../../../domain/model/token-meta.js';
 import type { KnownUserStatus, ScannedEntry } from '../../../domain/ports/index.js';
 import { cachedStatus, parseEntry, parseFacts, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import { type BulkStrings, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
@@ -11,14 +12,14 @@ export interface Members {
   /** All other members. A set without any belongs to another application. */
   valid: number;
   user: KnownUserStatus | null;
-  /** Legacy members whose key and `iat` are not in `labels`. They count as malformed. */
+  /** Legacy members whose key and `iat` are not in `meta`. They count as malformed. */
   withoutFacts: string[];
 }
 
 export function membersIn(
   set: BulkStrings,
   horizon: number,
-  labels: ReadonlyMap<string, string> | null,
+  stored: ReadonlyMap<string, string> | null,
 ): Members {
   const entries: ScannedEntry[] = [];
   let status: number | null = null;
@@ -28,8 +29,9 @@ export function membersIn(
   const withoutFacts: string[] = [];
   for (let index = 1; index < set.count; index += 2) {
     const score = numberAt(set, index + 1);
-    const label = labels === null ? null : (labels.get(stringAt(set, index)) ?? null);
-    const entry = parseEntry(set, startOf(set, index), endOf(set, index), score, label);
+    const text = stored?.get(stringAt(set, index));
+    const meta = text === undefined ? null : parseMeta(text);
+    const entry = parseEntry(set, startOf(set, index), endOf(set, index), score, meta);
     if (entry !== null) {
       if (!set.isAscii) entry.jti = utf8(entry.jti);
       if (entry.exp > horizon) entries.push(entry);
@@ -40,7 +42,7 @@ export function membersIn(
     if (member === STATUS_MEMBER) status = score;
     else if (member === VERSION_MEMBER) version = score;
     else if (isLegacyId(member)) {
-      const legacy = legacyEntry(member, score, labels);
+      const legacy = legacyEntry(member, score, stored);
       if (legacy === null) withoutFacts.push(member);
       else if (legacy.exp > horizon) entries.push(legacy);
       else expired += 1;
@@ -54,20 +56,20 @@ export function membersIn(
 function legacyEntry(
   jti: string,
   exp: number,
-  labels: ReadonlyMap<string, string> | null,
+  stored: ReadonlyMap<string, string> | null,
 ): ScannedEntry | null {
-  const facts = parseFacts(labels?.get(jti) ?? '');
+  const facts = parseFacts(stored?.get(jti) ?? '');
   if (facts === null || !Number.isSafeInteger(exp) || exp <= 0) return null;
-  return { jti, ...facts, exp, label: null };
+  return { jti, ...facts, exp, meta: null };
 }
 
-export function labelsIn(hash: BulkStrings): Map<string, string> | null {
+export function metaIn(hash: BulkStrings): Map<string, string> | null {
   if (hash.count <= 1) return null;
-  const labels = new Map<string, string>();
+  const meta = new Map<string, string>();
   for (let index = 1; index < hash.count; index += 2) {
-    labels.set(stringAt(hash, index), utf8At(hash, index + 1));
+    meta.set(stringAt(hash, index), utf8At(hash, index + 1));
   }
-  return labels;
+  return meta;
 }
 
 /** Whether a SCAN reply has more pages. Only a reply with a single page repeats no member. */

@@ -22,11 +22,11 @@ import { bulkStringsIn, type RespReply } from '../wire/codec.js';
 import type { Command } from '../wire/pipeline.js';
 import { replyCode, wrongType } from '../wire/redis-errors.js';
 import { type Reads, readMany, readOne } from './bulk-read.js';
-import { isPartial, labelsIn, type Members, membersIn } from './members.js';
+import { isPartial, type Members, membersIn, metaIn } from './members.js';
 
 export interface ReadOptions {
   horizon: number;
-  /** Whether to read labels, expiry, and status, and to include subjects without live entries. */
+  /** Whether to read meta, expiry, and status, and to include subjects without live entries. */
   withDetails: boolean;
   /** Whether the subject was asked for by name. Then a key of another type is an error, not skipped. */
   isNamed: boolean;
@@ -66,10 +66,10 @@ export class SubjectReader {
       const located = subjects[index] as LocatedSubject;
       const first = index * reads.each;
       const set = this.#bulkStringsOf(located.entries, replies[first]);
-      const hash = withDetails ? this.#bulkStringsOf(located.labels, replies[first + 1]) : NO_BULK_STRINGS;
+      const hash = withDetails ? this.#bulkStringsOf(located.meta, replies[first + 1]) : NO_BULK_STRINGS;
       size += sizeOf(set) + sizeOf(hash);
       if (isPartial(set)) large.push({ located, node, bytes: bytesOf.get(index) ?? null });
-      else whole.push({ index, located, set, hash, members: membersIn(set, horizon, labelsIn(hash)) });
+      else whole.push({ index, located, set, hash, members: membersIn(set, horizon, metaIn(hash)) });
     }
     if (!withDetails) await this.#addFacts(node, whole);
     for (const { index, located, hash, members } of whole) {
@@ -103,8 +103,8 @@ export class SubjectReader {
       });
       const page = this.#bulkStringsOf(keys.entries, answer.replies[0]);
       cursor = page.count === 0 ? '' : stringAt(page, 0);
-      const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
-      const part = { located: keys, set: page, members: membersIn(page, horizon, labels) };
+      const meta = withDetails ? await this.#metaOf(node, keys, page) : null;
+      const part = { located: keys, set: page, members: membersIn(page, horizon, meta) };
       if (!withDetails) await this.#addFacts(node, [part]);
       const { entries, malformed, expired, valid } = part.members;
       skipped.valid += valid;
@@ -132,7 +132,7 @@ export class SubjectReader {
     return entries;
   }
 
-  /** Reads the key and the `iat` of legacy tokens, which only their labels have. */
+  /** Reads the key and the `iat` of legacy tokens, which only the meta hash has. */
   async #addFacts(
     node: RedisNode | null,
     parts: ReadonlyArray<Pick<WholeSubject, 'located' | 'set'> & { members: Members }>,
@@ -141,12 +141,12 @@ export class SubjectReader {
     if (lacking.length === 0) return;
     const { replies } = await readMany(this.#session, node, {
       commands: lacking.map(
-        ({ located, members }): Command => ['hmget', located.labels, ...members.withoutFacts],
+        ({ located, members }): Command => ['hmget', located.meta, ...members.withoutFacts],
       ),
       slots: lacking.map(({ located }) => located.slot),
     });
     for (const [position, part] of lacking.entries()) {
-      const values = this.#bulkStringsOf(part.located.labels, replies[position]);
+      const values = this.#bulkStringsOf(part.located.meta, replies[position]);
       const facts = new Map<string, string>();
       for (const [index, id] of part.members.withoutFacts.entries())
         if (stringOrNullAt(values, index) !== null) facts.set(id, stringAt(values, index));
@@ -154,7 +154,7 @@ export class SubjectReader {
     }
   }
 
-  async #labelsOf(
+  async #metaOf(
     node: RedisNode | null,
     keys: SubjectKeys,
     page: BulkStrings,
@@ -164,14 +164,14 @@ export class SubjectReader {
       members.push({ raw: stringAt(page, index), text: utf8At(page, index) });
     }
     if (members.length === 0) return null;
-    const command: Command = ['hmget', keys.labels, ...members.map(({ text }) => text)];
+    const command: Command = ['hmget', keys.meta, ...members.map(({ text }) => text)];
     const answer = await readOne(this.#session, node, { slot: keys.slot, commands: [command] });
-    const values = this.#bulkStringsOf(keys.labels, answer.replies[0]);
-    const labels = new Map<string, string>();
+    const values = this.#bulkStringsOf(keys.meta, answer.replies[0]);
+    const meta = new Map<string, string>();
     for (const [index, { raw }] of members.entries()) {
-      if (stringOrNullAt(values, index) !== null) labels.set(raw, utf8At(values, index));
+      if (stringOrNullAt(values, index) !== null) meta.set(raw, utf8At(values, index));
     }
-    return labels;
+    return meta;
   }
 
   async #detailsOf(
@@ -257,11 +257,11 @@ function planReads(
   const slots: number[] = [];
   const chosen: number[] = [];
   for (let index = 0; index < subjects.length; index++) {
-    const { entries, labels, slot } = subjects[index] as LocatedSubject;
+    const { entries, meta, slot } = subjects[index] as LocatedSubject;
     commands.push(['zscan', entries, 0, 'COUNT', MEMBERS_AT_ONCE]);
     slots.push(slot);
     if (withDetails) {
-      commands.push(['hscan', labels, 0, 'COUNT', MEMBERS_AT_ONCE], ['expiretime', entries]);
+      commands.push(['hscan', meta, 0, 'COUNT', MEMBERS_AT_ONCE], ['expiretime', entries]);
       slots.push(slot, slot);
     }
     if (isSampled?.()) chosen.push(index);
@@ -277,9 +277,9 @@ function addMemoryReads(
 ): Map<number, number> {
   const commandIndexes = new Map<number, number>();
   for (const index of chosen) {
-    const { entries, labels, slot } = subjects[index] as LocatedSubject;
+    const { entries, meta, slot } = subjects[index] as LocatedSubject;
     commandIndexes.set(index, commands.length);
-    commands.push(['memory', 'usage', entries], ['memory', 'usage', labels]);
+    commands.push(['memory', 'usage', entries], ['memory', 'usage', meta]);
     slots.push(slot, slot);
   }
   return commandIndexes;

@@ -1,4 +1,5 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
+import { formatMeta } from '../../../domain/model/token-meta.js';
 import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
 import { entryMember, formatFacts, statusScore } from '../keyspace.js';
 import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
@@ -14,7 +15,7 @@ export async function registerInTurn(
   const { connection, keyspace, batcher } = session;
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
-    const { entries, labels, slot } = keyspace.keysOf(sub);
+    const { entries, meta, slot } = keyspace.keysOf(sub);
     const args: Array<string | number> = [];
     for (let index = next; index < next + ENTRIES_PER_CALL; index++) {
       const registration = registrations[index];
@@ -23,7 +24,7 @@ export async function registerInTurn(
     }
     const horizon = now - tolerance;
     const answer = await runInTime(connection, (deadline) =>
-      batcher.run(REGISTER, slot, [entries, labels], [horizon, tolerance, deadline, ...args]),
+      batcher.run(REGISTER, slot, [entries, meta], [horizon, tolerance, deadline, ...args]),
     );
     if (answer[0] === WRONG_TYPE) throw wrongType(entries);
     next += answer[1] ?? 0;
@@ -50,13 +51,8 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
   return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
 }
 
-export function argumentsOf({
-  entry,
-  maxPerSubject = 0,
-  label = '',
-  user,
-}: Registration): Array<string | number> {
+export function argumentsOf({ entry, maxPerSubject = 0, meta, user }: Registration): Array<string | number> {
   const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-  const stored = isLegacyId(entry.jti) ? formatFacts(entry) : label;
+  const stored = isLegacyId(entry.jti) ? formatFacts(entry) : meta == null ? '' : formatMeta(meta);
   return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status];
 }

@@ -67,7 +67,7 @@ const SUBJECTS_AT_ONCE = 100;
 
 async function removeMembers(
   session: RegistrySession,
-  { entries: set, labels, slot }: SubjectKeys,
+  { entries: set, meta, slot }: SubjectKeys,
   members: readonly string[],
   timed: Args,
   count: (removed: number, answer: Answer) => void,
@@ -75,7 +75,7 @@ async function removeMembers(
   let isMore = true;
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
     const args = [...timed, ...members.slice(next, next + MEMBERS_PER_CALL)];
-    const answer = await session.batcher.send({ slot, keys: [set, labels], script: REMOVE_ENTRIES, args });
+    const answer = await session.batcher.send({ slot, keys: [set, meta], script: REMOVE_ENTRIES, args });
     const [, removed = 0, isFull = 0] = session.connection.unwrap(answer.replies[0]) as number[];
     if (removed > 0 || answer.isRepeated) count(removed, answer);
     isMore = isFull === 1;

@@ -93,11 +93,11 @@ class Remover {
 
   /** Returns whether more may have been removed than was counted. */
   async removeFromLarge(
-    { entries, labels, slot }: LocatedSubject,
+    { entries, meta, slot }: LocatedSubject,
     walked = '',
     signal?: AbortSignal,
   ): Promise<boolean> {
-    const request = { slot, keys: [entries, labels], script: REMOVE_PORTION, ...this.#options };
+    const request = { slot, keys: [entries, meta], script: REMOVE_PORTION, ...this.#options };
     let before = 0;
     let isUncounted = false;
     let cursor: unknown = '';
@@ -120,7 +120,7 @@ class Remover {
     const open = new Map<number, Group>();
     const groups: Group[] = [];
     for (const subject of subjects) {
-      const { entries, labels, refresh, slot } = subject;
+      const { entries, meta, refresh, slot } = subject;
       // A single server has no slots.
       const groupKey = connection.mode === 'cluster' ? slot : 0;
       let group = open.get(groupKey);
@@ -130,7 +130,7 @@ class Remover {
         groups.push(group);
       }
       group.subjects.push(subject);
-      group.keys.push(entries, labels, refresh);
+      group.keys.push(entries, meta, refresh);
     }
     return groups;
   }

@@ -12,7 +12,7 @@ export const tokenRegistry = {
           .addColumn('key_id', 'integer', (column) => column.notNull())
           .addColumn('iat', 'integer', (column) => column.notNull())
           .addColumn('exp', 'integer', (column) => column.notNull())
-          .addColumn('label', 'text')
+          .addColumn('meta', 'text')
           .addPrimaryKeyConstraint('registry_entries_key', ['sub', 'jti', 'key_id', 'iat'] as never[])
           .modifyEnd(sql`without rowid`),
       );
@@ -48,7 +48,7 @@ export const tokenRegistry = {
           .addColumn('started_at', 'integer', (column) => column.notNull())
           .addColumn('refreshed_at', 'integer', (column) => column.notNull())
           .addColumn('exp', 'integer', (column) => column.notNull())
-          .addColumn('label', 'text')
+          .addColumn('meta', 'text')
           .addPrimaryKeyConstraint('registry_families_key', ['sub', 'family'] as never[])
           .modifyEnd(sql`without rowid`),
       );

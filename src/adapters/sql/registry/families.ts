@@ -1,5 +1,6 @@
 import type { ExpressionBuilder, Selectable } from 'kysely';
 import { counterOf, familyOf } from '../../../domain/model/family.js';
+import { formatMeta, parseMeta } from '../../../domain/model/token-meta.js';
 import type { EntryFilter, FamilyOutcome, FamilyStep, TokenFamily } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { RegistryFamiliesTable, Schema, SqlExecutor } from '../schema.js';
@@ -7,7 +8,7 @@ import { addEntry } from './registry-rows.js';
 
 /** Must run in a transaction that has removed expired rows. */
 export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<FamilyOutcome> {
-  const { sub, entry, now, label = null } = step;
+  const { sub, entry, now, meta = null } = step;
   const family = familyOf(entry.jti);
   if (family === null) throw new JwtctlError('ERR_BUG', 'The entry has no family.');
   const counter = counterOf(entry.jti);
@@ -24,7 +25,14 @@ export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<
   }
   await addEntry(db, step);
   const row: RegistryFamiliesTable = {
-    ...{ sub, family, counter, key_id: entry.keyId, iat: entry.iat, label },
+    ...{
+      sub,
+      family,
+      counter,
+      key_id: entry.keyId,
+      iat: entry.iat,
+      meta: meta === null ? null : formatMeta(meta),
+    },
     ...{ started_at: step.family.startedAt, refreshed_at: now, exp: step.family.exp },
   };
   await db
@@ -68,6 +76,6 @@ function matches({ family, keyId, issuedBefore }: EntryFilter) {
 }
 
 function toFamily(row: Selectable<RegistryFamiliesTable>): TokenFamily {
-  const { family, counter, key_id: keyId, iat, started_at: startedAt, exp, label } = row;
-  return { family, counter, keyId, iat, startedAt, exp, label };
+  const { family, counter, key_id: keyId, iat, started_at: startedAt, exp, meta } = row;
+  return { family, counter, keyId, iat, startedAt, exp, meta: meta === null ? null : parseMeta(meta) };
 }

@@ -1,5 +1,6 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
+import { formatMeta, type TokenMeta } from '../../../domain/model/token-meta.js';
 import type {
   EntryFilter,
   EntryName,
@@ -11,11 +12,11 @@ import type { Schema, SqlExecutor } from '../schema.js';
 
 export async function addEntry(
   db: SqlExecutor,
-  { sub, entry, user, label, maxPerSubject }: Registration,
+  { sub, entry, user, meta, maxPerSubject }: Registration,
 ): Promise<void> {
   // Its iat may differ from the stored one, which stays.
   const isKnown = isLegacyId(entry.jti) && (await renewLegacy(db, sub, entry));
-  if (!isKnown) await insertEntry(db, sub, entry, label);
+  if (!isKnown) await insertEntry(db, sub, entry, meta);
   if (user !== undefined) await cacheStatus(db, sub, user);
   const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
   for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
@@ -34,7 +35,7 @@ async function insertEntry(
   db: SqlExecutor,
   sub: string,
   entry: RegistryEntry,
-  label: string | undefined,
+  meta: TokenMeta | undefined,
 ): Promise<void> {
   await db
     .insertInto('registry_entries')
@@ -44,12 +45,12 @@ async function insertEntry(
       key_id: entry.keyId,
       iat: entry.iat,
       exp: entry.exp,
-      label: label ?? null,
+      meta: meta === undefined ? null : formatMeta(meta),
     })
     .onConflict((conflict) =>
       conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
         exp: row.ref('excluded.exp'),
-        label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
+        meta: row.fn.coalesce('registry_entries.meta', 'excluded.meta'),
       })),
     )
     .execute();

@@ -1,3 +1,4 @@
+import { parseMeta } from '../../../domain/model/token-meta.js';
 import { toUserStatus } from '../../../domain/model/user.js';
 import type { ScannedEntry, ScannedSubject, ScanOptions } from '../../../domain/ports/index.js';
 import type { RegistryEntriesTable as Row, SqlExecutor } from '../schema.js';
@@ -45,7 +46,7 @@ function rowsAfter(
 ): Promise<Row[]> {
   let query = db
     .selectFrom('registry_entries')
-    .select(['sub', 'jti', 'key_id', 'iat', 'exp', 'label'])
+    .select(['sub', 'jti', 'key_id', 'iat', 'exp', 'meta'])
     .orderBy('sub')
     .orderBy('jti')
     .orderBy('key_id')
@@ -105,12 +106,12 @@ async function addDetails(
   }
 }
 
-function toEntry(row: Row, withLabel: boolean): ScannedEntry {
-  const { jti, key_id: keyId, iat, exp, label } = row;
-  return { jti, keyId, iat, exp, label: withLabel ? label : null };
+function toEntry(row: Row, withMeta: boolean): ScannedEntry {
+  const { jti, key_id: keyId, iat, exp, meta } = row;
+  return { jti, keyId, iat, exp, meta: withMeta && meta !== null ? parseMeta(meta) : null };
 }
 
 /** Counts the row's values, its index entry, and some overhead. */
-function approximateBytes({ sub, jti, label }: Row): number {
-  return 2 * (Buffer.byteLength(sub) + Buffer.byteLength(jti)) + Buffer.byteLength(label ?? '') + 40;
+function approximateBytes({ sub, jti, meta }: Row): number {
+  return 2 * (Buffer.byteLength(sub) + Buffer.byteLength(jti)) + Buffer.byteLength(meta ?? '') + 40;
 }

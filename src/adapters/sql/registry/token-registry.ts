@@ -1,6 +1,7 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely';
 import { heartbeatLifetime } from '../../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../../domain/model/registry-entry.js';
+import { parseMeta, type TokenMeta } from '../../../domain/model/token-meta.js';
 import type {
   EntryFilter,
   EntryName,
@@ -109,14 +110,14 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return new SqliteStatusReader(this.#db, { file: this.#file, now });
   }
 
-  async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
+  async list(sub: string, now: number): Promise<Array<RegistryEntry & { meta: TokenMeta | null }>> {
     const rows = await this.#live(now)
       .where('sub', '=', sub)
-      .select(['jti', 'key_id', 'iat', 'exp', 'label'])
+      .select(['jti', 'key_id', 'iat', 'exp', 'meta'])
       .orderBy('iat')
       .orderBy('jti')
       .execute();
-    return rows.map((row) => ({ ...toEntry(row), label: row.label }));
+    return rows.map((row) => ({ ...toEntry(row), meta: row.meta === null ? null : parseMeta(row.meta) }));
   }
 
   setUserStatus(

@@ -1,4 +1,5 @@
 import { mapLines } from '../../../domain/batch/line-batches.js';
+import { isMeta } from '../../../domain/model/token-meta.js';
 import { describeValue } from '../../../domain/shared/describe-value.js';
 import { parseDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
@@ -49,16 +50,16 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
 const SUBJECTS = {
   plural: 'subjects',
   required: ['sub'],
-  optional: ['name', 'aud', 'ttl', 'notBefore', 'label'],
+  optional: ['name', 'aud', 'ttl', 'notBefore'],
 } as const;
 
 function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'sub'>): TokenRequest {
   // The name is in the lists that `users import` reads.
-  const { sub, name: _name, aud, ttl, notBefore, claims, label, ...others } = line;
+  const { sub, name: _name, aud, ttl, notBefore, claims, meta, ...others } = line;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) {
     throw unusable(
-      `The member '${excerpt(unknown)}' is unknown. Expected: sub, aud, ttl, notBefore, claims, label.`,
+      `The member '${excerpt(unknown)}' is unknown. Expected: sub, aud, ttl, notBefore, claims, meta.`,
     );
   }
   if (typeof sub !== 'string') throw unusable(`The sub is ${describeValue(sub)}; expected a string.`);
@@ -66,15 +67,15 @@ function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'su
   if (!audiences.every((audience) => typeof audience === 'string')) {
     throw unusable(`The aud is ${describeValue(aud)}; expected a string or an array of strings.`);
   }
-  if (label != null && typeof label !== 'string')
-    throw unusable(`The label is ${describeValue(label)}; expected a string.`);
+  if (meta != null && !isMeta(meta))
+    throw unusable(`The meta is ${describeValue(meta)}; expected an object whose members are strings.`);
   return {
     ...shared,
     sub,
     ...(aud == null ? {} : { aud: audiences }),
     ...(ttl == null ? {} : { ttlSeconds: secondsOf(ttl, 'ttl') }),
     ...(notBefore == null ? {} : { notBeforeSeconds: secondsOf(notBefore, 'notBefore') }),
-    ...(label == null ? {} : { label }),
+    ...(meta == null ? {} : { meta: { ...shared.meta, ...meta } }),
     ...(claims == null ? {} : { claims: { ...shared.claims, ...objectOf(claims) } }),
   };
 }

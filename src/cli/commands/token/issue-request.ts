@@ -5,6 +5,7 @@ import type { Invocation } from '../../invocation.js';
 import type { RecordFormat } from '../../io.js';
 import { checkAudience } from '../shared/audience-flag.js';
 import type { ErrorPlace } from '../shared/bulk.js';
+import { parseNameValues } from '../shared/name-value.js';
 import { parseClaims } from './claims-flags.js';
 
 export interface IssueFlags {
@@ -17,7 +18,7 @@ export interface IssueFlags {
   notBefore?: number;
   claim?: string[];
   claims?: string;
-  label?: string;
+  meta?: string[];
   refresh?: true;
   createUser?: true;
 }
@@ -31,7 +32,7 @@ export async function sharedRequest(
     aud: flags.aud?.map((aud) => checkAudience(aud, invocation.caution)),
     ttlSeconds: flags.ttl,
     notBeforeSeconds: flags.notBefore,
-    label: flags.label,
+    meta: flags.meta && parseNameValues('--meta', flags.meta),
     refresh: flags.refresh,
   };
 }

@@ -11,7 +11,7 @@ export const defineIssue: DefineCommand = (group, run) => {
   group
     .command('issue')
     .description(
-      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject, a row of a CSV with a header, or an NDJSON object. Columns and members are sub and, optionally, aud, ttl, notBefore, label, and, in NDJSON, claims; name is ignored. A flag applies to each line that does not set that value.',
+      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject, a row of a CSV with a header, or an NDJSON object. Columns and members are sub and, optionally, aud, ttl, notBefore, and, in NDJSON, claims and meta; name is ignored. A flag applies to each line that does not set that value.',
     )
     .option('--sub <sub>', 'subject: an enabled user')
     .option(
@@ -29,7 +29,11 @@ export const defineIssue: DefineCommand = (group, run) => {
       repeatedFlag,
     )
     .option('--claims <file>', 'additional claims: a file with a JSON object; - reads standard input')
-    .option('--label <text>', 'device or address, shown by `token list`; at most 128 bytes')
+    .option(
+      '--meta <name=value>',
+      'fact about the session, such as device=iPhone, shown by `token list`; can be repeated (at most 8, 512 bytes)',
+      repeatedFlag,
+    )
     .option('--refresh', 'begin a session: also print a refresh token, on the second line')
     .option('--create-user', 'add the user if it does not exist')
     .examples(

@@ -1,7 +1,10 @@
 import { parseSubject } from '../../../domain/model/subject.js';
+import { hasMeta } from '../../../domain/model/token-meta.js';
 import { listTokens } from '../../../domain/registry/list-tokens.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { tokenList } from '../../output/views/tokens.js';
+import { repeatedFlag } from '../shared/flags.js';
+import { parseNameValues } from '../shared/name-value.js';
 
 export const defineList: DefineCommand = (group, run) => {
   group
@@ -10,12 +13,14 @@ export const defineList: DefineCommand = (group, run) => {
       'List the live tokens of a subject. A session that can be refreshed stays listed after its last access token has expired.',
     )
     .requiredOption('--sub <sub>', 'subject')
-    .examples('jwtctl token list --sub alice', 'jwtctl token list --sub alice -q')
+    .option('--where <name=value>', 'only tokens whose meta has this pair; can be repeated', repeatedFlag)
+    .examples('jwtctl token list --sub alice', 'jwtctl token list --sub alice --where device=iPhone')
     .action(run(list));
 };
 
-const list: Action<{ sub: string }, []> = async (invocation, flags) => {
+const list: Action<{ sub: string; where?: string[] }, []> = async (invocation, flags) => {
   const sub = parseSubject(flags.sub);
+  const pairs = parseNameValues('--where', flags.where ?? []);
   const context = await invocation.context();
   const { database, registry, clock } = await context.administration();
   const now = clock.now();
@@ -23,7 +28,9 @@ const list: Action<{ sub: string }, []> = async (invocation, flags) => {
   const kids = new Map(keys.map((key) => [key.id, key.kid]));
   return {
     view: tokenList(
-      tokens.map((token) => ({ ...token, kid: kids.get(token.keyId) ?? null })),
+      tokens
+        .filter(({ meta }) => hasMeta(meta, pairs))
+        .map((token) => ({ ...token, kid: kids.get(token.keyId) ?? null })),
       sub,
       now,
     ),

@@ -1,3 +1,4 @@
+import type { TokenMeta } from '../../../domain/model/token-meta.js';
 import type { ListedToken } from '../../../domain/registry/list-tokens.js';
 import { stringifySpelled } from '../../../domain/shared/json-numbers.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
@@ -119,13 +120,13 @@ export function tokenList(
   const hasSessions = tokens.some(({ refreshExp }) => refreshExp !== null);
   return {
     shape: 'list',
-    items: tokens.map(({ jti, kid, iat, exp, label, refreshExp }) => ({
-      data: { jti, kid, sub, iat, exp, refreshExp, label },
+    items: tokens.map(({ jti, kid, iat, exp, meta, refreshExp }) => ({
+      data: { jti, kid, sub, iat, exp, refreshExp, meta },
       id: jti,
       row: [
         ...[jti, kid ?? '(unknown)', relativeTime(iat, now), timeOf(exp)],
         ...(hasSessions ? [timeOf(refreshExp)] : []),
-        label ?? '-',
+        metaText(meta),
       ],
     })),
     columns: [
@@ -134,7 +135,7 @@ export function tokenList(
       'issued',
       'expires',
       ...(hasSessions ? ['refreshable until'] : []),
-      { name: 'label', mayShorten: true },
+      { name: 'meta', mayShorten: true },
     ],
     empty: 'The subject has no live tokens.',
   };
@@ -164,6 +165,13 @@ export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract
       ...(complete ? [] : [['not reached', { text: missed.join('; '), tone: 'bad' }] as const]),
     ],
   };
+}
+
+export function metaText(meta: TokenMeta | null): string {
+  if (meta === null) return '-';
+  return Object.entries(meta)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ');
 }
 
 const TIMES = new Set(['exp', 'nbf', 'iat']);

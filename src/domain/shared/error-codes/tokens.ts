@@ -45,9 +45,9 @@ export const TOKENS_ERRORS = {
     'A command names a key that the key store does not have, or a token is refused because no key has its `kid`.',
     'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
   ),
-  ERR_LABEL_INVALID: usage(
-    'The label of a token is too long or contains control characters.',
-    'Shorten the label to the limit that the message names.',
+  ERR_META_INVALID: usage(
+    'The meta of a token has too many or too long pairs, or one that is not text.',
+    'Correct the pair that the message names, or pass fewer pairs.',
   ),
   ERR_NOT_BEFORE_INVALID: usage(
     'The token would expire before it becomes valid.',

@@ -118,16 +118,16 @@ describe('a subject with 100,000 tokens', () => {
     expect(subjects.reduce((sum, { entries }) => sum + entries.length, 0)).toBe(6000);
   });
 
-  test('is counted and removed in bounded calls, together with its labels', async () => {
+  test('is counted and removed in bounded calls, together with its meta', async () => {
     await fill('alice', 'a', COUNT);
     await fill('alice', 'k', 30_000, { keyId: 2, exp: now + 100 });
     await raw(
       'HSET',
-      `${prefix}:{alice}:labels`,
+      `${prefix}:{alice}:meta`,
       `2.${(now - 10).toString(36)}.k7`,
-      'phone',
+      '{"device":"phone"}',
       `1.${(now - 10).toString(36)}.a7`,
-      'car',
+      '{"device":"car"}',
     );
     await registerOne(registry, 'bob', entryAt(now, 'b'), { now });
     expect(await countMatching(registry, { keyId: 2 }, { now })).toMatchObject({
@@ -142,14 +142,16 @@ describe('a subject with 100,000 tokens', () => {
     expect((await calls('evalsha', 'eval')) - before).toBeGreaterThanOrEqual(130);
     const key = `${prefix}:{alice}`;
     expect(await raw('ZCARD', key)).toBe(`${COUNT}`);
-    expect(await raw('HGETALL', `${key}:labels`)).toBe(`1.${(now - 10).toString(36)}.a7\ncar`);
+    expect(await raw('HGETALL', `${key}:meta`)).toBe(`1.${(now - 10).toString(36)}.a7\n{"device":"car"}`);
     const listed = await registry.list('alice', now);
     expect(listed).toHaveLength(COUNT);
-    expect(listed.filter(({ label }) => label !== null)).toMatchObject([{ jti: 'a7', label: 'car' }]);
+    expect(listed.filter(({ meta }) => meta !== null)).toMatchObject([
+      { jti: 'a7', meta: { device: 'car' } },
+    ]);
     const lastExp = now + 3600 + Math.floor(COUNT / 1000);
     expect(await raw('EXPIRETIME', key)).toBe(`${lastExp + CLOCK_TOLERANCE_SECONDS}`);
     expect((await registry.remove('alice', {}, now)).removed).toBe(COUNT);
-    expect(await raw('EXISTS', key, `${key}:labels`)).toBe('0');
+    expect(await raw('EXISTS', key, `${key}:meta`)).toBe('0');
     expect((await scanAll(registry)).subjects.map(({ sub }) => sub)).toEqual(['bob']);
   });
 
@@ -165,10 +167,10 @@ describe('a subject with 100,000 tokens', () => {
   });
 });
 
-test('scans each token with its label if the set is no longer compact', async () => {
+test('scans each token with its meta if the set is no longer compact', async () => {
   await Promise.all(
     Array.from({ length: 300 }, (_, index) =>
-      registerOne(registry, 'alice', entryAt(now, `j${index}`), { now, label: `é ${index}` }),
+      registerOne(registry, 'alice', entryAt(now, `j${index}`), { now, meta: { device: `é ${index}` } }),
     ),
   );
   expect(await raw('OBJECT', 'ENCODING', `${prefix}:{alice}`)).toBe('skiplist');
@@ -177,7 +179,7 @@ test('scans each token with its label if the set is no longer compact', async ()
   await registry.scan(take, { now, withDetails: true });
   expect(subjects).toMatchObject([{ sub: 'alice', isLast: true }]);
   expect(subjects[0]?.entries).toHaveLength(300);
-  for (const { jti, label } of subjects[0]?.entries ?? []) expect(label).toBe(`é ${jti.slice(1)}`);
+  for (const { jti, meta } of subjects[0]?.entries ?? []) expect(meta?.device).toBe(`é ${jti.slice(1)}`);
 });
 
 test('always measures the memory of large subjects', async () => {
@@ -220,7 +222,7 @@ test('ignores keys of other types and keys with similar names', async () => {
     ['SADD', mine.keysOf('set').entries, 'a'],
     ['XADD', mine.keysOf('stream').entries, '*', 'a', 'b'],
     ['SET', mine.keysOf('string').entries, 'a'],
-    ['LPUSH', mine.keysOf('bob').labels, 'a'],
+    ['LPUSH', mine.keysOf('bob').meta, 'a'],
     ['ZADD', prefix, now + 600, `1.${now.toString(36)}.a`],
     ['ZADD', `${prefix}x:{bob}`, now + 600, `1.${now.toString(36)}.a`],
     ['ZADD', `${prefix}:bob`, now + 600, `1.${now.toString(36)}.a`],
@@ -301,15 +303,15 @@ test.each([
   ['remove', () => registry.remove('alice', {}, now)],
   ['removeEverywhere', () => registry.removeEverywhere({}, { now })],
   ['removeEverywhere from a large set', () => registry.removeEverywhere({}, { now })],
-] as const)('%s of the last entry removes all labels with it', async (name, act) => {
+] as const)('%s of the last entry removes all meta with it', async (name, act) => {
   if (name.includes('large')) await fill('alice', 'x', 1500);
-  await registerOne(registry, 'alice', entryAt(now, 'a'), { now, label: 'phone' });
+  await registerOne(registry, 'alice', entryAt(now, 'a'), { now, meta: { device: 'phone' } });
   const script = `
     for i = 1, 20000 do redis.call('HSET', KEYS[1], '1.a.stale' .. i, '') end`;
-  const { entries, labels } = keyspace(prefix).keysOf('alice');
-  await raw('EVAL', script, 1, labels);
+  const { entries, meta } = keyspace(prefix).keysOf('alice');
+  await raw('EVAL', script, 1, meta);
   await act();
-  expect(await raw('EXISTS', entries, labels)).toBe('0');
+  expect(await raw('EXISTS', entries, meta)).toBe('0');
 });
 
 test('a removal ends despite more than a thousand expired foreign members', async () => {

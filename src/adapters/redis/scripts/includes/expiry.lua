@@ -33,23 +33,23 @@ local function call_in_portions(command, key, members)
   end
 end
 
-local function drop(set, labels, dropped)
+local function drop(set, meta, dropped)
   if #dropped == 0 then return end
-  if redis.call('TYPE', labels).ok == 'hash' then call_in_portions('HDEL', labels, dropped) end
+  if redis.call('TYPE', meta).ok == 'hash' then call_in_portions('HDEL', meta, dropped) end
   call_in_portions('ZREM', set, dropped)
 end
 
-local function finish(set, labels, dropped, exp)
-  local has_labels = redis.call('TYPE', labels).ok == 'hash'
+local function finish(set, meta, dropped, exp)
+  local has_meta = redis.call('TYPE', meta).ok == 'hash'
   if exp == nil then
     local status = redis.call('ZMSCORE', set, STATUS_MEMBER, VERSION_MEMBER)
     if #dropped == 0 and not (status[1] or status[2]) then return end
-    if has_labels then redis.call('UNLINK', labels) end
+    if has_meta then redis.call('UNLINK', meta) end
     redis.call('UNLINK', set)
     return
   end
   local at = string.format('%.0f', exp + tolerance)
-  if has_labels then redis.call('EXPIREAT', labels, at) end
+  if has_meta then redis.call('EXPIREAT', meta, at) end
   redis.call('EXPIREAT', set, at)
-  drop(set, labels, dropped)
+  drop(set, meta, dropped)
 end

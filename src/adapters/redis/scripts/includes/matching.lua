@@ -10,8 +10,8 @@ local function is_of_family(text)
   return string.sub(text, 1, length) == wanted_family .. '.' and string.find(text, '^%d+$', length + 1) ~= nil
 end
 
-local function sift(labels, members)
-  local going, count, facts = {}, 0, read_facts(labels, members)
+local function sift(meta, members)
+  local going, count, facts = {}, 0, read_facts(meta, members)
   for i = 1, #members do
     local member = members[i]
     local key, iat_text, jti_from = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.()')
@@ -33,12 +33,12 @@ local function sift(labels, members)
 end
 
 -- Also removes expired entries, and returns how many.
-local function remove(set, labels, going, live_count)
+local function remove(set, meta, going, live_count)
   local gone, count = {}, #going
   for _, member in ipairs(going) do gone[member] = true end
   local expired = expired_entries(set)
   for _, member in ipairs(expired) do going[#going + 1] = member end
-  finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil)
+  finish(set, meta, going, count ~= live_count and last_exp(set, gone) or nil)
   return #expired
 end
 

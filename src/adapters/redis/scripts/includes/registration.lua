@@ -19,7 +19,7 @@ local function make_room(member, maximum)
   members_read = members_read + #found / 2
   local others, members = {}, {}
   for i = 1, #found, 2 do members[#members + 1] = found[i] end
-  local facts = read_facts(labels, members)
+  local facts = read_facts(meta, members)
   for i = 1, #found, 2 do
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
     local fact = facts[found[i]]
@@ -39,23 +39,23 @@ local function make_room(member, maximum)
   return #found < 2 * window
 end
 
-local function can_label(label)
-  if label == '' then return false end
-  local labels_type = redis.call('TYPE', labels).ok
-  return labels_type == 'hash' or labels_type == 'none'
+local function takes(stored)
+  if stored == '' then return false end
+  local meta_type = redis.call('TYPE', meta).ok
+  return meta_type == 'hash' or meta_type == 'none'
 end
 
 -- Adds the entry at ARGV[i], and evicts the oldest others beyond its maximum. Returns false if reading more
 -- members would take too long: the caller adds the entry again with another call.
 local function add_entry(i)
-  local member, exp, maximum, label = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+  local member, exp, maximum, stored = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if members_read >= MEMBERS_PER_CALL or gone[member] then return false end
-  local takes_label = can_label(label)
+  local takes_meta = takes(stored)
   local is_new = redis.call('ZADD', set, exp, member) == 1
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
   -- Facts of an entry that is gone, or damaged ones, must not stay.
-  local replaces = is_legacy(member) and (is_new or not read_facts(labels, {member})[member])
-  if takes_label then redis.call(replaces and 'HSET' or 'HSETNX', labels, member, label) end
+  local replaces = is_legacy(member) and (is_new or not read_facts(meta, {member})[member])
+  if takes_meta then redis.call(replaces and 'HSET' or 'HSETNX', meta, member, stored) end
   return maximum == 0 or redis.call('ZCARD', set) - #dropped <= maximum or make_room(member, maximum)
 end
 
@@ -63,5 +63,5 @@ local function complete()
   local last = last_exp(set, gone)
   -- Only now, because a renewed entry is no longer expired.
   for _, member in ipairs(expired_entries(set)) do dropped[#dropped + 1] = member end
-  finish(set, labels, dropped, last)
+  finish(set, meta, dropped, last)
 end

@@ -2,10 +2,11 @@ import { isTrusted } from '../../../../domain/model/signing-key.js';
 import type { FoundEntry } from '../../../../domain/registry/find-entry.js';
 import { isoTime, relativeTime } from '../../time.js';
 import type { Cell, View } from '../../view.js';
+import { metaText } from '../tokens.js';
 import { cachedUserText } from './cached-user.js';
 
 export function registryEntry(found: FoundEntry, now: number): View {
-  const { sub, jti, kid, state, iat, exp, label, node, userStatus, cachedUser } = found;
+  const { sub, jti, kid, state, iat, exp, meta, node, userStatus, cachedUser } = found;
   const user: Cell = userStatus === 'enabled' ? userStatus : { text: userStatus, tone: 'bad' };
   const cached = cachedUser === null ? '-' : cachedUserText(cachedUser, now);
   return {
@@ -15,7 +16,7 @@ export function registryEntry(found: FoundEntry, now: number): View {
       ...{ sub, jti, kid, state, iat, exp },
       // Within the clock tolerance an entry outlives its token.
       ttlSeconds: Math.max(0, exp - now),
-      ...{ label, node, userStatus },
+      ...{ meta, node, userStatus },
       cachedUser:
         cachedUser === null
           ? null
@@ -31,7 +32,7 @@ export function registryEntry(found: FoundEntry, now: number): View {
       ],
       ['issued', `${relativeTime(iat, now)} (${isoTime(iat)})`],
       ['expires', `${relativeTime(exp, now)} (${isoTime(exp)})`],
-      ['label', label ?? '-'],
+      ['meta', metaText(meta)],
       ['node', node],
       ['user status', user],
       ['cached status', cached],
