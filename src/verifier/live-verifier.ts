@@ -218,13 +218,13 @@ class StoreVerifier implements LiveVerifier {
     return work;
   }
 
-  #isValid({ verdict, claims, key }: KnownToken, now: number): boolean {
+  #isValid({ verdict, claims, key, issuedAt }: KnownToken, now: number): boolean {
     if (verdict === null || !isCurrent(verdict.user, now, this.#policy)) return false;
     if (!verdict.lease.isValid(now) || !this.#isServing(now)) return false;
     const { revision, events } = this.#ports.tail;
     if (verdict.revision === revision) return true;
-    const { sub, jti, iat } = claims;
-    if (events.covers({ sub, jti, iat, kid: key.kid })) return false;
+    const { sub, jti } = claims;
+    if (events.covers({ sub, jti, iat: issuedAt, kid: key.kid })) return false;
     if (this.#policy.logsUserChanges && isOutdated(verdict.user, events.changeOf(sub))) return false;
     verdict.revision = revision;
     return true;
@@ -253,7 +253,7 @@ class StoreVerifier implements LiveVerifier {
     if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
     const checked = 'active' in jws ? jws : checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
     if ('active' in checked || 'active' in jws) return this.#verifyLegacy(token, checked as Refusal);
-    const known = this.#toKnown(token, { ...jws, claims: checked.claims }, checked.claims);
+    const known = this.#toKnown(token, { ...jws, claims: checked.claims, issuedAt: checked.claims.iat }, checked.claims);
     this.#cache.set(known);
     return this.#verifyStatus(known);
   }
@@ -280,9 +280,9 @@ class StoreVerifier implements LiveVerifier {
     const stored = await known.query.read();
     if (stored.epoch > this.#readEpoch) await this.#readLogAfter(stored.epoch);
     const now = clock.now();
-    const { claims, key } = known;
+    const { claims, key, issuedAt } = known;
     const { sub, jti, iat } = claims;
-    const token = { sub, jti, iat, kid: key.kid };
+    const token = { sub, jti, iat, kid: key.kid, issuedAt };
     const { exp, user: cached, lease } = stored;
     const { revision } = tail;
     const evaluate = () => {
@@ -321,7 +321,7 @@ class StoreVerifier implements LiveVerifier {
 
   #toKnown(
     token: string,
-    { header, key, claims }: CheckedToken<KnownKey>,
+    { header, key, claims, issuedAt }: CheckedToken<KnownKey> & { issuedAt: number },
     times: Parameters<typeof validity>[0],
     acceptUntil: number | null = null,
   ): KnownToken {
@@ -330,7 +330,7 @@ class StoreVerifier implements LiveVerifier {
     return {
       // Copied, because a substring would keep the whole header in memory (V8).
       token: Buffer.from(token, 'latin1').toString('latin1'),
-      ...{ key, claims },
+      ...{ key, claims, issuedAt },
       acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
       query: this.#ports.statusReader.of(sub, { jti, iat, keyId: key.id }),
       validFrom,

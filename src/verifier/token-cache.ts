@@ -8,6 +8,8 @@ export interface KnownToken {
   readonly token: string;
   readonly key: KnownKey;
   readonly claims: AcceptedClaims;
+  /** Revocations are compared with it. */
+  readonly issuedAt: number;
   /** Frozen, because callers share it. */
   readonly acceptance: Acceptance;
   readonly query: StatusQuery;

@@ -336,6 +336,33 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
       ]);
     });
 
+    /** Puts an entry back that was removed, as if the token had been registered a day from now. */
+    async function bringBack(sub: string, token: string, exp: number): Promise<void> {
+      const id = idOf(token);
+      const iat = stores.clock.now() + 86_400;
+      const [row] = await stores.query("SELECT id FROM keystore WHERE kid = 'theirs'");
+      if (stores.redis === null) {
+        await stores.query(
+          'INSERT INTO registry_entries (sub, jti, key_id, iat, exp) VALUES (?, ?, ?, ?, ?)',
+          [sub, id, String(row?.id), String(iat), String(exp)],
+        );
+        return;
+      }
+      const { client } = stores.redis;
+      await client.zadd(setOf(stores, sub), exp, id);
+      const facts = `${Number(row?.id).toString(36)}.${iat.toString(36)}`;
+      await client.hset(`${setOf(stores, sub)}:meta`, id, facts);
+    }
+
+    test('stays revoked if its entry comes back with a later time', async () => {
+      const token = await registered({ sub: 'u-6' });
+      expect(await verdicts(token)).toEqual(both('active'));
+      await stores.json('token', 'revoke', '--sub', 'u-6', '--all');
+      await bringBack('u-6', token, stores.clock.now() + 600);
+      stores.clock.advance(1);
+      await expect.poll(() => verdicts(token)).toEqual(both('ERR_TOKEN_REVOKED'));
+    });
+
     async function once(token: string): Promise<string> {
       const { exitCode, json } = await stores.run('token', 'verify', '-', '--json', { stdin: token });
       return exitCode === 0 ? 'active' : json().error.code;

@@ -27,6 +27,11 @@ export interface LegacyPorts<Key extends VerificationKey = VerificationKey> {
 export interface LegacyToken<Key extends VerificationKey = VerificationKey> extends CheckedToken<Key> {
   /** The token's own times: a registration does not make a token valid later. */
   times: { exp: number; iat?: number; nbf?: number };
+  /**
+   * Its own `iat`, which revocations are compared with. Without one it is 0, because the token may be older than any
+   * revocation, and whoever can write to Redis could change the time of registration.
+   */
+  issuedAt: number;
 }
 
 /**
@@ -70,7 +75,8 @@ export async function checkLegacyToken<Key extends VerificationKey>(
     return refuse('ERR_REGISTRATION_MISMATCH', 'The registry has this token with a different iat.');
   const { exp, iat, nbf } = claims;
   const times = { exp, ...(iat === null ? {} : { iat }), ...(nbf === null ? {} : { nbf }) };
-  return { kid: key.kid, key, header, claims: asAccepted(payload, claims, { ...facts, id }), times };
+  const accepted = asAccepted(payload, claims, { ...facts, id });
+  return { kid: key.kid, key, header, claims: accepted, times, issuedAt: iat ?? 0 };
 }
 
 function noLongerAccepted(acceptUntil: number | null): Refusal {

@@ -5,7 +5,7 @@ import type { RevocationIndex } from '../security-log/revocation-index.js';
 import type { TokenStatus } from './check-status.js';
 
 export interface TokenState {
-  token: { sub: string; jti: string; kid: string; iat: number };
+  token: { sub: string; jti: string; kid: string; iat: number; issuedAt: number };
   /** `exp` of the token's entry, live or not; null if there is none. */
   exp: number | null;
   cached: KnownUserStatus | null;
@@ -23,7 +23,7 @@ export function evaluateStatus(state: TokenState, now: number): EvaluatedStatus 
   const exp = liveExp(state.exp, now, policy.clockToleranceSeconds);
   return {
     entry: exp === null ? null : { kid: token.kid, iat: token.iat, exp },
-    revoked: events.covers(token),
+    revoked: events.covers({ ...token, iat: token.issuedAt }),
     user: knownUser(state, now),
   };
 }

@@ -21,7 +21,7 @@ export interface StatusPorts extends StatusPolicy {
 
 export async function findStatus(
   ports: StatusPorts,
-  token: { sub: string; jti: string; kid: string; keyId: number; iat: number },
+  token: { sub: string; jti: string; kid: string; keyId: number; iat: number; issuedAt: number },
 ): Promise<TokenStatus> {
   const now = ports.clock.now();
   const [registered, concerning] = await Promise.all([

@@ -14,17 +14,15 @@ export interface LegacyRegistration<Key> {
   /** Its registry ID. */
   id: string;
   claims: LegacyClaims & { iat: number };
-  /** The lowest `iat` that the token may have. */
+  /** The lowest `iat` that the token may have: see {@link LegacyToken}. */
   issuedAt: number;
   otherType: OtherTokenType | null;
 }
 
 /**
- * Checks a token that {@link isLegacy}. Returns `refusal`, the result of the checks for other tokens, for any
- * other token.
- *
- * A token without `iat` may have been issued before any revocation, so its `issuedAt` is 0. If it is
- * registered already, the stored `iat` counts.
+  const otherType = otherTokenType(signed.header, signed.payload);
+  const iat = claims.iat ?? known?.iat ?? now;
+  return { key, id, claims: { ...claims, iat }, issuedAt: claims.iat ?? 0, otherType };
  */
 export async function checkLegacyRegistration<Key extends VerificationKey>(
   token: string,
@@ -42,9 +40,9 @@ export async function checkLegacyRegistration<Key extends VerificationKey>(
   const { key, id } = signed;
   const { claims } = checked;
   const known = claims.iat === null ? await registry.findLegacyFacts(claims.sub, id) : null;
-  const issuedAt = claims.iat ?? known?.iat ?? 0;
   const otherType = otherTokenType(signed.header, signed.payload);
-  return { key, id, claims: { ...claims, iat: claims.iat ?? known?.iat ?? now }, issuedAt, otherType };
+  const iat = claims.iat ?? known?.iat ?? now;
+  return { key, id, claims: { ...claims, iat }, issuedAt: claims.iat ?? 0, otherType };
 }
 
 /**

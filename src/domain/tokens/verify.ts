@@ -13,6 +13,8 @@ export interface VerificationPorts {
     kid: string;
     iat: number;
     exp: number;
+    /** Revocations are compared with it: the `iat`, or 0 for a legacy token without one. */
+    issuedAt: number;
   }): Promise<TokenStatus> | TokenStatus;
   /** Without it, no legacy token is accepted. */
   legacy?: LegacyPorts | undefined;
@@ -31,21 +33,24 @@ export interface Acceptance {
 
 export type VerificationResult = Acceptance | Refusal;
 
-/** Makes the four checks in order. Before the signature check, only a valid `kid` reaches a query. */
+/**
+ * Makes the four checks in order. Before the signature check, only a valid `kid` reaches a query; for a legacy token,
+ * also its `sub` and registry ID.
+ */
 export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {
   const checked = await checkToken(token, ports);
   if ('active' in checked) return checked;
   const { claims, kid } = checked;
   const { sub, jti, iat, exp } = claims;
-  const tokenStatus = await ports.findStatus({ sub, jti, kid, iat, exp });
+  const tokenStatus = await ports.findStatus({ sub, jti, kid, iat, exp, issuedAt: checked.issuedAt });
   return checkStatus(tokenStatus, claims, kid) ?? { active: true, header: checked.header, payload: claims };
 }
 
-async function checkToken(token: string, ports: VerificationPorts): Promise<CheckedToken | Refusal> {
+async function checkToken(token: string, ports: VerificationPorts): Promise<(CheckedToken & { issuedAt: number }) | Refusal> {
   const { policy, legacy } = ports;
   const jws = await checkJws(token, ports);
   const checked = 'active' in jws ? jws : checkClaims(jws.payload, policy, ports.now());
   if ('active' in checked)
     return legacy === undefined ? checked : checkLegacyToken(token, checked, legacy, policy, ports.now());
-  return { ...(jws as SignedToken), claims: checked.claims };
+  return { ...(jws as SignedToken), claims: checked.claims, issuedAt: checked.claims.iat };
 }

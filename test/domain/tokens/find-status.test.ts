@@ -18,7 +18,7 @@ import { registerOne } from '../../support/registering.js';
 
 const IAT = 1_700_000_000;
 const POLICY: StatusPolicy = { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true };
-const TOKEN = { sub: 'alice', jti: 'j1', kid: 'k1', iat: IAT };
+const TOKEN = { sub: 'alice', jti: 'j1', kid: 'k1', iat: IAT, issuedAt: IAT };
 
 function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): SecurityEvent {
   return {
