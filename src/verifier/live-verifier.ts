@@ -1,7 +1,7 @@
 import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
-import type { Refusal } from '../domain/model/refusal-codes.js';
+import { type Refusal, refuse } from '../domain/model/refusal-codes.js';
 import type { Clock, StatusReader } from '../domain/ports/index.js';
 import { isCurrent, isOutdated, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
 import { freeze } from '../domain/shared/deep-freeze.js';
@@ -9,8 +9,8 @@ import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { ifReachable } from '../domain/shared/unavailable.js';
 import { checkClaims, validity } from '../domain/tokens/check-claims.js';
-import { type CheckedToken, checkJws } from '../domain/tokens/check-jws.js';
-import { checkLegacyToken, type LegacyPorts } from '../domain/tokens/check-legacy.js';
+import { type CheckedToken, checkJws, parseJws } from '../domain/tokens/check-jws.js';
+import { checkLegacyToken, type LegacyPorts, type LegacyToken } from '../domain/tokens/check-legacy.js';
 import { checkStatus, type TokenStatus } from '../domain/tokens/check-status.js';
 import { evaluateStatus } from '../domain/tokens/evaluate-status.js';
 import type { VerificationPorts, VerificationResult } from '../domain/tokens/verify.js';
@@ -249,20 +249,40 @@ class StoreVerifier implements LiveVerifier {
 
   async #verifyUnknown(token: string): Promise<VerificationResult> {
     this.#assertServing();
+    // First, because reading the keys again for an unknown kid takes a second, and few tokens may wait for that.
+    const early = this.#hasUnknownKid(token) ? await this.#checkLegacy(token, UNKNOWN_KEY) : null;
+    if (early !== null && !('active' in early)) return this.#verifyLegacy(token, early);
     const jws = await checkJws(token, this.#keyPorts);
     if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
     const checked = 'active' in jws ? jws : checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
-    if ('active' in checked || 'active' in jws) return this.#verifyLegacy(token, checked as Refusal);
-    const known = this.#toKnown(token, { ...jws, claims: checked.claims, issuedAt: checked.claims.iat }, checked.claims);
+    if ('active' in checked || 'active' in jws) {
+      const refusal = checked as Refusal;
+      if (early !== null && refusal.error.code === 'ERR_KEY_UNKNOWN')
+        return early === UNKNOWN_KEY ? refusal : early;
+      const legacy = await this.#checkLegacy(token, refusal);
+      return 'active' in legacy ? legacy : this.#verifyLegacy(token, legacy);
+    }
+    const issuedAt = checked.claims.iat;
+    const known = this.#toKnown(token, { ...jws, claims: checked.claims, issuedAt }, checked.claims);
     this.#cache.set(known);
     return this.#verifyStatus(known);
   }
 
-  async #verifyLegacy(token: string, refusal: Refusal): Promise<VerificationResult> {
+  #hasUnknownKid(token: string): boolean {
+    if (this.#ports.legacy.acceptUntil === null) return false;
+    const jws = parseJws(token);
+    if ('active' in jws) return false;
+    const { kid } = jws.header;
+    return typeof kid === 'string' && this.#ports.keys.peek(kid) === undefined;
+  }
+
+  #checkLegacy(token: string, refusal: Refusal): Promise<LegacyToken<KnownKey> | Refusal> {
     const { legacy, clock } = this.#ports;
-    const checked = await checkLegacyToken(token, refusal, legacy, this.#policy, clock.now());
-    if ('active' in checked) return checked;
-    const known = this.#toKnown(token, checked, checked.times, legacy.acceptUntil);
+    return checkLegacyToken(token, refusal, legacy, this.#policy, clock.now());
+  }
+
+  #verifyLegacy(token: string, legacy: LegacyToken<KnownKey>): Promise<VerificationResult> {
+    const known = this.#toKnown(token, legacy, legacy.times, this.#ports.legacy.acceptUntil);
     this.#cache.set(known);
     return this.#verifyStatus(known);
   }
@@ -339,6 +359,8 @@ class StoreVerifier implements LiveVerifier {
     };
   }
 }
+
+const UNKNOWN_KEY = refuse('ERR_KEY_UNKNOWN', 'The kid of the JOSE Header is not known.');
 
 function closed(): JwtctlError {
   return new JwtctlError('ERR_CLOSED', 'The verifier is closed. Open another one.');

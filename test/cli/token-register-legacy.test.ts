@@ -354,11 +354,25 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
       await client.hset(`${setOf(stores, sub)}:meta`, id, facts);
     }
 
+    test('does not wait for the keys if its kid is unknown, however many come at once', async () => {
+      const header = { kid: 'of another program' };
+      const tokens = await Promise.all(
+        Array.from({ length: 40 }, (_, index) => registered({ sub: `u-${7 + (index % 10)}` }, header)),
+      );
+      const { verifier, close } = await openServing(stores);
+      try {
+        const results = await Promise.all(tokens.map((token) => verifier.verify(token)));
+        expect(results.filter(({ active }) => active)).toHaveLength(40);
+      } finally {
+        await close();
+      }
+    });
+
     test('stays revoked if its entry comes back with a later time', async () => {
-      const token = await registered({ sub: 'u-6' });
+      const token = await registered({ sub: 'u-18' });
       expect(await verdicts(token)).toEqual(both('active'));
-      await stores.json('token', 'revoke', '--sub', 'u-6', '--all');
-      await bringBack('u-6', token, stores.clock.now() + 600);
+      await stores.json('token', 'revoke', '--sub', 'u-18', '--all');
+      await bringBack('u-18', token, stores.clock.now() + 600);
       stores.clock.advance(1);
       await expect.poll(() => verdicts(token)).toEqual(both('ERR_TOKEN_REVOKED'));
     });

@@ -46,7 +46,10 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
   return checkStatus(tokenStatus, claims, kid) ?? { active: true, header: checked.header, payload: claims };
 }
 
-async function checkToken(token: string, ports: VerificationPorts): Promise<(CheckedToken & { issuedAt: number }) | Refusal> {
+async function checkToken(
+  token: string,
+  ports: VerificationPorts,
+): Promise<(CheckedToken & { issuedAt: number }) | Refusal> {
   const { policy, legacy } = ports;
   const jws = await checkJws(token, ports);
   const checked = 'active' in jws ? jws : checkClaims(jws.payload, policy, ports.now());
