@@ -27,10 +27,10 @@ async function rowsOf(stores: Stores, seq = 1): Promise<AuditRow[]> {
 
 async function findingsOf(stores: Stores): Promise<AuditFinding[]> {
   const keyring = parseKeyring(readFileSync(String(stores.env.JWTCTL_MASTER_KEY_FILE), 'utf8'), 'the test');
-  const [head] = await stores.query('SELECT seq, hash FROM audit_head');
+  const [head] = await stores.query('SELECT seq, hash, chain_id AS chainId FROM audit_head');
   return verifyAuditChain({
     rows: await rowsOf(stores),
-    head: head as { seq: number; hash: string },
+    head: head as { seq: number; hash: string; chainId: string },
     findKey: async (id) => {
       const master = keyring.find((key) => key.id === id);
       return master === undefined ? null : { id, secret: deriveKey(master, 'audit log') };

@@ -36,17 +36,19 @@ export function auditLogContract(engine: SqlEngine): void {
     /** Checks the chain with only the rows, the key, and the documented hash rule. */
     async function assertChain(): Promise<void> {
       let previousHash = '0'.repeat(64);
+      const head = await opened.db.selectFrom('audit_head').selectAll().execute();
+      const chainId = head[0]?.chain_id;
       for (const [index, row] of (await rows()).entries()) {
         expect(row.seq).toBe(index + 1);
         expect(row.previous_hash).toBe(previousHash);
         const fields = [row.at, row.actor, row.login, row.action, row.target, row.outcome, row.reason];
-        const text = JSON.stringify([previousHash, row.seq, row.mac_key_id, ...fields]);
+        const text = JSON.stringify([chainId, previousHash, row.seq, row.mac_key_id, ...fields]);
         const digest = row.mac_key_id === null ? createHash('sha256') : createHmac('sha256', KEY.secret);
         expect(row.hash).toBe(digest.update(text).digest('hex'));
         previousHash = row.hash;
       }
-      const head = await opened.db.selectFrom('audit_head').selectAll().execute();
-      expect(head).toEqual([{ id: 1, seq: (await rows()).length, hash: previousHash }]);
+      expect(chainId).toMatch(/^[0-9a-f-]{36}$/);
+      expect(head).toEqual([{ id: 1, chain_id: chainId, seq: (await rows()).length, hash: previousHash }]);
       expect(await faults()).toEqual([]);
     }
 
@@ -138,6 +140,22 @@ export function auditLogContract(engine: SqlEngine): void {
       expect(read[1]).toMatchObject({ ...entry('target-2'), login: LOGIN, macKeyId: KEY.id });
       expect(read[1]?.previousHash).toBe(read[0]?.hash);
       await assertChain();
+    });
+
+    test('does not verify as the log of another installation with the same key', async () => {
+      const other = await createMigrated(engine);
+      try {
+        const theirs = sqlDatabase(other.db, { login: LOGIN, macKey: async () => KEY });
+        for (const target of ['a', 'b'])
+          await theirs.transaction(({ auditLog }) => auditLog.append(entry(target)));
+        const copied = await other.db.selectFrom('audit_log').selectAll().execute();
+        await opened.db.insertInto('audit_log').values(copied).execute();
+        const { seq, hash } = await theirs.auditLog.head();
+        await opened.db.updateTable('audit_head').set({ seq, hash }).execute();
+        expect(await findings()).toEqual([{ finding: 'changed', firstSeq: 1, lastSeq: 2 }]);
+      } finally {
+        await other.close();
+      }
     });
 
     describe('a log that another program has changed', () => {

@@ -357,6 +357,13 @@ test('a database whose old audit rows were archived is not behind', async () => 
   await issue('alice');
 });
 
+test('a database whose last audit row was deleted, but not the older ones, is behind', async () => {
+  await issue('alice');
+  await stores.json('users', 'disable', 'alice');
+  await stores.query('DELETE FROM audit_log ORDER BY seq DESC LIMIT 1');
+  expect((await stores.run('db', 'recover', '--json')).json()).toMatchObject({ behind: true });
+});
+
 test('refuses the second of two recoveries that began at the same time', async () => {
   await comeBackFromBackup();
   const ports = (await (await openService()).recovery()) as RecoveryPorts;

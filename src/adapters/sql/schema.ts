@@ -9,7 +9,7 @@ export interface Schema {
   users: UsersTable;
   security_log: SecurityLogTable;
   audit_log: AuditLogTable;
-  audit_head: { id: number; seq: number; hash: string };
+  audit_head: { id: number; chain_id: string; seq: number; hash: string };
   // The tables of the registry exist only in SQLite.
   registry_entries: RegistryEntriesTable;
   registry_users: { sub: string; status: UserStatus; version: number; known_until: number };

@@ -1,13 +1,13 @@
 import { createHash, createHmac } from 'node:crypto';
-import type { AuditHead } from '../ports/audit-log.js';
+import type { AuditChainHead, AuditHead } from '../ports/audit-log.js';
 import type { AuditRow, MacKey } from '../ports/index.js';
 
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
 
 /** Returns HMAC-SHA256 (SHA-256 without a key) of a JSON array, which differs for different rows. */
-export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null): string {
+export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null, chainId: string): string {
   const { previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason } = row;
-  const fields = [previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason];
+  const fields = [chainId, previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason];
   const digest = key === null ? createHash('sha256') : createHmac('sha256', key.secret);
   return digest.update(JSON.stringify(fields)).digest('hex');
 }
@@ -31,7 +31,7 @@ interface ChainToVerify {
   /** The row before the first one. Default: the start of the log */
   start?: AuditHead;
   /** The expected last row. Only a head saved elsewhere reveals that rows were removed at the end. */
-  head: AuditHead;
+  head: AuditChainHead;
   findKey(id: string): Promise<MacKey | null>;
 }
 
@@ -57,7 +57,7 @@ export async function verifyAuditChain({
       found('inserted', seq);
       continue;
     }
-    let state = await stateOf(row, findKey);
+    let state = await stateOf(row, head.chainId, findKey);
     if (seq > previous.seq + 1) found('removed', previous.seq + 1, seq - 1);
     else if (row.previousHash !== previous.hash && state !== 'changed') {
       // One of the two rows was replaced. Trusts the one whose hash needs the key; if both or neither do, the
@@ -75,9 +75,9 @@ export async function verifyAuditChain({
   return findings.sort((a, b) => a.firstSeq - b.firstSeq);
 }
 
-async function stateOf(row: AuditRow, findKey: ChainToVerify['findKey']): Promise<RowState> {
+async function stateOf(row: AuditRow, chainId: string, findKey: ChainToVerify['findKey']): Promise<RowState> {
   const key = row.macKeyId === null ? null : await findKey(row.macKeyId);
   if (key === null && row.macKeyId !== null) return 'key_unknown';
-  if (auditHash(row, key) !== row.hash) return 'changed';
+  if (auditHash(row, key, chainId) !== row.hash) return 'changed';
   return key === null ? 'unauthenticated' : 'authentic';
 }

@@ -2,15 +2,20 @@
 export interface AuditLog {
   /** Appends these rows in order. */
   append(...entries: readonly AuditEntry[]): Promise<void>;
-  /** Returns the hash of one row; null if there is no such row. */
-  hashAt(seq: number): Promise<string | null>;
-  head(): Promise<AuditHead>;
+  /** Returns the last row up to this one; null if there is none. */
+  lastUpTo(seq: number): Promise<AuditHead | null>;
+  head(): Promise<AuditChainHead>;
   rows(): AsyncIterable<AuditRow>;
 }
 
 export interface AuditHead {
   seq: number;
   hash: string;
+}
+
+export interface AuditChainHead extends AuditHead {
+  /** Random, made by the migration. Each hash covers it, so rows of another installation do not verify. */
+  chainId: string;
 }
 
 export interface AuditEntry {

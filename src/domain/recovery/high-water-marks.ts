@@ -27,9 +27,10 @@ export async function isBehind(
   const heads = await database.heads();
   if (heads.recoveredAt !== mark.recoveredAt) return heads.recoveredAt < mark.recoveredAt;
   if (heads.revision < mark.revision || heads.audit.seq < mark.audit.seq) return true;
-  // After a restore, new writes put a different row here. A missing row was archived and deleted.
-  const hash = await database.auditLog.hashAt(mark.audit.seq);
-  return hash !== null && hash !== mark.audit.hash;
+  // After a restore, new writes put a different row here. The oldest rows may be archived and deleted, so a
+  // missing row counts only if an older one is there.
+  const last = await database.auditLog.lastUpTo(mark.audit.seq);
+  return last !== null && (last.seq !== mark.audit.seq || last.hash !== mark.audit.hash);
 }
 
 /** Also covered by the MAC, so that a text copied to another place does not verify. */

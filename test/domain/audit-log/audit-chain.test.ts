@@ -10,6 +10,7 @@ import type { AuditHead } from '../../../src/domain/ports/audit-log.js';
 import type { AuditRow, MacKey } from '../../../src/domain/ports/index.js';
 
 const KEYS: MacKey[] = ['mk-1', 'mk-2'].map((id) => ({ id, secret: randomBytes(32) }));
+const CHAIN = 'chain-1';
 const [ONE, TWO] = KEYS as [MacKey, MacKey];
 
 test('hashes the JSON array of the fields, with HMAC-SHA256 under a key and SHA-256 without one', () => {
@@ -18,12 +19,12 @@ test('hashes the JSON array of the fields, with HMAC-SHA256 under a key and SHA-
     ...{ action: 'keys.rotate', target: 'k1', outcome: 'active', reason: null },
   };
   const json = (macKeyId: string | null) =>
-    `["${'a'.repeat(64)}",7,${JSON.stringify(macKeyId)},1700000007,"ops","root@web-1","keys.rotate","k1","active",null]`;
+    `["chain-1","${'a'.repeat(64)}",7,${JSON.stringify(macKeyId)},1700000007,"ops","root@web-1","keys.rotate","k1","active",null]`;
 
-  expect(auditHash({ ...row, macKeyId: ONE.id }, ONE)).toBe(
+  expect(auditHash({ ...row, macKeyId: ONE.id }, ONE, CHAIN)).toBe(
     createHmac('sha256', ONE.secret).update(json(ONE.id)).digest('hex'),
   );
-  expect(auditHash({ ...row, macKeyId: null }, null)).toBe(
+  expect(auditHash({ ...row, macKeyId: null }, null, CHAIN)).toBe(
     createHash('sha256').update(json(null)).digest('hex'),
   );
 });
@@ -50,13 +51,13 @@ function rowAfter(previous: AuditHead, key: MacKey | null, parts: Partial<AuditR
 }
 
 function hashed(row: AuditRow, key: MacKey | null): AuditRow {
-  return { ...row, hash: auditHash(row, key) };
+  return { ...row, hash: auditHash(row, key, CHAIN) };
 }
 
 function verify(rows: AuditRow[], head?: AuditHead, start?: AuditHead): Promise<AuditFinding[]> {
   return verifyAuditChain({
     rows: [...rows].sort((a, b) => a.seq - b.seq),
-    head: head ?? rows.at(-1) ?? GENESIS,
+    head: { ...(head ?? rows.at(-1) ?? GENESIS), chainId: CHAIN },
     ...(start === undefined ? {} : { start }),
     findKey: async (id) => KEYS.find((key) => key.id === id) ?? null,
   });

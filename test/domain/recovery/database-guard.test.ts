@@ -29,14 +29,14 @@ beforeEach(() => {
   asked = 0;
   redials = 0;
   isAway = false;
-  const hashAt = async (seq: number) => (seq === heads.audit.seq ? heads.audit.hash : null);
+  const lastUpTo = async (seq: number) => (seq >= heads.audit.seq ? heads.audit : null);
   guard = new DatabaseGuard({
     database: {
       heads: async () => {
         asked += 1;
         return heads;
       },
-      auditLog: { hashAt } as AuditLog,
+      auditLog: { lastUpTo } as unknown as AuditLog,
       redial: () => {
         redials += 1;
       },

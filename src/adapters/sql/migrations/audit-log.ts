@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Kysely, Migration } from 'kysely';
 import { GENESIS } from '../../../domain/audit-log/audit-chain.js';
 import { type Engine, textColumn, word } from './column-types.js';
@@ -32,10 +33,11 @@ export const auditLog = {
       await createTable(db, 'audit_head', (table) =>
         table
           .addColumn('id', 'integer', (column) => column.primaryKey())
+          .addColumn('chain_id', word(engine, 64), (column) => column.notNull())
           .addColumn('seq', 'bigint', (column) => column.notNull())
           .addColumn('hash', word(engine, 64), (column) => column.notNull()),
       );
-      await insertOnce(db, 'audit_head', { id: 1, ...GENESIS });
+      await insertOnce(db, 'audit_head', { id: 1, chain_id: randomUUID(), ...GENESIS });
     },
   }),
 };

@@ -13,9 +13,9 @@ export interface AuditAuthor {
 const PAGE = 1_000;
 
 export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => ({
-  async hashAt(seq) {
-    const row = await db.selectFrom('audit_log').select('hash').where('seq', '=', seq).executeTakeFirst();
-    return row?.hash ?? null;
+  async lastUpTo(seq) {
+    const rows = db.selectFrom('audit_log').select(['seq', 'hash']).where('seq', '<=', seq);
+    return (await rows.orderBy('seq', 'desc').limit(1).executeTakeFirst()) ?? null;
   },
 
   /** Must run in the same transaction as the recorded change. */
@@ -24,14 +24,14 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
     const key = await author.macKey();
     // The update comes first. It locks the end of the chain, so the hash read next is the last one.
     await incrementCounter(db, 'audit_head', 'seq');
-    const { seq: next, hash: lastHash } = await this.head();
+    const { seq: next, hash: lastHash, chainId } = await this.head();
     const macKeyId = key?.id ?? null;
     const write = async (some: readonly AuditEntry[], firstSeq: number, hashBefore: string) => {
       let hash = hashBefore;
       const rows = some.map((entry, index) => {
         const previousHash = hash;
         const row = { ...entry, seq: firstSeq + index, login: author.login, macKeyId, previousHash };
-        hash = auditHash(row, key);
+        hash = auditHash(row, key, chainId);
         const { seq, login } = row;
         return { seq, ...entry, login, mac_key_id: macKeyId, previous_hash: previousHash, hash };
       });
@@ -53,7 +53,7 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
   async head() {
     const row = await db
       .selectFrom('audit_head')
-      .select(['seq', 'hash'])
+      .select(['seq', 'hash', 'chain_id as chainId'])
       .where('id', '=', 1)
       .executeTakeFirst();
     return checkedRow(row, 'audit_head', ['seq']);

@@ -45,7 +45,8 @@ function storesOn(db: SqlExecutor, author: AuditAuthor, onInvalidEvent: (text: s
 }
 
 async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
-  return { ...(await readRevision(db)), audit: await sqlAuditLog(db, UNKNOWN_AUTHOR).head() };
+  const { seq, hash } = await sqlAuditLog(db, UNKNOWN_AUTHOR).head();
+  return { ...(await readRevision(db)), audit: { seq, hash } };
 }
 
 /** `server_uuid` exists only in MySQL, which reads the comment. `read_only` is a word since MariaDB 12. */
