@@ -8,6 +8,8 @@ import { redisCli } from '../adapters/redis/registry-under-test.js';
 import { cli, temporaryFolder } from '../support/cli.js';
 import { freePort } from '../support/free-port.js';
 import { freshMysqlDatabase, freshPrefix, openServerGroup, startRedis } from '../support/servers.js';
+import { startSilentServer } from '../support/silent-server.js';
+import { spawnCli } from '../support/spawned.js';
 import { writeMasterKey } from '../support/stores.js';
 
 const HOST = '127.0.0.1';
@@ -121,6 +123,19 @@ describe('a master that Sentinels watch', () => {
     expect((await verifier.verify(token)).active).toBe(true);
     const nodes = await shell.json('cache', 'nodes');
     expect(nodes.map(({ role }: { role: string }) => role)).toEqual(['master', 'replica']);
+  });
+
+  test('is found while another Sentinel hangs, and the command ends at once', async () => {
+    const { port, stop } = await startSilentServer();
+    try {
+      const nodes = `${HOST}:${port},${HOST}:${sentinelPort}`;
+      const ended = await spawnCli(['cache', 'nodes', '--json'], {
+        env: { ...env, JWTCTL_REDIS_NODES: nodes, JWTCTL_TIMEOUT: '60s' },
+      });
+      expect(ended).toMatchObject({ exitCode: 0, signal: null });
+    } finally {
+      await stop();
+    }
   });
 
   test('is found by an address with its name and its password', async () => {

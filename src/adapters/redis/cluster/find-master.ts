@@ -11,8 +11,8 @@ export async function findMaster(options: RedisOptions, sentinel: SentinelOption
   const { master, credentials } = sentinel;
   // Sentinels have accounts of their own.
   const dialing = { ...options, username: undefined, credentials, onDialed: undefined };
-  const asked = options.nodes.map(async (node) => {
-    const connection = new ReadConnection(dialing, node);
+  const connections = options.nodes.map((node) => ({ node, connection: new ReadConnection(dialing, node) }));
+  const asked = connections.map(async ({ node, connection }) => {
     try {
       const [reply] = await connection.send(
         [['sentinel', 'get-master-addr-by-name', master]],
@@ -25,20 +25,20 @@ export async function findMaster(options: RedisOptions, sentinel: SentinelOption
       return reachedAt(options, { host: stringAt(reply, 0), port: Number(stringAt(reply, 1)) });
     } catch (error) {
       throw fromNode(error, formatNode(node));
-    } finally {
-      connection.close();
     }
   });
-  return Promise.any(asked).catch(({ errors }: AggregateError) => {
-    const nodes = options.nodes.map(formatNode);
+  try {
+    return await Promise.any(asked);
+  } catch (error) {
+    const { errors } = error as AggregateError;
     throw translateError(
       errors.find((one) => one instanceof JwtctlError || replyCode(one) !== null) ?? errors[0],
-      {
-        nodes,
-        mode: 'sentinel',
-      },
+      { nodes: options.nodes.map(formatNode), mode: 'sentinel' },
     );
-  });
+  } finally {
+    // A Sentinel that hangs would keep the process running until the timeout.
+    for (const { connection } of connections) connection.close();
+  }
 }
 
 function unknownMaster(node: HostPort, master: string): JwtctlError {
