@@ -15,7 +15,11 @@ import {
 } from '../support/documents.js';
 
 /** Looks like a command, but is the HKDF label of the audit log's key. */
-const KEY_DERIVATION_INFO = 'jwtctl audit log';
+const KEY_DERIVATION_INFOS = [
+  'jwtctl audit log',
+  'jwtctl refresh token encryption',
+  'jwtctl refresh token nonce',
+];
 
 const calls = DOCUMENTS.flatMap((document) => {
   const text = readDocument(document);
@@ -25,7 +29,7 @@ const calls = DOCUMENTS.flatMap((document) => {
   ];
   const mentions = [...text.matchAll(/`(jwtctl [^`[<…]+)`/g)]
     .map(([, mention]) => mention as string)
-    .filter((mention) => mention !== KEY_DERIVATION_INFO);
+    .filter((mention) => !KEY_DERIVATION_INFOS.includes(mention));
   const callsIn = (shell: string, isMention: boolean) =>
     jwtctlCalls(shell).map((argv) => ({ document, argv, isMention, line: argv.join(' ') }));
   return [
