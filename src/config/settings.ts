@@ -306,6 +306,11 @@ const DECLARATIONS = {
     class: 'structure',
     doc: 'Applications that may use the HTTP API: a list of {id, secretFile or secretSha256, may: [introspect, issue, refresh, revoke, read, users], audiences}. Without audiences, a client may use all of them. In the variable, JSON. Without clients, the API is off.',
   },
+  'serve.logout': {
+    kind: boolean,
+    fallback: 'false',
+    doc: 'Whether POST /logout ends the token of the request.',
+  },
   'serve.tls.cert': {
     kind: path,
     doc: "PEM file with the server's certificate and its intermediate certificates. With it and serve.tls.key, the server speaks HTTPS. Read again when it changes.",

@@ -15,6 +15,13 @@ interface Endpoint {
 const ENDPOINTS: Endpoint[] = [
   { right: 'introspect', method: 'POST', url: '/introspect', form: { token: 'x' } },
   { right: 'issue', method: 'POST', url: '/v1/tokens', json: { sub: 'unknown' } },
+  { right: 'revoke', method: 'POST', url: '/revoke', form: { token: 'x' } },
+  { right: 'read', method: 'GET', url: '/v1/users/unknown/tokens' },
+  { right: 'read', method: 'GET', url: '/v1/tokens?sub=unknown' },
+  { right: 'revoke', method: 'DELETE', url: '/v1/users/unknown/tokens' },
+  { right: 'revoke', method: 'DELETE', url: '/v1/tokens?sub=unknown' },
+  { right: 'revoke', method: 'DELETE', url: '/v1/users/unknown/tokens/x?all=true' },
+  { right: 'revoke', method: 'DELETE', url: '/v1/tokens/x?sub=unknown&all=true' },
 ];
 
 describe('clients', () => {
@@ -73,6 +80,42 @@ describe('clients', () => {
       }
     }
     expect(await stores.content()).toBe(before);
+  });
+
+  test('lists every endpoint above', async () => {
+    const { app } = await serving();
+    await app.ready();
+    const known = ENDPOINTS.map(({ method, url }) => `${method} ${url.replace(/\?.*/, '')}`);
+    expect(new Set(known).size).toBe(ENDPOINTS.length);
+    for (const { method, url } of ENDPOINTS) {
+      const path = url
+        .replace(/\?.*/, '')
+        .replace('/users/unknown/', '/users/:sub/')
+        .replace(/\/x$/, '/:jti');
+      expect(app.hasRoute({ method, url: path }), `${method} ${path}`).toBe(true);
+    }
+  });
+
+  test('a client of some audiences may neither list nor end tokens by their IDs', async () => {
+    const some = clientOf('some');
+    const one = await serving({ clients: [clientSetting(some, { audiences: ['user'] })] });
+    const { jti } = await stores.json('token', 'issue', '--sub', 'alice');
+    for (const [method, url] of [
+      ['GET', '/v1/users/alice/tokens'],
+      ['GET', '/v1/tokens?sub=alice'],
+      ['DELETE', '/v1/users/alice/tokens?all=true'],
+      ['DELETE', '/v1/tokens?sub=alice&all=true'],
+      ['DELETE', `/v1/users/alice/tokens/${jti}`],
+      ['DELETE', `/v1/tokens/${jti}?sub=alice`],
+    ] as const) {
+      const answer = await one.app.inject({ method, url, headers: basic(some) });
+      expect([url, answer.statusCode, answer.json().code]).toEqual([url, 403, 'ERR_CLIENT_FORBIDDEN']);
+    }
+    expect(
+      (await stores.json('token', 'list', '--sub', 'alice')).some(
+        (token: { jti: string }) => token.jti === jti,
+      ),
+    ).toBe(true);
   });
 
   test('a token of another audience looks inactive', async () => {

@@ -36,17 +36,18 @@ interface ServingOptions {
   cookie?: string;
   /** Default: only {@link CLIENT} */
   clients?: readonly ClientSetting[] | null;
+  logout?: boolean;
   level?: 'debug' | 'info';
   /** Overrides of what the stores return. */
   verifier?: Partial<LiveVerifier>;
 }
 
 export async function openServing(stores: Stores, options: ServingOptions = {}): Promise<Serving> {
-  const { cookie = null, clients = [clientSetting(CLIENT)], level = 'info' } = options;
+  const { cookie = null, clients = [clientSetting(CLIENT)], logout = false, level = 'info' } = options;
   const context = await openContext({ ...stores, clock: inBackground(stores.clock) });
   const { now } = context.clock;
   const warnings: string[] = [];
-  const serve = { ...context.settings.serve, clients };
+  const serve = { ...context.settings.serve, clients, logout };
   const withClients = { ...context, settings: { ...context.settings, serve } };
   const real = await openLiveVerifier(context);
   const verifier: LiveVerifier = {

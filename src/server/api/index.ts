@@ -1,25 +1,41 @@
-import type { FastifyPluginCallback } from 'fastify';
+import type { FastifyInstance, FastifyPluginCallback } from 'fastify';
 import type { AppOptions } from '../app-options.js';
 import { authentication } from './authentication.js';
 import { readBodies } from './bodies.js';
+import { endTokens } from './end-tokens.js';
 import { failureOf, sendFailure } from './failures.js';
 import { introspect } from './introspect.js';
 import { issueToken } from './issue-token.js';
+import { listTokens } from './list-tokens.js';
+import { logout } from './logout.js';
+import { revokeToken } from './revoke-token.js';
 
-/** The endpoints for clients. They do not exist without configured clients. */
+/** The endpoints for applications. They do not exist unless they are configured. */
 export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
-  const { api: services, now, log } = options;
+  const { api: services, now } = options;
   if (services === null) return done();
-  readBodies(app);
-  app.addHook('onRequest', authentication({ clients: services.clients, now }));
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store');
   });
+  reportFailures(app, options);
+  const { clients, hasLogout } = services;
+  if (hasLogout) app.register(logout, { ...options, services });
+  if (clients !== null) {
+    app.register((scope, _options, registered) => {
+      readBodies(scope);
+      scope.addHook('onRequest', authentication({ clients, now }));
+      for (const endpoint of [introspect, issueToken, revokeToken, listTokens, endTokens])
+        scope.register(endpoint, { ...options, services });
+      registered();
+    });
+  }
+  done();
+};
+
+function reportFailures(app: FastifyInstance, { log }: AppOptions): void {
   app.setErrorHandler((error, request, reply) => {
     const failure = failureOf(error);
     log(request, { status: failure.status, code: failure.code, reason: error });
     return sendFailure(request, reply, failure);
   });
-  for (const endpoint of [introspect, issueToken]) app.register(endpoint, { ...options, services });
-  done();
-};
+}

@@ -3,7 +3,7 @@ import type { AcceptedClaims } from '../../domain/tokens/check-claims.js';
 import { isUnavailable } from '../../http/authenticate-request.js';
 import type { AppOptions } from '../app-options.js';
 import { clientOf, mayUseAudience } from './authentication.js';
-import { invalidRequest } from './failures.js';
+import { formToken } from './form-token.js';
 
 /** RFC 7662. */
 export const introspect: FastifyPluginCallback<AppOptions> = (app, options, done) => {
@@ -35,16 +35,6 @@ export const introspect: FastifyPluginCallback<AppOptions> = (app, options, done
 };
 
 const NOT_FOR_CLIENT = 'The client may not use the audience of the token.';
-
-/** Reads the parameter `token` of a form. */
-function formToken(body: unknown): string {
-  const tokens = body instanceof URLSearchParams ? body.getAll('token') : [];
-  const [token] = tokens;
-  if (token === undefined) throw invalidRequest('token', 'The form has no parameter token.');
-  // RFC 6749 §3.2: a parameter must not be repeated.
-  if (tokens.length > 1) throw invalidRequest('token', 'The form has more than one parameter token.');
-  return token;
-}
 
 /** RFC 7662 §2.2. */
 function introspected(claims: AcceptedClaims): Record<string, unknown> {

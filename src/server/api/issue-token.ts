@@ -26,7 +26,7 @@ export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, l
       const startedAt = performance.now();
       const client = clientOf(request);
       const { createUser = false } = request.body;
-      const wanted = requestOf(request.body);
+      const wanted = requestOf(request.body, client.id);
       if (!mayUseAudience(client, wanted.aud ?? defaultAudience))
         throw forbidden('The client may not issue tokens for this audience.');
       if (createUser && !client.may.has('users'))
@@ -47,13 +47,18 @@ export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, l
   done();
 };
 
-function requestOf({ sub, aud, ttl, notBefore, claims }: IssueBody): TokenRequest {
+function requestOf(
+  { sub, aud, ttl, notBefore, claims, label, refresh }: IssueBody,
+  clientId: string,
+): TokenRequest {
   return {
     sub,
     aud: aud === undefined ? undefined : [aud].flat(),
     ttlSeconds: secondsOf(ttl, 'ttl'),
     notBeforeSeconds: secondsOf(notBefore, 'notBefore'),
-    claims,
+    ...{ claims, label, refresh },
+    // Only this client may use the refresh token.
+    clientId: refresh === true ? clientId : undefined,
   };
 }
 

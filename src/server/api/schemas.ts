@@ -20,6 +20,8 @@ export interface IssueBody {
   ttl?: number | string;
   notBefore?: number | string;
   claims?: Record<string, unknown>;
+  label?: string;
+  refresh?: boolean;
   createUser?: boolean;
 }
 
@@ -33,6 +35,8 @@ export const ISSUE_BODY = {
     ttl: SECONDS,
     notBefore: SECONDS,
     claims: { type: 'object', description: 'an object with claims other than the registered ones' },
+    label: { type: 'string', description: 'text of at most 128 bytes' },
+    refresh: { type: 'boolean', description: 'true or false' },
     createUser: { type: 'boolean', description: 'true or false' },
   },
 } as const;
@@ -49,5 +53,69 @@ export const ISSUED_TOKEN = {
     aud: AUDIENCE,
     iat: NUMERIC_DATE,
     exp: NUMERIC_DATE,
+    refreshToken: { type: 'string', description: 'opaque; only if requested' },
+    refreshExp: NUMERIC_DATE,
+  },
+} as const;
+
+/** For paths with the subject: no parameter is allowed. */
+export const LIST_QUERY = { type: 'object', additionalProperties: false, properties: {} } as const;
+
+export const LIST_QUERY_WITH_SUB = {
+  ...LIST_QUERY,
+  required: ['sub'],
+  properties: { sub: SUBJECT },
+} as const;
+
+/** Exactly one of `all`, `except`, and `issuedBefore`. */
+export interface EndQuery {
+  all?: 'true';
+  except?: string;
+  issuedBefore?: string;
+}
+
+export const END_QUERY = {
+  ...LIST_QUERY,
+  properties: {
+    all: { type: 'string', enum: ['true'], description: 'true' },
+    except: { type: 'string', description: 'the jti of the token that stays' },
+    issuedBefore: { type: 'string', pattern: '^[0-9]{1,11}$', description: 'NumericDate seconds' },
+  },
+} as const;
+
+export const END_QUERY_WITH_SUB = {
+  ...END_QUERY,
+  required: ['sub'],
+  properties: { sub: SUBJECT, ...END_QUERY.properties },
+} as const;
+
+const NUMERIC_DATE_OR_NULL = { type: ['integer', 'null'], description: 'NumericDate seconds' } as const;
+
+export const TOKEN_LIST = {
+  type: 'array',
+  items: {
+    type: 'object',
+    required: ['jti', 'kid', 'iat', 'exp', 'refreshExp', 'label'],
+    properties: {
+      jti: { type: 'string' },
+      kid: { type: ['string', 'null'], description: 'null if the key was purged' },
+      iat: NUMERIC_DATE,
+      exp: { ...NUMERIC_DATE_OR_NULL, description: 'null for a session without a live access token' },
+      refreshExp: {
+        ...NUMERIC_DATE_OR_NULL,
+        description: 'when the session ends; null without a refresh token',
+      },
+      label: { type: ['string', 'null'] },
+    },
+  },
+} as const;
+
+export const ENDED_TOKENS = {
+  type: 'object',
+  required: ['revoked', 'sessions', 'alreadyGone'],
+  properties: {
+    revoked: { type: 'integer', description: 'the number of access tokens that were live' },
+    sessions: { type: 'integer', description: 'the number of sessions that could be refreshed' },
+    alreadyGone: { type: 'integer', description: '1 if the one token was not live' },
   },
 } as const;

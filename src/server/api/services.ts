@@ -1,42 +1,51 @@
 import type { Context } from '../../app/context.js';
 import { AuditWriter } from '../../domain/audit-log/audit-writer.js';
-import type { LifetimePolicy } from '../../domain/model/lifetime.js';
-import type { Administration } from '../../domain/ports/index.js';
+import type { EventPolicy } from '../../domain/model/lifetime.js';
+import type { Administration, RefreshTokenSealer } from '../../domain/ports/index.js';
 import { RequestIssuer } from '../../issuer/request-issuer.js';
 import { openStoreIssuer } from '../../issuer/store-issuer.js';
 import { type Clients, openClients } from './clients.js';
 
 /** What the endpoints work with. */
 export interface ApiServices {
-  clients: Clients;
+  /** Null without configured clients. */
+  clients: Clients | null;
+  hasLogout: boolean;
   issuer: RequestIssuer;
   /** Acts in the name of `actor`. */
   administrationBy(actor: string): Administration;
-  lifetime: LifetimePolicy;
+  lifetime: EventPolicy;
+  refreshTokens: RefreshTokenSealer;
   /** The `aud` of tokens that are issued without one. */
   defaultAudience: string;
   managesUsers: boolean;
 }
 
-/** Returns null without configured clients. */
+/** Returns null if no endpoint is configured. */
 export async function openApiServices(
   context: Context,
   warn: (text: string) => void,
 ): Promise<ApiServices | null> {
   const { settings, clock } = context;
-  const { serve, token, users } = settings;
-  if (serve.clients === null) return null;
-  const clients = await openClients(serve.clients, { now: clock.now, warn });
-  const [database, registry, issuer] = await Promise.all([
+  const { serve, token, users, refresh } = settings;
+  if (serve.clients === null && !serve.logout) return null;
+  const clients = serve.clients === null ? null : await openClients(serve.clients, { now: clock.now, warn });
+  const [database, registry, refreshTokens, issuer] = await Promise.all([
     context.database(),
     context.registry(),
+    context.refreshTokenSealer(),
     openStoreIssuer(context),
   ]);
   return {
-    clients,
+    ...{ clients, refreshTokens },
+    hasLogout: serve.logout,
     issuer: new RequestIssuer(issuer, new AuditWriter(database)),
     administrationBy: (actor) => ({ database, registry, clock, actor }),
-    lifetime: { maxTtlSeconds: token.maxTtl, clockToleranceSeconds: token.clockTolerance },
+    lifetime: {
+      maxTtlSeconds: token.maxTtl,
+      refreshTtlSeconds: refresh.ttl,
+      clockToleranceSeconds: token.clockTolerance,
+    },
     defaultAudience: token.audience,
     managesUsers: users.source === 'managed',
   };

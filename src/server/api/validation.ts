@@ -4,12 +4,17 @@ import { excerpt } from '../../domain/shared/text.js';
 import { invalidRequest } from './failures.js';
 
 interface ObjectSchema {
-  properties: Readonly<Record<string, { description?: string }>>;
+  properties: Readonly<Record<string, { readonly description?: string }>>;
 }
 
 /** Validates the body, and names the member that is wrong. */
 export function validBody<Schema extends ObjectSchema>(body: Schema) {
   return { schema: { body }, schemaErrorFormatter: formatterOf(body) };
+}
+
+/** Validates the query, and names the parameter that is wrong. */
+export function validQuery<Schema extends ObjectSchema>(querystring: Schema) {
+  return { schema: { querystring }, schemaErrorFormatter: formatterOf(querystring) };
 }
 
 /** For Ajv: takes requests as they are, and keeps what the messages below need. */
@@ -20,6 +25,7 @@ export const AJV_OPTIONS = {
   allErrors: false,
   verbose: true,
   strict: true,
+  allowUnionTypes: true,
 } as const;
 
 function formatterOf({ properties }: ObjectSchema): SchemaErrorFormatter {

@@ -1,14 +1,11 @@
 import type { Context } from '../../../app/context.js';
-import { toVerificationKey } from '../../../domain/jose/verification-key.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
-import { isJti, parseJti } from '../../../domain/model/jti.js';
+import { parseJti } from '../../../domain/model/jti.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { legacySubject } from '../../../domain/tokens/check-claims.js';
-import { checkJws } from '../../../domain/tokens/check-jws.js';
-import { findLegacySigner } from '../../../domain/tokens/register-legacy.js';
+import { identifyToken } from '../../../domain/tokens/identify-token.js';
 import {
   countGlobal,
   type RevocationOutcome,
@@ -164,26 +161,14 @@ async function revokeSelected(
   }
 }
 
-/** Reads sub and jti from a token. Requires a valid signature of a known key, in any state. */
+/** Requires a valid signature of a known key, in any state. */
 async function identify(context: Context, token: string): Promise<{ sub: string; jti: string }> {
-  const { keys } = await (await context.database()).keys.snapshot();
-  const known = keys.map((key) => toVerificationKey(key));
-  const legacy = await findLegacySigner(token, known, { anyState: true });
-  if (legacy !== null && !('active' in legacy)) {
-    const sub = legacySubject(legacy.payload.sub);
-    if (typeof sub === 'string') return { sub: parseSubject(sub), jti: legacy.id };
-  }
-  const findKey = (kid: string) => known.find((key) => key.kid === kid);
-  const signed = await checkJws(token, { findKey }, { anyState: true });
-  if ('active' in signed) {
-    throw new JwtctlError(signed.error.code, `This token cannot be revoked: ${signed.error.message}`, {
-      kind: 'refused',
-      hint: 'Verifiers refuse tokens that none of your keys has signed. To revoke a token by ID, use --sub and --jti.',
-    });
-  }
-  const { sub, jti } = signed.payload;
-  if (typeof sub === 'string' && isJti(jti)) return { sub: parseSubject(sub), jti };
-  throw new JwtctlError('ERR_CLAIM_INVALID', 'This token cannot be revoked: it has no usable sub.');
+  const found = await identifyToken(await context.database(), token);
+  if (!('active' in found)) return found;
+  throw new JwtctlError(found.error.code, `This token cannot be revoked: ${found.error.message}`, {
+    kind: 'refused',
+    hint: 'Verifiers refuse tokens that none of your keys has signed. To revoke a token by ID, use --sub and --jti.',
+  });
 }
 
 function assertPast(issuedBefore: number | undefined, { clock }: Pick<Administration, 'clock'>): void {

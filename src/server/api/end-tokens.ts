@@ -1,0 +1,79 @@
+import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
+import { isJti, parseJti } from '../../domain/model/jti.js';
+import { revokeSubject, revokeToken } from '../../domain/tokens/revoke.js';
+import { revokeOthers } from '../../domain/tokens/revoke-others.js';
+import type { ApiOptions } from './api-options.js';
+import { actorOf, clientOf } from './authentication.js';
+import { invalidRequest } from './failures.js';
+import {
+  END_QUERY,
+  END_QUERY_WITH_SUB,
+  ENDED_TOKENS,
+  type EndQuery,
+  LIST_QUERY,
+  LIST_QUERY_WITH_SUB,
+} from './schemas.js';
+import { subjectOf } from './subject.js';
+import { validQuery } from './validation.js';
+
+const OPTIONS = { reason: null, dryRun: false };
+
+/** `DELETE /v1/users/{sub}/tokens` and `DELETE /v1/users/{sub}/tokens/{jti}`, also as `/v1/tokens…?sub=`. */
+export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+  const { administrationBy, lifetime } = services;
+
+  const endSome = async (request: FastifyRequest) => {
+    const startedAt = performance.now();
+    const sub = subjectOf(request);
+    const ports = administrationBy(actorOf(clientOf(request)));
+    const selected = selectionOf(request.query as EndQuery, ports.clock.now());
+    const outcome =
+      'except' in selected
+        ? { ...(await revokeOthers(ports, lifetime, { sub, ...selected }, OPTIONS)), alreadyGone: 0 }
+        : await revokeSubject(ports, lifetime, { sub, ...selected }, OPTIONS);
+    log(request, { status: 200, code: 'revoked', startedAt });
+    return outcome;
+  };
+
+  const endOne = async (request: FastifyRequest) => {
+    const startedAt = performance.now();
+    const sub = subjectOf(request);
+    const jti = parseJti((request.params as { jti: string }).jti);
+    const ports = administrationBy(actorOf(clientOf(request)));
+    const outcome = await revokeToken(ports, lifetime, { sub, jti }, OPTIONS);
+    log(request, { status: 200, code: 'revoked', startedAt });
+    return outcome;
+  };
+
+  const config = { right: 'revoke', concernsAllAudiences: true } as const;
+  for (const [url, query, handler] of [
+    ['/v1/users/:sub/tokens', END_QUERY, endSome],
+    ['/v1/tokens', END_QUERY_WITH_SUB, endSome],
+    ['/v1/users/:sub/tokens/:jti', LIST_QUERY, endOne],
+    ['/v1/tokens/:jti', LIST_QUERY_WITH_SUB, endOne],
+  ] as const) {
+    const { schema, schemaErrorFormatter } = validQuery(query);
+    const options = { config, schema: { ...schema, response: { 200: ENDED_TOKENS } }, schemaErrorFormatter };
+    app.delete(url, options, handler);
+  }
+  done();
+};
+
+type Selection = { except: string } | { issuedBefore?: number };
+
+function selectionOf({ all, except, issuedBefore }: EndQuery, now: number): Selection {
+  const given = [all, except, issuedBefore].filter((value) => value !== undefined);
+  if (given.length !== 1)
+    throw invalidRequest('all', 'The query needs exactly one of all=true, except, and issuedBefore.');
+  if (except !== undefined) {
+    if (!isJti(except)) throw invalidRequest('except', 'The except is not a jti.');
+    return { except };
+  }
+  if (issuedBefore === undefined) return {};
+  if (Number(issuedBefore) > now)
+    throw invalidRequest(
+      'issuedBefore',
+      'The issuedBefore is in the future: only existing tokens can be ended.',
+    );
+  return { issuedBefore: Number(issuedBefore) };
+}

@@ -1,0 +1,29 @@
+import type { FastifyPluginCallback } from 'fastify';
+import { revokeToken } from '../../domain/tokens/revoke.js';
+import { authenticate } from '../../http/authenticate-request.js';
+import { sendAnswer } from '../../http/verify-responses.js';
+import type { ApiOptions } from './api-options.js';
+
+/** `POST /logout`: ends the token of the request, and its session. */
+export const logout: FastifyPluginCallback<ApiOptions> = (app, options, done) => {
+  const { services, verifier, cookie, log } = options;
+  // The body does not matter, whatever its type.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _body, parsed) => parsed(null));
+  app.post('/logout', async (request, reply) => {
+    const startedAt = performance.now();
+    const { accepted, ...authentication } = await authenticate(verifier, request.raw, cookie);
+    if (accepted === null) {
+      const { answer, code } = authentication;
+      const reason = 'message' in authentication ? authentication.message : undefined;
+      log(request, { status: answer.status, code, startedAt, reason });
+      return sendAnswer(answer, reply);
+    }
+    const { sub, jti } = accepted.payload;
+    const ports = services.administrationBy(`user:${sub}`);
+    await revokeToken(ports, services.lifetime, { sub, jti }, { reason: null, dryRun: false });
+    log(request, { status: 204, code: 'revoked', startedAt });
+    return reply.code(204).send();
+  });
+  done();
+};

@@ -1,0 +1,60 @@
+import type { FastifyPluginCallback } from 'fastify';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { endFamily } from '../../domain/tokens/end-family.js';
+import { identifyToken } from '../../domain/tokens/identify-token.js';
+import { openRefreshToken } from '../../domain/tokens/refresh-token.js';
+import { revokeToken as revoke } from '../../domain/tokens/revoke.js';
+import type { ApiOptions } from './api-options.js';
+import { actorOf, clientOf, mayUseAudience } from './authentication.js';
+import type { Client } from './clients.js';
+import { formToken } from './form-token.js';
+import type { ApiServices } from './services.js';
+
+/**
+ * RFC 7009, for access and refresh tokens. Status 200 also for a token that is invalid, expired, or of another client
+ * (RFC 7009 §2.2). The form may have a token_type_hint, which is not needed.
+ */
+export const revokeToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+  app.post<{ Body: unknown }>(
+    '/revoke',
+    { config: { right: 'revoke', isOauth: true } },
+    async (request, reply) => {
+      const startedAt = performance.now();
+      const isEnded = await endToken(services, clientOf(request), formToken(request.body));
+      log(request, { status: 200, code: isEnded ? 'revoked' : 'ERR_TOKEN_NOT_REGISTERED', startedAt });
+      return reply.code(200).send();
+    },
+  );
+  done();
+};
+
+/** Returns false for a token that ends nothing for this client. */
+async function endToken(services: ApiServices, client: Client, token: string): Promise<boolean> {
+  const { administrationBy, lifetime } = services;
+  const ports = administrationBy(actorOf(client));
+  const found = await identifyToken(ports.database, token);
+  if ('active' in found) return endSession(services, client, token);
+  const { sub, jti, payload } = found;
+  const isOver = !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
+  if (isOver || !mayUseAudience(client, payload.aud)) return false;
+  await revoke(ports, lifetime, { sub, jti }, { reason: null, dryRun: false });
+  return true;
+}
+
+async function endSession(
+  { administrationBy, lifetime, refreshTokens, defaultAudience }: ApiServices,
+  client: Client,
+  token: string,
+): Promise<boolean> {
+  const contents = await openRefreshToken(refreshTokens, token).catch((error: unknown) => {
+    if (error instanceof JwtctlError && error.code === 'ERR_REFRESH_INVALID') return null;
+    throw error;
+  });
+  if (contents === null) return false;
+  const { sub, family, request } = contents;
+  const isOwn = request.clientId === undefined || request.clientId === client.id;
+  if (!isOwn || !mayUseAudience(client, request.aud ?? defaultAudience)) return false;
+  const end = { sub, family, action: 'token.revoke', outcome: 'done', reason: null };
+  await endFamily(administrationBy(actorOf(client)), lifetime, end);
+  return true;
+}
