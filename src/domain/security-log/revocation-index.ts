@@ -48,7 +48,7 @@ export class RevocationIndex {
   /** From events that name a token without its subject. */
   readonly #jtis = new Set<string>();
   readonly #compromisedKids = new Set<string>();
-  readonly #users = new Map<string, UserChange & { at: number }>();
+  readonly #users = new Map<string, UserChange>();
   #all = NEVER;
   #revision = 0;
 
@@ -100,17 +100,13 @@ export class RevocationIndex {
 
   /**
    * Whether a session has ended, given the last access token of its family. What ends the subject's tokens
-   * ends a session that began before, however often it was refreshed since. So does disabling the user.
+   * ends a session that began before, however often it was refreshed since.
    */
   endsSession({
     startedAt,
     ...last
   }: { startedAt: number } & Parameters<RevocationIndex['covers']>[0]): boolean {
-    if (this.covers(last) || startedAt <= this.#subjectCoveredUntil(last.sub)) return true;
-    const change = this.#users.get(last.sub);
-    if (change === undefined) return false;
-    // Enabling a user shows that the user was disabled before.
-    return change.type === 'user_enabled' ? startedAt < change.at : startedAt <= change.at;
+    return this.covers(last) || startedAt <= this.#subjectCoveredUntil(last.sub);
   }
 
   isCompromised(kid: string): boolean {
@@ -125,7 +121,7 @@ export class RevocationIndex {
     return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER);
   }
 
-  #insert({ type, sub, jti, kid, issuedBefore, userVersion, at }: SecurityEvent): boolean {
+  #insert({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
     const until = issuedBefore ?? NEVER;
     switch (type) {
       case 'token_revoked':
@@ -148,7 +144,7 @@ export class RevocationIndex {
       case 'user_removed': {
         const version = userVersion ?? 0;
         if (version <= (this.#users.get(sub ?? '')?.version ?? -1)) return false;
-        this.#users.set(sub ?? '', { type, version, at });
+        this.#users.set(sub ?? '', { type, version });
         return true;
       }
       default:

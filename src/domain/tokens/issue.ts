@@ -288,8 +288,10 @@ export class Issuer {
     const unsigned = forEachDraft(drafts, outcomes, ({ request, ...draft }) => {
       const known = users.get(request.sub);
       if (known === undefined && this.#ports.addUsers !== undefined) parseNewSubject(request.sub);
+      if (known !== undefined && draft.last !== undefined && known.version !== draft.last.userVersion)
+        throw sessionEnded();
       const user = requireEnabled(known, request.sub);
-      const session = request.refresh === true ? nextStep(draft.last, now) : undefined;
+      const session = request.refresh === true ? nextStep(draft.last, user, now) : undefined;
       const jti = session && familyJti(session.family, session.counter);
       const claims = claimsSet(request, this.#policy, draft.replayedIat ?? now, jti);
       const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
@@ -467,11 +469,13 @@ interface SignedDraft extends Draft {
   token: string;
 }
 
-type SessionStep = Pick<RefreshTokenContents, 'family' | 'counter' | 'startedAt'>;
+type SessionStep = Pick<RefreshTokenContents, 'family' | 'counter' | 'startedAt' | 'userVersion'>;
 
-function nextStep(last: RefreshTokenContents | undefined, now: number): SessionStep {
-  if (last === undefined) return { family: newRandomId(), counter: 0, startedAt: now };
-  return { family: last.family, counter: last.counter + 1, startedAt: last.startedAt };
+function nextStep(last: RefreshTokenContents | undefined, { version }: User, now: number): SessionStep {
+  const first = { family: newRandomId(), counter: 0, startedAt: now, userVersion: version };
+  if (last === undefined) return first;
+  const { family, counter, startedAt, userVersion } = last;
+  return { family, counter: counter + 1, startedAt, userVersion };
 }
 
 function hasEnded({ family, counter, ...last }: RefreshTokenContents, events: RevocationIndex): boolean {

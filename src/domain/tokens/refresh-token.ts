@@ -11,6 +11,8 @@ export interface RefreshTokenContents {
   kid: string;
   iat: number;
   startedAt: number;
+  /** The version of the user when the session began: every change of the user's status ends the session. */
+  userVersion: number;
   exp: number;
   /** What was requested for the first access token. Null members take the settings at each refresh. */
   request: Pick<TokenRequest, 'aud' | 'ttlSeconds' | 'claims' | 'meta' | 'clientId'>;
@@ -20,12 +22,12 @@ export function sealRefreshToken(
   sealer: RefreshTokenSealer,
   contents: RefreshTokenContents,
 ): Promise<string> {
-  const { sub, family, counter, kid, iat, startedAt, exp, request } = contents;
+  const { sub, family, counter, kid, iat, startedAt, userVersion, exp, request } = contents;
   const { aud, ttlSeconds, claims, meta, clientId } = request;
   // Equal contents must give equal text, so the order of the members is part of the format.
   return sealer.seal(
     JSON.stringify({
-      ...{ sub, family, counter, kid, iat, startedAt, exp },
+      ...{ sub, family, counter, kid, iat, startedAt, userVersion, exp },
       request: { aud, ttlSeconds, claims, meta, clientId },
     }),
   );

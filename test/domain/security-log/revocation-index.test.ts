@@ -268,32 +268,8 @@ describe('a family of tokens', () => {
       ends: false,
     },
     {
-      what: 'a disabled user',
-      events: [{ type: 'user_disabled', sub: 'alice', userVersion: 2, at: START }],
-      ends: true,
-    },
-    {
-      what: 'a user who was disabled and enabled again',
-      events: [
-        { type: 'user_disabled', sub: 'alice', userVersion: 2, at: START + 1 },
-        { type: 'user_enabled', sub: 'alice', userVersion: 3, at: START + 1 },
-      ],
-      ends: true,
-    },
-    {
-      what: 'a user who was enabled when it began',
-      events: [
-        { type: 'user_disabled', sub: 'alice', userVersion: 2, at: START - 9 },
-        { type: 'user_enabled', sub: 'alice', userVersion: 3, at: START },
-      ],
-      ends: false,
-    },
-    {
       what: 'events of another subject',
-      events: [
-        { type: 'user_disabled', sub: 'bob', userVersion: 2, at: START },
-        { type: 'subject_revoked', sub: 'bob', issuedBefore: START },
-      ],
+      events: [{ type: 'subject_revoked', sub: 'bob', issuedBefore: START }],
       ends: false,
     },
   ])('$what: ended is $ends', ({ events, ends }) => {

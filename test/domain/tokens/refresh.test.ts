@@ -306,7 +306,6 @@ describe('a session ends, even if the registry loses that', () => {
       what: 'its user is disabled and enabled again',
       end: async () => {
         await setStatus('disabled');
-        service.clock.advance(5);
         await setStatus('enabled');
       },
     },
@@ -341,10 +340,20 @@ describe('a session ends, even if the registry loses that', () => {
   });
 });
 
-test('a disabled user is refused', async () => {
-  const first = await logIn();
-  await service.database.users.setStatus('alice', 'disabled', service.clock.now());
-  expect(await outcomeOf(first)).toBe('ERR_USER_DISABLED');
+test('a user whom another table disables is refused meanwhile', async () => {
+  // A user table of another program has no versions, and no events tell of its changes.
+  let status: 'enabled' | 'disabled' = 'enabled';
+  const user = { sub: 'alice', name: null, version: 0, createdAt: null, updatedAt: null };
+  const table = {
+    ...service.database.users,
+    findMany: async () => new Map([['alice', { ...user, status }]]),
+  };
+  const foreign = service.issuer({}, table);
+  const first = (await foreign.issue({ sub: 'alice', refresh: true })) as Session;
+  status = 'disabled';
+  expect(await outcomeOf(first, foreign)).toBe('ERR_USER_DISABLED');
+  status = 'enabled';
+  expect(await outcomeOf(first, foreign)).toBe('refreshed');
 });
 
 test('a revocation during a refresh wins', async () => {
