@@ -4,7 +4,7 @@ import { HEARTBEAT_INTERVAL_SECONDS, HEARTBEAT_SECONDS } from '../domain/fleet/h
 import type { Clock, Heartbeat, VerifierRoster } from '../domain/ports/index.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { failureText } from '../domain/shared/errors.js';
-import type { KeyCache } from './key-cache.js';
+import type { KeyCache, KnownKey } from './key-cache.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 
@@ -57,7 +57,7 @@ export class HeartbeatSender {
   async #sendIfDue(): Promise<void> {
     const { registry, keys, tail, clock, state } = this.#ports;
     const at = clock.now();
-    const content = { kids: keys.trusted.map(({ kid }) => kid), log: tail.progress };
+    const content = { kids: keys.trusted.filter(maySign).map(({ kid }) => kid), log: tail.progress };
     const loaded = JSON.stringify(content);
     const isDue =
       this.#last === null || at - this.#last.at >= HEARTBEAT_INTERVAL_SECONDS || at < this.#last.at;
@@ -84,4 +84,9 @@ export class HeartbeatSender {
       `For ${formatDuration(registry.heartbeatLifetimeSeconds)}, this verifier could not report which keys and events it has loaded, so commands do not wait for it: ${failureText(error)}`,
     );
   }
+}
+
+/** There may be thousands of other keys, and no command waits for one. */
+function maySign({ state }: KnownKey): boolean {
+  return state === 'pending' || state === 'active';
 }

@@ -51,6 +51,13 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
       expect((await registry.fleet(now)).verifiers).toEqual([later]);
     });
 
+    test('refuses a heartbeat that is too long to be read', async () => {
+      const kids = Array.from({ length: 800 }, (_, index) => `${index}`.padStart(43, 'k'));
+      await expect(opened.registry.report(heartbeat('a', { kids }))).rejects.toMatchObject({
+        ...{ kind: 'state', code: 'ERR_HEARTBEAT_TOO_LONG' },
+      });
+    });
+
     test('is sorted oldest first', async () => {
       await opened.registry.report(heartbeat('c'));
       await opened.registry.report(heartbeat('b', { startedAt: now - 120 }));

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { generateKeys } from '../../src/domain/keys/generate.js';
+import { asVerifyOnly, generateKeys } from '../../src/domain/keys/generate.js';
+import type { SigningKey } from '../../src/domain/model/signing-key.js';
 import type { Heartbeat, SecurityEvent, SecurityLog } from '../../src/domain/ports/index.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { revokeToken } from '../../src/domain/tokens/revoke.js';
@@ -131,6 +132,20 @@ describe('a running verifier', () => {
     await generateKeys(service.ports, key);
     await pass(10);
     expect((await fleet())[0]?.kids).toEqual(['k1', 'next']);
+  });
+
+  test('is listed when it has loaded 800 imported keys, which it does not report', async () => {
+    const { keys } = await service.database.keys.snapshot();
+    const { publicKey } = keys[0] as SigningKey;
+    await service.database.transaction(async (stores) => {
+      for (let id = 1; id <= 800; id++) {
+        const kid = `${id}`.padStart(43, 'k');
+        await stores.keys.insert(asVerifyOnly({ id, kid, alg: 'RS256', bits: 2048, publicKey }, null, 1));
+      }
+    });
+    await follower.begin();
+    await pass(4);
+    expect(await fleet()).toMatchObject([{ kids: ['k1'] }]);
   });
 
   test('keeps sending the same content while the database is down', async () => {

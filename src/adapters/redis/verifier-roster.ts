@@ -1,4 +1,9 @@
-import { oldestFirst, parseHeartbeat, REPORTED_AGAIN_SECONDS } from '../../domain/fleet/heartbeat.js';
+import {
+  formatHeartbeat,
+  oldestFirst,
+  parseHeartbeat,
+  REPORTED_AGAIN_SECONDS,
+} from '../../domain/fleet/heartbeat.js';
 import type { FleetLook, Heartbeat } from '../../domain/ports/index.js';
 import { formatDuration } from '../../domain/shared/duration.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
@@ -13,7 +18,7 @@ export async function report(
 ): Promise<void> {
   const { key, slot } = session.keyspace.fleet;
   const { id, at, until } = heartbeat;
-  const args = [id, JSON.stringify(heartbeat), until - at + tolerance];
+  const args = [id, formatHeartbeat(heartbeat), until - at + tolerance];
   if ((await session.batcher.run(REPORT_HEARTBEAT, slot, [key], args)) === WRONG_TYPE) throw wrongType(key);
 }
 

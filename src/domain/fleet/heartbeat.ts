@@ -1,4 +1,5 @@
 import type { Heartbeat } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /** How long a heartbeat is valid, in seconds, not including the clock tolerance. */
 export const HEARTBEAT_SECONDS = 10;
@@ -18,6 +19,17 @@ export const REPORTED_AGAIN_SECONDS = HEARTBEAT_INTERVAL_SECONDS + 2;
 export const LONGEST_HEARTBEAT_SECONDS = 3_600;
 
 export const MOST_HEARTBEAT_CHARACTERS = 32_768;
+
+/** @throws JwtctlError `ERR_HEARTBEAT_TOO_LONG` (state), because readers ignore such a heartbeat */
+export function formatHeartbeat(heartbeat: Heartbeat): string {
+  const text = JSON.stringify(heartbeat);
+  if (Buffer.byteLength(text) <= MOST_HEARTBEAT_CHARACTERS) return text;
+  const { kids, log } = heartbeat;
+  throw new JwtctlError(
+    'ERR_HEARTBEAT_TOO_LONG',
+    `The heartbeat of this verifier is too long: it names ${kids.length} keys and ${log.missing.length} gaps in the security log.`,
+  );
+}
 
 export function oldestFirst(heartbeats: readonly Heartbeat[]): Heartbeat[] {
   return [...heartbeats].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));

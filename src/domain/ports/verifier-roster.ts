@@ -3,6 +3,7 @@ export interface VerifierRoster {
   /** How long a verifier counts as running after its last heartbeat, in seconds. */
   readonly heartbeatLifetimeSeconds: number;
 
+  /** @throws JwtctlError `ERR_HEARTBEAT_TOO_LONG` (state) */
   report(heartbeat: Heartbeat): Promise<void>;
 
   deregister(id: string): Promise<void>;
@@ -29,7 +30,7 @@ export interface Heartbeat {
   host: string;
   pid: number;
   startedAt: number;
-  /** The keys it accepts tokens under, as last read. */
+  /** The pending keys and the active key, as last read. */
   kids: string[];
   log: LogProgress;
   /** When its last complete read of the security log began; null before the first one has ended. */

@@ -1,13 +1,13 @@
 import type { Kysely } from 'kysely';
-import { oldestFirst, parseHeartbeat } from '../../../domain/fleet/heartbeat.js';
+import { formatHeartbeat, oldestFirst, parseHeartbeat } from '../../../domain/fleet/heartbeat.js';
 import type { FleetLook, Heartbeat } from '../../../domain/ports/index.js';
 import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 
 /** All processes that share the file share its clock. */
-export function report(db: Kysely<Schema>, heartbeat: Heartbeat, tolerance: number): Promise<void> {
+export async function report(db: Kysely<Schema>, heartbeat: Heartbeat, tolerance: number): Promise<void> {
   const { id, at, until } = heartbeat;
-  const row = { heartbeat: JSON.stringify(heartbeat), until };
+  const row = { heartbeat: formatHeartbeat(heartbeat), until };
   return retryConflicts(() =>
     db.transaction().execute(async (transaction) => {
       await transaction

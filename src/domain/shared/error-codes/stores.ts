@@ -178,6 +178,10 @@ export const STORES_ERRORS = {
     'The database has a table with a name that jwtctl needs, but jwtctl did not create that table.',
     'Give jwtctl a database of its own, or set `mysql.tablePrefix`. `users.table` can name a table in another database, for example `app.users`.',
   ),
+  ERR_HEARTBEAT_TOO_LONG: state(
+    'The heartbeat of a verifier is too long to be read, so commands do not wait for this verifier.',
+    'Run `jwtctl keys list`, and retire pending keys that are not needed.',
+  ),
   ERR_TOO_MANY_HEARTBEATS: state(
     'The Redis key with the heartbeats of the verifiers holds too much data to be read.',
     'Find the client that writes to it, then delete the key. Verifiers report again by themselves.',

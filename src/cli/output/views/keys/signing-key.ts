@@ -55,10 +55,12 @@ export function keyListWithFleet(
     ...list,
     columns: [...list.columns, 'verifiers'],
     items: list.items.map(({ data, id, row }, index) => {
-      const loaded = total - withoutKey(fleet, keys[index]?.kid ?? '').length;
-      const isShown = fleet.unavailableReason === null && isTrusted(keys[index]?.state ?? 'retired');
+      const { kid, state } = keys[index] as SigningKey;
+      const loaded = total - withoutKey(fleet, kid).length;
+      // Verifiers report only these keys.
+      const isShown = fleet.unavailableReason === null && (state === 'pending' || state === 'active');
       return {
-        data: { ...data, verifiers: fleet.unavailableReason === null ? loaded : null },
+        data: { ...data, verifiers: isShown ? loaded : null },
         id,
         row: [...row, isShown ? loadedCell(loaded, total) : '-'],
       };
@@ -158,7 +160,7 @@ function jwkData({ kty, kid, use, alg, n, e }: PublicJwk): JsonObject {
 
 function verifiesUntil(key: SigningKey, now: number): string {
   if (!isTrusted(key.state)) return '-';
-  return isVerifyOnly(key) && key.verifyUntil === null ? 'retired' : relativeTime(key.verifyUntil, now);
+  return isVerifyOnly(key) && key.verifyUntil === null ? 'no end' : relativeTime(key.verifyUntil, now);
 }
 
 function stateCell(key: SigningKey): Cell {
