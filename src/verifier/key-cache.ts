@@ -1,7 +1,7 @@
 import { type PublicJwk, publicJwk } from '../domain/jose/jwk-set.js';
 import type { VerificationKey } from '../domain/jose/verification-key.js';
 import { isKid } from '../domain/model/kid.js';
-import { isTrusted, KEY_STATES, type SigningKey } from '../domain/model/signing-key.js';
+import { isTrusted, isVerifyOnly, KEY_STATES, type SigningKey } from '../domain/model/signing-key.js';
 import type { Clock, KeySnapshot, KeyStore } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { SingleFlight } from './single-flight.js';
@@ -20,6 +20,7 @@ const MAX_WAITING = 10_000;
 export type KnownKey = VerificationKey & {
   id: number;
   publicKey: string;
+  isVerifyOnly: boolean;
   jwk: PublicJwk & { [member: string]: unknown };
 };
 
@@ -182,7 +183,9 @@ export class KeyCache {
       known?.id === id && known.state === state && known.alg === alg && known.publicKey === publicKey;
     if (isSame) return [known];
     try {
-      return [{ id, kid, alg, state, publicKey, jwk: { ...publicJwk(key) } }];
+      return [
+        { id, kid, alg, state, publicKey, isVerifyOnly: isVerifyOnly(key), jwk: { ...publicJwk(key) } },
+      ];
     } catch (error) {
       if (this.#onInvalid === undefined || !(error instanceof JwtctlError)) throw error;
       this.#onInvalid(error);
@@ -213,8 +216,9 @@ function lacks(found: ReadonlyMap<string, KnownKey>, key: KnownKey): boolean {
   return other === undefined || rankOf(other) < rankOf(key);
 }
 
-function rankOf({ state }: KnownKey): number {
-  return KEY_STATES.indexOf(state);
+/** A verify-only key is `retiring`, and may become pending. */
+function rankOf({ state, isVerifyOnly }: KnownKey): number {
+  return isVerifyOnly ? -1 : KEY_STATES.indexOf(state);
 }
 
 function tooManyWaiting(): JwtctlError {

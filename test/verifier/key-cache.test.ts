@@ -77,6 +77,7 @@ test('returns only the fields that a verification needs', async () => {
     alg: 'RS256',
     state: 'active',
     publicKey: PEM,
+    isVerifyOnly: false,
     jwk: { kty: 'RSA', kid: 'k1', use: 'sig', alg: 'RS256', n, e },
   });
 });
@@ -395,6 +396,16 @@ describe('a key store restored from a backup', () => {
     await read([key('k1')], { revision: 6 });
     expect(await read([key('k1')], { revision: 8 })).toEqual({ k1: 'active', k2: 'active' });
     expect(keyCache.isBehind).toBe(true);
+  });
+
+  test('is no longer behind once a verify-only key is pending, which is its later state', async () => {
+    const verifyOnly = key('k2', { state: 'retiring', activatedAt: null });
+    await read([key('k1', { state: 'compromised' }), verifyOnly], { revision: 7 });
+    await read([key('k1'), verifyOnly], { revision: 6 });
+    expect(keyCache.isBehind).toBe(true);
+    const now = [key('k1', { state: 'compromised' }), key('k2', { state: 'pending', activatedAt: null })];
+    expect(await read(now, { revision: 8 })).toEqual({ k1: 'compromised', k2: 'pending' });
+    expect(keyCache.isBehind).toBe(false);
   });
 
   test('stays behind until it is recovered, even with a higher revision', async () => {
