@@ -132,11 +132,8 @@ export class RevocationIndex {
         return raise(this.#subjects, sub ?? '', until);
       case 'kid_revoked':
         return raise(this.#kids, kid ?? '', until);
-      case 'all_revoked': {
-        const isLater = until > this.#all;
-        this.#all = Math.max(this.#all, until);
-        return isLater;
-      }
+      case 'all_revoked':
+        return this.#raiseAll(until);
       case 'key_compromised':
         return add(this.#compromisedKids, kid ?? '');
       case 'user_disabled':
@@ -152,8 +149,15 @@ export class RevocationIndex {
     }
   }
 
+  #raiseAll(until: number): boolean {
+    if (until <= this.#all) return false;
+    this.#all = until;
+    return true;
+  }
+
   /** Refuses too much rather than too little: the token that the event names, or all of its subject and key. */
-  #refuseNamed({ sub, jti, kid }: SecurityEvent): boolean {
+  #refuseNamed({ type, sub, jti, kid, at }: SecurityEvent): boolean {
+    if (type === 'all_revoked') return this.#raiseAll(isCount(at) ? at : Number.POSITIVE_INFINITY);
     if (jti) return sub ? this.#addBoth(sub, jti) : add(this.#jtis, jti);
     const isNewSubject = !!sub && raise(this.#subjects, sub, Number.POSITIVE_INFINITY);
     const isNewKid = !!kid && add(this.#compromisedKids, kid);

@@ -276,3 +276,12 @@ describe('a family of tokens', () => {
     expect(new RevocationIndex(events.map(happened)).endsSession(session)).toBe(ends);
   });
 });
+
+test('an event for all tokens without a usable time covers the tokens issued up to it', () => {
+  const damaged = { ...{ id: 1, type: 'all_revoked', sub: null, jti: null, kid: null }, userVersion: null };
+  const index = new RevocationIndex([
+    { ...damaged, issuedBefore: null, reason: null, at: 100, expiresAt: 999 } as SecurityEvent,
+  ]);
+  const token = { sub: 'alice', jti: 'a', kid: 'k1' };
+  expect([100, 101].map((iat) => index.covers({ ...token, iat }))).toEqual([true, false]);
+});
