@@ -21,15 +21,15 @@ export interface RetirementInput extends WalkControl {
  * `ERR_KEY_RECENTLY_ACTIVE` while issuers may still sign with the key, and `ERR_COUNT_INCOMPLETE`
  */
 export async function retireKey(ports: Administration, input: RetirementInput): Promise<SigningKey> {
-  let isUnused = input.force;
+  let isUnused = false;
   const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<SigningKey>> => {
     const key = requireKeyAmong(keys, input.kid);
     const from = retirableState(key);
     if (from === 'retired') return { outcome: key };
-    if (from === 'retiring' && !isUnused) {
+    if (from === 'retiring' && !isUnused && !input.force) {
       await assertUnused(ports, key, input);
-      // A retiring key signs no new tokens, so one walk through the registry is enough.
-      isUnused = true;
+      // No tokens are added under a key that has signed, so one walk through the registry is enough.
+      isUnused = !isVerifyOnly(key);
     }
     if (input.dryRun) return { outcome: { ...key, state: 'retired' } };
     return {

@@ -24,6 +24,8 @@ export interface KeyStore {
    * active nor verify-only. Changes the revision, so an {@link apply} planned with the shorter lifetime fails.
    */
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
+  /** Waits for a running {@link apply}. One that was planned before fails. */
+  raiseRevision(): Promise<void>;
   /** Replaces the JWE `sealed`; returns false if the key has another one by now. */
   reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean>;
   /** Marks the contents of the database as authoritative; false if the last recovery was not at `since`. */

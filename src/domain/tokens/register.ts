@@ -1,7 +1,7 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import { toVerificationKey } from '../jose/verification-key.js';
 import { type Refusal, refuse } from '../model/refusal-codes.js';
-import { isVerifyOnly, type SigningKey, stateName } from '../model/signing-key.js';
+import { isTrusted, isVerifyOnly, type SigningKey, stateName } from '../model/signing-key.js';
 import type {
   Clock,
   Database,
@@ -116,8 +116,9 @@ export async function registerTokens(
     const error = errors[position] ?? null;
     if (error !== null) outcomes[index] = error;
   }
-  // Checked again, because a revocation removes only entries that exist by then.
-  const kept = new Set(await checkStatuses(ports, valid, users, refuseAt));
+  // Checked again, because a revocation removes only entries that exist by then, and `keys retire` counts only those.
+  const trusted = await checkVerifyOnlyKeys(ports, valid, refuseAt);
+  const kept = new Set(await checkStatuses(ports, trusted, users, refuseAt));
   const refused = valid.filter((candidate) => !kept.has(candidate));
   await removeNamedEntries(ports.registry, refused.map(nameOf), now);
   return { outcomes, refusedLegacy, raised };
@@ -217,6 +218,29 @@ async function checkStatuses(
     const refusal = isUncertain ? mayBeRevoked() : checkStatus(tokenStatus, claims, key.kid);
     if (refusal !== null) refuseAt(candidate, refusal);
     return refusal === null;
+  });
+}
+
+/** Refuses tokens whose key was retired meanwhile. A retirement that has not counted them has to count again. */
+async function checkVerifyOnlyKeys(
+  { database }: RegisterPorts,
+  candidates: readonly Candidate[],
+  refuseAt: Refuse,
+): Promise<readonly Candidate[]> {
+  const kids = new Set(candidates.flatMap(({ key }) => (isVerifyOnly(key) ? [key.kid] : [])));
+  for (const kid of kids) {
+    const key = await database.transaction(async ({ keys }) => {
+      await keys.raiseRevision();
+      return keys.find(kid);
+    });
+    if (key !== null && isTrusted(key.state)) kids.delete(kid);
+  }
+  return candidates.filter((candidate) => {
+    const { kid } = candidate.key;
+    if (!kids.has(kid)) return true;
+    const message = `Key ${kid} was retired while the token was being registered.`;
+    refuseAt(candidate, refuse('ERR_KEY_NOT_TRUSTED', message));
+    return false;
   });
 }
 

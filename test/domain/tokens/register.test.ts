@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { generateKeys } from '../../../src/domain/keys/generate.js';
+import { asVerifyOnly, generateKeys } from '../../../src/domain/keys/generate.js';
 import { toPrivateKey } from '../../../src/domain/keys/open-private-key.js';
+import { retireKey } from '../../../src/domain/keys/retire.js';
 import { planRotation } from '../../../src/domain/keys/rotation-plan.js';
 import type { KeyTransition, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
@@ -343,4 +344,51 @@ test('returns the error of an entry, and fails if the store fails twice', async 
     ++calls === 1 ? Promise.reject(outage) : service.registry.registerMany(registrations),
   );
   expect(await verdictOn(token, { registry: failingOnce })).toBe('registered');
+});
+
+describe('under a verify-only key that is retired at the same time', () => {
+  let token: string;
+
+  beforeEach(async () => {
+    const { privateKey, publicKey } = rsaPair();
+    const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    const key = { id: 77, kid: 'theirs', alg: 'RS256', bits: 2048, publicKey: pem } as const;
+    await service.database.transaction((stores) => stores.keys.insert(asVerifyOnly(key, null, now)));
+    const claims = { iss: 'jwtctl', aud: 'user', sub: 'alice', iat: now, exp: now + 600, jti: 'theirs' };
+    token = await signJws({ privateKey }, { alg: 'RS256', kid: 'theirs' }, claims);
+    // The next registration does not raise the longest lifetime.
+    expect(await verdictOn(token)).toBe('registered');
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: 'theirs' }, NO_REASON);
+    token = await signJws({ privateKey }, { alg: 'RS256', kid: 'theirs' }, { ...claims, jti: 'second' });
+  });
+
+  const retire = (registry: TokenRegistry = service.registry) =>
+    retireKey(
+      { ...service.ports, registry },
+      { kid: 'theirs', force: false, dryRun: false, clockToleranceSeconds: POLICY.clockToleranceSeconds },
+    );
+
+  test('a token that is registered after the count is counted again', async () => {
+    let isFirst = true;
+    const { registry } = service.withRegistry({
+      scan: async (...words) => {
+        const outcome = await service.registry.scan(...words);
+        if (isFirst) expect(await verdictOn(token)).toBe('registered');
+        isFirst = false;
+        return outcome;
+      },
+    });
+    await expect(retire(registry)).rejects.toMatchObject({ code: 'ERR_KEY_IN_USE' });
+  });
+
+  test('a token that is stored after the retirement is refused and removed', async () => {
+    const { registry } = service.withRegistry({
+      registerMany: async (registrations) => {
+        expect(await retire()).toMatchObject({ state: 'retired' });
+        return service.registry.registerMany(registrations);
+      },
+    });
+    expect(await verdictOn(token, { registry })).toBe('ERR_KEY_NOT_TRUSTED');
+    expect(await service.registry.list('alice', now)).toEqual([]);
+  });
 });

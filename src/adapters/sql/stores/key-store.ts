@@ -86,7 +86,7 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
       const other = await db.selectFrom('keystore').select('id').where('id', '=', key.id).executeTakeFirst();
       return other === undefined ? 'active_exists' : 'id_exists';
     }
-    await raiseRevision(db);
+    await this.raiseRevision();
     return 'inserted';
   },
 
@@ -118,7 +118,7 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
       )
       .executeTakeFirst();
     if (result.numUpdatedRows > 0n) {
-      await raiseRevision(db);
+      await this.raiseRevision();
       return true;
     }
     const key = await this.find(kid);
@@ -136,6 +136,8 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
     return result.numUpdatedRows > 0n;
   },
 
+  raiseRevision: () => incrementCounter(db, 'keystore_revision', 'revision'),
+
   async removeRetired(kid) {
     const result = await db
       .deleteFrom('keystore')
@@ -143,7 +145,7 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
       .where('state', '=', 'retired')
       .executeTakeFirst();
     if (result.numDeletedRows === 0n) return false;
-    await raiseRevision(db);
+    await this.raiseRevision();
     return true;
   },
 
@@ -165,10 +167,6 @@ export async function readRevision(db: SqlExecutor): Promise<{ revision: number;
     .where('id', '=', 1)
     .executeTakeFirst();
   return checkedRow(row, 'keystore_revision', ['revision', 'recoveredAt']);
-}
-
-function raiseRevision(db: SqlExecutor): Promise<void> {
-  return incrementCounter(db, 'keystore_revision', 'revision');
 }
 
 async function applyTransition(db: SqlExecutor, transition: KeyTransition): Promise<void> {
