@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openMysql } from '../../src/adapters/sql/mysql/open-mysql.js';
+import { openMysqlWithPassword } from '../support/open-mysql.js';
 import { type SilencingProxy, startSilencingProxy } from '../support/silencing-proxy.js';
 import { closedPorts } from '../support/silent-server.js';
 import { type Ended, spawnCli, spawnProgram } from '../support/spawned.js';
@@ -106,7 +106,7 @@ describe('MySQL whose rows another session has locked', () => {
     'is reported as busy',
     async () => {
       const mysqlUrl = String(stores.env.JWTCTL_MYSQL_URL);
-      const other = openMysql({ url: mysqlUrl, timeoutMs: 10_000 });
+      const other = openMysqlWithPassword(mysqlUrl, 10_000);
       try {
         await other.db.transaction().execute(async (transaction) => {
           await sql`select * from audit_head for update`.execute(transaction);

@@ -26,13 +26,13 @@ const MIGRATIONS = {
 
 const MIGRATE = `
   import { migrate } from './src/adapters/sql/migrations/migrator.js';
-  import { openMysql } from './src/adapters/sql/mysql/open-mysql.js';
+  import { openMysqlWithPassword } from '../support/open-mysql.js';
   import { openSqlite } from './src/adapters/sql/sqlite/open-sqlite.js';
   const { engine, address } = JSON.parse(process.argv[2]);
   const { db, close } =
     engine === 'sqlite'
       ? openSqlite({ file: address, timeoutMs: 10_000 })
-      : openMysql({ url: address, timeoutMs: 10_000 });
+      : openMysqlWithPassword(address, 10_000);
   console.log(JSON.stringify(await migrate(db, engine)));
   await close();
 `;

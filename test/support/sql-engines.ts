@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { Engine } from '../../src/adapters/sql/migrations/index.js';
 import { migrate } from '../../src/adapters/sql/migrations/migrator.js';
-import { openMysql } from '../../src/adapters/sql/mysql/open-mysql.js';
 import type { Schema } from '../../src/adapters/sql/schema.js';
 import { openSqlite } from '../../src/adapters/sql/sqlite/open-sqlite.js';
+import { openMysqlWithPassword } from './open-mysql.js';
 import { freshMysqlDatabase } from './servers.js';
 import { temporaryFolder } from './temporary-folder.js';
 
@@ -43,7 +43,7 @@ export const mariadb: SqlEngine = {
   engine: 'mysql',
   create: async () => {
     const { url, drop } = await freshMysqlDatabase();
-    return opened('mysql', url, () => openMysql({ url, timeoutMs: TIMEOUT_MS }), drop);
+    return opened('mysql', url, () => openMysqlWithPassword(url, TIMEOUT_MS), drop);
   },
 };
 

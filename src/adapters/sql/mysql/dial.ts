@@ -6,10 +6,10 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { hostOf, type MysqlServer, socketOf, translateConnectError } from './mysql-errors.js';
 
 export interface MysqlOptions {
-  /** `mysql://user[:password]@host[:port]/database[?socket=path]` */
+  /** `mysql://user@host[:port]/database[?socket=path]` */
   url: string;
-  /** Called for each connection. Its password overrides the one in the URL. */
-  credentials?: ReadCredentials;
+  /** Called for each connection. */
+  credentials: ReadCredentials;
   timeoutMs: number;
   /** Put before the names of jwtctl's tables. */
   tablePrefix?: string | undefined;
@@ -21,10 +21,9 @@ export async function dialMysql(
   server: MysqlServer,
   sockets: Set<Socket>,
 ): Promise<Connection> {
-  const { credentials = async () => ({}) } = options;
   const isRefusal = (error: unknown) =>
     error instanceof JwtctlError && ['ERR_MYSQL_AUTH', 'ERR_MYSQL_TLS'].includes(error.code);
-  return dialWith(credentials, (fresh) => logIn(options, fresh, server, sockets), isRefusal);
+  return dialWith(options.credentials, (fresh) => logIn(options, fresh, server, sockets), isRefusal);
 }
 
 function logIn(
@@ -73,7 +72,7 @@ function logIn(
   });
 }
 
-function connectionOptions(url: URL, password = decodeURIComponent(url.password)): ConnectionOptions {
+function connectionOptions(url: URL, password = ''): ConnectionOptions {
   return {
     host: hostOf(url),
     port: Number(url.port || 3306),

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
+import { openMysqlWithPassword } from '../../../support/open-mysql.js';
 import { mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
 
 /** The bytes of a server up to the reply to the query below, about 400, each replaced in turn. */
@@ -38,7 +38,7 @@ describe('a server that breaks the protocol', () => {
     const { port } = proxy.address() as AddressInfo;
     const url = new URL(opened.address);
     url.host = `127.0.0.1:${port}`;
-    const client = openMysql({ url: url.href, timeoutMs: 1_000 });
+    const client = openMysqlWithPassword(url.href, 1_000);
     try {
       return await sql`select ${'alice'} as name, 1 as one, null as nothing`.execute(client.db).then(
         () => null,

@@ -1,8 +1,8 @@
 import { createConnection } from 'mysql2/promise';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { migrate } from '../../../../src/adapters/sql/migrations/migrator.js';
-import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
+import { openMysqlWithPassword } from '../../../support/open-mysql.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
 
 const AT = 1_700_000_000;
@@ -20,7 +20,7 @@ describe('a lock of another session', () => {
   });
 
   function connect(timeoutMs: number) {
-    const { db, close } = openMysql({ url: opened.address, timeoutMs });
+    const { db, close } = openMysqlWithPassword(opened.address, timeoutMs);
     closers.push(close);
     return db;
   }

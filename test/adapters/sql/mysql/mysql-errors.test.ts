@@ -6,8 +6,8 @@ import {
   translateConnectError,
   translateMysqlError,
 } from '../../../../src/adapters/sql/mysql/mysql-errors.js';
-import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import { JwtctlError } from '../../../../src/domain/shared/errors.js';
+import { openMysqlWithPassword } from '../../../support/open-mysql.js';
 import { mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
 
 const PASSWORD = 'Gr4nd-Secr3t';
@@ -124,7 +124,7 @@ describe('while connecting', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const client = openMysql({ url: `mysql://jwtctl:${PASSWORD}@127.0.0.1:${port}/app`, timeoutMs: 2_000 });
+    const client = openMysqlWithPassword(`mysql://jwtctl:${PASSWORD}@127.0.0.1:${port}/app`, 2_000);
     try {
       return await sql`select 1`.execute(client.db).catch((error: unknown) => error);
     } finally {

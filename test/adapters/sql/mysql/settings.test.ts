@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { migrate } from '../../../../src/adapters/sql/migrations/migrator.js';
-import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
+import { openMysqlWithPassword } from '../../../support/open-mysql.js';
 import { startMysql } from '../../../support/servers.js';
 
 const DATABASE = 'settings';
@@ -32,7 +32,7 @@ function connect(account: { name?: string; password?: string } = {}) {
   url.pathname = `/${DATABASE}`;
   if (account.name !== undefined) url.username = account.name;
   if (account.password !== undefined) url.password = account.password;
-  const { db, close } = openMysql({ url: url.href, timeoutMs: 3_000 });
+  const { db, close } = openMysqlWithPassword(url.href, 3_000);
   closers.push(close);
   return db;
 }
@@ -45,7 +45,7 @@ test('a server is reached through its socket', async () => {
   const path = encodeURIComponent((rows as Array<{ path: string }>)[0]?.path ?? '');
   const open = (socket: string) => {
     const url = `mysql://${username}:${password}@localhost/${DATABASE}?socket=${socket}`;
-    const { db, close } = openMysql({ url, timeoutMs: 3_000 });
+    const { db, close } = openMysqlWithPassword(url, 3_000);
     closers.push(close);
     return sql`select 1`.execute(db);
   };

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import type { Schema } from '../../../../src/adapters/sql/schema.js';
 import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
+import { openMysqlWithPassword } from '../../../support/open-mysql.js';
 import { type SilencingProxy, startSilencingProxy } from '../../../support/silencing-proxy.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
 
@@ -19,7 +19,7 @@ describe('a MySQL server that falls silent', () => {
   beforeEach(async () => {
     opened = await createMigrated(mariadb);
     proxy = await startSilencingProxy(opened.address);
-    client = openMysql({ url: proxy.url, timeoutMs: TIMEOUT_MS });
+    client = openMysqlWithPassword(proxy.url, TIMEOUT_MS);
   });
   afterEach(async () => {
     await proxy.stop();
@@ -101,7 +101,7 @@ describe('a MySQL connection', () => {
   test('runs no query if its session settings failed', async () => {
     const misheard = { text: 'STRICT_ALL_TABLES', as: 'STRICT_NO_TABLES_' };
     const proxy = await startSilencingProxy(opened.address, misheard);
-    const client = openMysql({ url: proxy.url, timeoutMs: TIMEOUT_MS });
+    const client = openMysqlWithPassword(proxy.url, TIMEOUT_MS);
     try {
       for (let attempt = 0; attempt < 6; attempt++) {
         await expect(sql`select 1`.execute(client.db)).rejects.toMatchObject({

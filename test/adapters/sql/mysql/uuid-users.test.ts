@@ -1,19 +1,20 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
+import type { OpenedMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import { sqlUserTable } from '../../../../src/adapters/sql/stores/user-table.js';
 import { collect } from '../../../support/collect.js';
+import { openMysqlWithPassword } from '../../../support/open-mysql.js';
 import { freshMysqlDatabase } from '../../../support/servers.js';
 
 const ALICE = '550e8400-e29b-41d4-a716-446655440000';
 const BOB = '550e8400-e29b-41d4-a716-446655440001';
 let database: Awaited<ReturnType<typeof freshMysqlDatabase>>;
-let opened: ReturnType<typeof openMysql>;
+let opened: OpenedMysql;
 let users: ReturnType<typeof sqlUserTable>;
 
 beforeAll(async () => {
   database = await freshMysqlDatabase();
-  opened = openMysql({ url: database.url, timeoutMs: 5000 });
+  opened = openMysqlWithPassword(database.url, 5000);
   const { db } = opened;
   users = sqlUserTable(db, {
     ...{ table: 'accounts', column: 'id', idType: 'uuid-binary', enabledWhere: 'active = 1' },
@@ -61,7 +62,7 @@ test('the lookup uses the index of the column', async () => {
 test.each([ALICE.toUpperCase(), ALICE.replaceAll('-', ''), `{${ALICE}}`, `${ALICE} `, 'alice', ''])(
   '%j is not a user, and sends no query',
   async (sub) => {
-    const away = openMysql({ url: 'mysql://app@127.0.0.1:1/none', timeoutMs: 1000 });
+    const away = openMysqlWithPassword('mysql://app@127.0.0.1:1/none', 1000);
     const table = sqlUserTable(away.db, { table: 'accounts', column: 'id', idType: 'uuid-binary' });
     expect(await table.find(sub)).toBeNull();
     expect([...(await table.findMany([sub]))]).toEqual([]);
