@@ -326,7 +326,7 @@ export function createContext(options: ContextOptions): Context {
       if (isEmbedded) {
         throw new JwtctlError(
           'ERR_KEY_TABLE_UNREADABLE',
-          '--table reads from MySQL, but mysql.url is not set.',
+          'Keys are read from a table in MySQL, but mysql.url is not set.',
           {
             hint: 'Set JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES. For the embedded store, export the keys to PEM files.',
           },

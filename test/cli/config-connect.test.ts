@@ -81,14 +81,9 @@ describe('config validate --connect', () => {
       table({ JWTCTL_USERS_ENABLED_WHERE: 'enabld = 1' }),
       2,
       'ERR_USER_TABLE_UNREADABLE',
-      /no column 'enabld'/,
+      /lacks a column that users.enabledWhere names/,
     ],
-    [
-      table({ JWTCTL_USERS_COLUMN: 'nickname' }),
-      2,
-      'ERR_USER_TABLE_UNREADABLE',
-      /no column '(accounts\.)?nickname'/,
-    ],
+    [table({ JWTCTL_USERS_COLUMN: 'nickname' }), 2, 'ERR_USER_TABLE_UNREADABLE', /no column 'nickname'/],
     [table({ JWTCTL_USERS_TABLE: 'acounts' }), 2, 'ERR_USER_TABLE_UNREADABLE', /acounts does not exist/],
     [
       table({ JWTCTL_USERS_TABLE: 'members', JWTCTL_USERS_COLUMN: 'id' }),

@@ -99,9 +99,6 @@ test('reads other columns and schemas, and public keys', async () => {
 });
 
 test.each([
-  [['--table', 'absent'], 'ERR_KEY_TABLE_UNREADABLE'],
-  [['--table', 'absent.absent'], 'ERR_KEY_TABLE_UNREADABLE'],
-  [['--table', 'their keys', '--key-column', 'absent'], 'ERR_KEY_TABLE_UNREADABLE'],
   [['--table', 'a.b.c'], 'ERR_FLAG_INVALID'],
   [['--table', 'a`; DROP TABLE keystore; --'], 'ERR_FLAG_INVALID'],
   [['--table', 'their keys', '--kid-column', 'a.b'], 'ERR_FLAG_INVALID'],
@@ -110,6 +107,41 @@ test.each([
 ])('refuses %j', async (flags, code) => {
   const { exitCode, error } = await stores.run('keys', 'import', ...flags, '--json');
   expect([exitCode, error().code]).toEqual([2, code]);
+});
+
+test.each([
+  [['--table', 'absent'], /table absent does not exist/],
+  [['--table', 'absent.absent'], /table absent.absent does not exist/],
+  [['--table', 'their keys', '--key-column', 'absent'], /table their keys lacks the column kid or absent/],
+])('names what is missing: %j', async (flags, expected) => {
+  const { exitCode, error } = await stores.run('keys', 'import', ...flags, '--json');
+  expect([exitCode, error()]).toMatchObject([
+    2,
+    { code: 'ERR_KEY_TABLE_UNREADABLE', message: expect.stringMatching(expected) },
+  ]);
+});
+
+test('says that the account may not read the table', async () => {
+  const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
+  const schema = url.pathname.slice(1);
+  const user = `keys${process.pid}`;
+  await stores.query(`CREATE USER '${user}'@'%' IDENTIFIED BY 'secret'`);
+  try {
+    for (const { table } of await stores.query(
+      `SELECT table_name AS \`table\` FROM information_schema.tables WHERE table_schema = '${schema}' AND table_name <> 'their keys'`,
+    )) {
+      await stores.query(`GRANT SELECT ON \`${schema}\`.\`${table}\` TO '${user}'@'%'`);
+    }
+    [url.username, url.password] = [user, 'secret'];
+    const shell = cli({ env: { ...stores.env, JWTCTL_MYSQL_URL: url.href } });
+    const { exitCode, error } = await shell.run(...words, '--json');
+    expect([exitCode, error()]).toMatchObject([
+      2,
+      { message: expect.stringContaining('may not read'), hint: expect.stringContaining('GRANT SELECT') },
+    ]);
+  } finally {
+    await stores.query(`DROP USER '${user}'@'%'`);
+  }
 });
 
 test('needs MySQL', async () => {

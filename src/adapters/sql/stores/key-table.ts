@@ -44,9 +44,24 @@ function isRefused(error: unknown): error is Error {
 
 function unreadable({ table, kidColumn, keyColumn }: KeyTableOptions, cause: Error): JwtctlError {
   const { code } = (cause instanceof JwtctlError ? cause.cause : cause) as NodeJS.ErrnoException;
-  return new JwtctlError(
-    'ERR_KEY_TABLE_UNREADABLE',
-    `The columns ${printable(kidColumn)} and ${printable(keyColumn)} of the table ${printable(table)} cannot be read (${code}).`,
-    { cause },
-  );
+  const name = `The table ${printable(table)}`;
+  const refused = (message: string, hint?: string) =>
+    new JwtctlError('ERR_KEY_TABLE_UNREADABLE', `${message} (${code}).`, { hint, cause });
+  switch (cause instanceof JwtctlError ? cause.code : null) {
+    case 'ERR_MYSQL_FORBIDDEN':
+      return refused(
+        `The MySQL account may not read the table ${printable(table)}`,
+        `Run as an administrator: GRANT SELECT ON ${printable(table)} TO the account in mysql.url.`,
+      );
+    case 'ERR_DATABASE_UNKNOWN':
+      return refused(`${name} does not exist`);
+    case 'ERR_SCHEMA_MISMATCH':
+      return refused(
+        code === 'ER_BAD_FIELD_ERROR'
+          ? `${name} lacks the column ${printable(kidColumn)} or ${printable(keyColumn)}`
+          : `${name} does not exist`,
+      );
+    default:
+      return refused(`${name} cannot be read`);
+  }
 }

@@ -44,7 +44,7 @@ export function sqlUserTable(
       const { rows } = await sql<Row>`${select} ${clauses}`.execute(db);
       return isBinary ? rows.map((row) => ({ ...row, sub: uuidOf(row.sub) })) : rows;
     } catch (error) {
-      if (isMistakeInStatement(error, table)) throw unusableTable(table, error);
+      if (isMistakeInStatement(error, table)) throw unusableTable(table, await problemOf(error), error);
       const isForbidden = error instanceof JwtctlError && error.code === 'ERR_MYSQL_FORBIDDEN';
       throw isForbidden ? notReadable(table, error) : error;
     }
@@ -61,6 +61,19 @@ export function sqlUserTable(
     const query = sql<{ type: string }>`select column_type as type from information_schema.columns
       where table_schema = ${schema ?? sql`database()`} and table_name = ${tableName} and column_name = ${name}`;
     return (await query.execute(db)).rows[0]?.type.toLowerCase() ?? null;
+  }
+
+  async function problemOf(error: Error): Promise<string> {
+    switch (refusedCodeOf(error)) {
+      case 'ER_NO_SUCH_TABLE':
+        return 'does not exist';
+      case 'ER_BAD_FIELD_ERROR':
+        return (await columnType().catch(() => null)) === null
+          ? `has no column '${name}'`
+          : 'lacks a column that users.enabledWhere names';
+      default:
+        return 'cannot be read';
+    }
   }
 
   async function rowsOfOne(sub: string): Promise<Row[]> {
@@ -161,14 +174,13 @@ function isAscii(text: string): boolean {
   return /^[\x20-\x7e]*$/.test(text);
 }
 
-function unusableTable(table: string, cause: Error): JwtctlError {
-  const refusal = cause instanceof JwtctlError ? (cause.cause as Error) : cause;
-  const driverCode = driverCodeOf(refusal);
-  const column = /^(?:Unknown column |.*no such column: )'?([\w$.]+)/.exec(refusal.message)?.[1];
-  const isMissing = driverCode === 'ER_NO_SUCH_TABLE' || /no such table/.test(refusal.message);
-  const problem = isMissing ? 'does not exist' : 'cannot be read';
-  const found = column === undefined ? problem : `has no column '${column}'`;
-  return new JwtctlError('ERR_USER_TABLE_UNREADABLE', `The user table ${table} ${found} (${driverCode}).`, {
+function refusedCodeOf(error: Error): string {
+  return driverCodeOf(error instanceof JwtctlError ? error.cause : error);
+}
+
+function unusableTable(table: string, problem: string, cause: Error): JwtctlError {
+  const driverCode = refusedCodeOf(cause);
+  return new JwtctlError('ERR_USER_TABLE_UNREADABLE', `The user table ${table} ${problem} (${driverCode}).`, {
     hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database refuses the SQL made from them.',
     details: { driverCode },
     cause,
