@@ -66,12 +66,13 @@ describe.each(BACKENDS)('a verify-only key, on %s', (backend) => {
     expect(audit.map(({ outcome }) => outcome)).toEqual(['verify-only']);
   });
 
-  test('is named verify-only by list and show, and is in the JWK Set', async () => {
+  test('is named verify-only and without an end, and is in the JWK Set', async () => {
     for (const words of [
       ['keys', 'list'],
       ['keys', 'show', 'old'],
+      ['keys', 'usage', '--kid', 'old'],
     ]) {
-      expect((await stores.run(...words)).stdout).toContain('verify-only');
+      expect((await stores.run(...words)).stdout).toMatch(/verify-only.*no end/s);
     }
     const { keys } = await stores.json('keys', 'export');
     expect(keys.map(({ kid }: { kid: string }) => kid)).toEqual(['ours', 'old']);
@@ -79,7 +80,12 @@ describe.each(BACKENDS)('a verify-only key, on %s', (backend) => {
 
   test('verifies tokens of any lifetime and survives rotations', async () => {
     const token = await tokenOf(0, 'old', 400 * DAY);
-    expect(await stores.json('token', 'register', '-', { stdin: token })).toMatchObject({ kid: 'old' });
+    const registered = await stores.run('token', 'register', '-', '--json', { stdin: token });
+    expect([registered.json(), registered.stderr]).toMatchObject([{ kid: 'old' }, '']);
+    expect((await stores.run('token', 'register', '-', { stdin: token })).stderr).not.toContain(
+      'stops signing',
+    );
+    expect((await stores.run('cache', 'inspect')).stdout).toMatch(/old\s+verify-only/);
     for (let count = 0; count < 3; count++) {
       stores.clock.advance(40 * DAY);
       const rotated = await stores.json('keys', 'rotate', '--now');
@@ -106,7 +112,11 @@ describe.each(BACKENDS)('a verify-only key, on %s', (backend) => {
   test('is retired by hand only when no live token uses it', async () => {
     const token = await tokenOf(0, 'old', DAY);
     await stores.json('token', 'register', '-', { stdin: token });
-    expect(await code('keys', 'retire', 'old')).toBe('ERR_KEY_IN_USE');
+    const refused = await stores.run('keys', 'retire', 'old', '--json');
+    expect(refused.error()).toMatchObject({
+      code: 'ERR_KEY_IN_USE',
+      hint: expect.stringContaining('`jwtctl keys retire` again'),
+    });
     await stores.json('token', 'revoke', '-', { stdin: token });
     expect(await stores.json('keys', 'retire', 'old')).toMatchObject({ state: 'retired', verifyOnly: false });
     expect(await verdict(token)).toBe('ERR_KEY_NOT_TRUSTED');

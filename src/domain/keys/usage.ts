@@ -7,6 +7,7 @@ import { type SubjectPart, scanSubjects } from '../registry/scan-subjects.js';
 export interface KeyUsage {
   kid: string;
   state: KeyState;
+  verifyOnly: boolean;
   tokens: number;
   subjects: number;
   firstExp: number | null;
@@ -60,6 +61,7 @@ export async function countKeyUsage(
     return {
       kid: key.kid,
       state: key.state,
+      verifyOnly: isVerifyOnly(key),
       tokens: tally?.tokens ?? 0,
       subjects: tally?.subjects ?? 0,
       firstExp: hasTokens ? tally.firstExp : null,

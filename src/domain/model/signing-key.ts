@@ -57,8 +57,10 @@ export function isVerifyOnly(key: Pick<SigningKey, 'state' | 'activatedAt'>): bo
 }
 
 /** Returns the state as messages and tables name it. */
-export function stateName(key: Pick<SigningKey, 'state' | 'activatedAt'>): string {
-  return isVerifyOnly(key) ? 'verify-only' : key.state;
+export function stateName(
+  key: Pick<SigningKey, 'state' | 'activatedAt'> | { state: KeyState; verifyOnly: boolean },
+): string {
+  return ('verifyOnly' in key ? key.verifyOnly : isVerifyOnly(key)) ? 'verify-only' : key.state;
 }
 
 /** @param column the column that holds something else than jwtctl writes */

@@ -1,4 +1,4 @@
-import type { KeyState, SigningKey } from '../model/signing-key.js';
+import { isVerifyOnly, type KeyState, type SigningKey } from '../model/signing-key.js';
 import type { Database } from '../ports/index.js';
 
 export interface KeyCount {
@@ -6,11 +6,13 @@ export interface KeyCount {
   kid: string | null;
   keyId: number;
   state: KeyState | null;
+  verifyOnly?: true | undefined;
   entries: number;
 }
 
 export function keyCount(key: SigningKey | undefined, keyId: number, entries: number): KeyCount {
-  return { kid: key?.kid ?? null, keyId, state: key?.state ?? null, entries };
+  const verifyOnly = key !== undefined && isVerifyOnly(key) ? true : undefined;
+  return { kid: key?.kid ?? null, keyId, state: key?.state ?? null, verifyOnly, entries };
 }
 
 /** Finds keys by the ids in registry entries. Reads the key store again for an unknown id. */

@@ -21,7 +21,7 @@ export interface RegistryChange {
   gone: number;
   arrivedPerSecond: number;
   gonePerSecond: number;
-  byKid: Array<Omit<KeyCount, 'state'>>;
+  byKid: Array<Omit<KeyCount, 'state' | 'verifyOnly'>>;
   byNode: Array<{ node: string; entries: number }>;
 }
 

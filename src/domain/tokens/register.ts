@@ -61,7 +61,7 @@ export interface RegisterReport {
   outcomes: Array<RegisteredToken | JwtctlError>;
   /** Refused tokens that `legacy` may register. */
   refusedLegacy: number;
-  /** Keys whose longest known lifetime was raised. */
+  /** Signing keys whose longest known lifetime was raised. */
   raised: Array<{ kid: string; maxTtlSeconds: number }>;
 }
 
@@ -268,6 +268,7 @@ async function raiseLifetimes(
       Math.max(longest.get(key.kid) ?? key.maxTtlSeconds ?? 0, remainingSeconds(claims, now)),
     );
   }
+  const verifyOnly = new Set(candidates.flatMap(({ key }) => (isVerifyOnly(key) ? [key.kid] : [])));
   const raised: RegisterReport['raised'] = [];
   const changed = new Map<string, SigningKey>();
   for (const [kid, seconds] of longest) {
@@ -275,7 +276,7 @@ async function raiseLifetimes(
     if (seconds <= known) continue;
     const isActive = dryRun || (await database.transaction(({ keys }) => keys.raiseMaxTtl(kid, seconds)));
     if (isActive) {
-      raised.push({ kid, maxTtlSeconds: seconds });
+      if (!verifyOnly.has(kid)) raised.push({ kid, maxTtlSeconds: seconds });
       continue;
     }
     const key = await database.keys.find(kid);

@@ -39,7 +39,7 @@ export const KEYS_ERRORS = {
   ),
   ERR_KEY_IN_USE: state(
     'Live tokens are signed with this key, so it cannot be retired yet.',
-    'Let `jwtctl keys rotate` retire the key after its last token expires, or pass `--force` to refuse these tokens now.',
+    'Run `jwtctl keys retire` again after the last token has expired, or pass `--force` to refuse these tokens now. `jwtctl keys rotate` retires only keys that have an end (VERIFIES UNTIL).',
   ),
   ERR_KEY_MATERIAL_EXISTS: state(
     'This key is already in the key store under another `kid`.',

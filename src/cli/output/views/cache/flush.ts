@@ -1,3 +1,4 @@
+import { stateName } from '../../../../domain/model/signing-key.js';
 import type { FlushReport } from '../../../../domain/registry/flush.js';
 import type { KeyCount } from '../../../../domain/registry/keys-by-id.js';
 import { grouped } from '../../number-format.js';
@@ -51,10 +52,14 @@ export function kidOrRow({ kid, keyId }: Pick<KeyCount, 'kid' | 'keyId'>): strin
   return kid ?? `(unknown key ${keyId})`;
 }
 
+export function keyState({ state, verifyOnly }: Pick<KeyCount, 'state' | 'verifyOnly'>): string {
+  return state === null ? 'unknown' : stateName({ state, verifyOnly: verifyOnly === true });
+}
+
 export function byKidSection(rows: readonly KeyCount[]): Section {
   return {
     title: 'By key',
     columns: ['kid', 'state', 'entries'],
-    rows: rows.map((row) => [kidOrRow(row), row.state ?? 'unknown', grouped(row.entries)]),
+    rows: rows.map((row) => [kidOrRow(row), keyState(row), grouped(row.entries)]),
   };
 }

@@ -13,7 +13,7 @@ import { pluralize } from '../../pluralize.js';
 import { relativeTime } from '../../time.js';
 import type { Cell, Column, JsonObject, Section, Text, View } from '../../view.js';
 import { cachedUserText } from './cached-user.js';
-import { byKidData, kidOrRow } from './flush.js';
+import { byKidData, keyState, kidOrRow } from './flush.js';
 
 export function inspection(report: Inspection | SubjectInspection, now: number): View {
   return {
@@ -133,10 +133,14 @@ function keyRows({ byKid, entries }: Inspection, change: RegistryChange | null):
   const rows = byKid.map((row): Cell[] => {
     const [tokens, part, bar] = numbers(row.entries, entries, longest);
     const isRefused = row.state === null || !isTrusted(row.state);
-    const state = row.state ?? 'unknown';
+    const state = keyState(row);
     return [
       kidOrRow(row),
-      isRefused ? { text: state, tone: 'bad' } : state === 'active' ? { text: state, tone: 'good' } : state,
+      isRefused
+        ? { text: state, tone: 'bad' }
+        : row.state === 'active'
+          ? { text: state, tone: 'good' }
+          : state,
       ...[tokens, part],
       ...changeCell(change?.byKid.find(({ keyId }) => keyId === row.keyId)?.entries, change),
       bar,

@@ -1,4 +1,5 @@
 import type { UsageReport } from '../../../../domain/keys/usage.js';
+import { stateName } from '../../../../domain/model/signing-key.js';
 import { grouped } from '../../number-format.js';
 import { relativeTime } from '../../time.js';
 import type { View } from '../../view.js';
@@ -11,9 +12,7 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
       at,
       complete,
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
-      keys: keys.map(({ kid, state, tokens, subjects, firstExp, lastExp, retirableAt, verifyUntil }) => ({
-        ...{ kid, state, tokens, subjects, firstExp, lastExp, retirableAt, verifyUntil },
-      })),
+      keys: keys.map((key) => ({ ...key })),
     },
     sections: [
       {
@@ -31,13 +30,13 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
         ],
         rows: keys.map((key) => [
           key.kid,
-          key.state,
+          stateName(key),
           grouped(key.tokens),
           grouped(key.subjects),
           relativeTime(key.firstExp, now),
           relativeTime(key.lastExp, now),
           relativeTime(key.retirableAt, now),
-          relativeTime(key.verifyUntil, now),
+          key.verifyOnly && key.verifyUntil === null ? 'no end' : relativeTime(key.verifyUntil, now),
         ]),
       },
     ],
