@@ -88,6 +88,8 @@ export class CliCommand extends Command {
     const [flag = '', number = ''] = rawArgs.slice(Math.max(index - 2, 0), index);
     const duration = likelyDuration(`${number} ${word}`);
     if (flag.startsWith('--') && duration !== null) return `\`${flag} ${duration}\``;
+    const file = FILE_FLAGS.find(([form, one]) => form.test(word) && this.#has(one))?.[1];
+    if (file !== undefined) return `\`--${file} ${word}\``;
     const main = this.registeredArguments.length > 0 ? undefined : MAIN_FLAGS.find((one) => this.#has(one));
     if (main === undefined || this.getOptionValue(main) !== undefined) return null;
     // Another word may be a password or a token.
@@ -101,6 +103,12 @@ export class CliCommand extends Command {
 
 /** What a command without arguments is about, best first. */
 const MAIN_FLAGS = ['sub', 'kid', 'pem'];
+
+/** The flags for the names of key files. */
+const FILE_FLAGS = [
+  [/^[\w./-]{1,100}\.(pem|key|crt|cer)$/, 'pem'],
+  [/^[\w./-]{1,100}\.(json|jwks?)$/, 'jwk'],
+] as const;
 
 function nameOf(named: { name(): string }): string {
   return named.name();

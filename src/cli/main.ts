@@ -173,6 +173,7 @@ function withoutValues({ code, message }: { code: string; message: string }): st
   const isUnknownWord = code === 'commander.unknownOption' || code === 'commander.unknownCommand';
   return message.replace(isUnknownWord ? /'(.*)'/s : /'([^']*)'/g, (_quoted, word: string) => {
     const name = word.replace(/=.*$/s, '=…');
+    if (code === 'commander.invalidArgument' && /^[\w-]{1,16}$/.test(word)) return `'${word}'`;
     return `'${/^-{0,2}[a-z][a-z-]{0,40}(=…)?( <.*>)?$/i.test(name) ? name : `${name.slice(0, 4)}…`}'`;
   });
 }

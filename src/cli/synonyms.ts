@@ -35,7 +35,7 @@ const VERBS: ReadonlyMap<string, string> = new Map([
   ...words('insert put load upload', 'add import restore register'),
   ...words('import track', 'register restore'),
   ...words('sign mint login encode generate', 'issue add'),
-  ...words('delete del rm remove destroy erase drop unregister', 'remove purge revoke flush'),
+  ...words('delete del rm remove destroy erase drop unregister', 'remove retire purge revoke flush'),
   ...words('revoke', 'compromise disable'),
   ...words(
     'blacklist blocklist block ban deny invalidate logout kill cancel expire end',

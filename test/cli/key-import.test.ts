@@ -480,6 +480,39 @@ describe('keys import', () => {
     });
   });
 
+  test('names the flag for the name of a key file, and refuses the text of a key', async () => {
+    for (const [name, flag] of [
+      ['key.pem', '--pem'],
+      ['keys/private.key', '--pem'],
+      ['jwks.json', '--jwk'],
+    ]) {
+      const { text } = await refusal(shell, 'keys', 'import', String(name));
+      expect(text).toContain(`Did you mean \`${flag} ${name}\`?`);
+    }
+    for (const [flag, text] of [
+      ['--pem', pem(0)],
+      ['--jwk', JSON.stringify(jwk(0))],
+    ] as const) {
+      expect(await refusal(shell, 'keys', 'import', flag, text)).toMatchObject({
+        ...{ exitCode: 2, code: 'ERR_FLAG_INVALID' },
+        text: expect.stringContaining(`| jwtctl keys import ${flag} -`),
+      });
+    }
+    const { text } = await refusal(shell, 'keys', 'import', '--alg', 'HS256', '--pem', 'key.pem');
+    expect(text).toContain("'HS256'");
+  });
+
+  test('a dry run checks the keyring', async () => {
+    const env = { JWTCTL_MASTER_KEY_FILE: writeKeyFile(shell.home, 'master', 'too short') };
+    const damaged = cli({ env: { ...shell.env, ...env } });
+    for (const words of [
+      ['keys', 'generate', '-n'],
+      ['keys', 'import', '--pem', '-', '-n', { stdin: pem(0) }],
+    ]) {
+      expect(await refusal(damaged, ...words)).toMatchObject({ exitCode: 2, code: 'ERR_MASTER_KEY_INVALID' });
+    }
+  });
+
   test('refuses --kid for several keys', async () => {
     const stdin = set(jwk(0), jwk(1));
     expect(await refusal(shell, 'keys', 'import', '--jwk', '-', '--kid', 'k1', { stdin })).toMatchObject({

@@ -26,7 +26,7 @@ describe('a command', () => {
     ['Token list', 'token'],
     ['usr list', 'users'],
     ['tokns list', 'token'],
-    ['keys delete k', 'keys purge'],
+    ['keys delete k', 'keys retire'],
     ['keys create', 'keys generate'],
     ['keys revoke k', 'keys compromise'],
     ['keys LIST', 'keys list'],

@@ -45,7 +45,10 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
     signal,
   };
   const database = await context.database(globals.dryRun ? 'pretend' : 'create');
-  if (globals.dryRun) return { view: generationPlan(await planGeneration(database, input)) };
+  if (globals.dryRun) {
+    await context.checkKeyring();
+    return { view: generationPlan(await planGeneration(database, input)) };
+  }
 
   const [clock, sealer, generator] = await Promise.all([
     context.databaseClock(),

@@ -135,7 +135,9 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
     ...{ sign, isStrict, dryRun },
   };
   const outcome = await importKeys({ database, sealer: await context.sealer(), clock, actor }, input);
-  const { keys, skipped } = outcome;
+  const { keys, skipped, alreadyThere } = outcome;
+  const isSealed = keys.some((key) => !isVerifyOnly(key) && !alreadyThere.includes(key.kid));
+  if (dryRun && isSealed) await context.checkKeyring();
   return {
     view: importedKeys(keys, skipped, { isSet: file.isSet, dryRun, now: clock.now() }),
     notes: [...file.keys.flatMap(({ note }) => note ?? []), ...importNotes(outcome, input, clock.now())],
@@ -172,6 +174,15 @@ async function readFile(invocation: Invocation, flags: ImportFlags): Promise<Key
   const { pem, jwk } = flags;
   const file = pem ?? jwk ?? '';
   const form = pem === undefined ? 'jwk' : 'pem';
+  if (/-----BEGIN |^\s*[[{]/.test(file)) {
+    throw new JwtctlError(
+      'ERR_FLAG_INVALID',
+      `--${form} takes the name of a file, but got the text of a key.`,
+      {
+        hint: `Pipe it: printf %s "$KEY" | jwtctl keys import --${form} -`,
+      },
+    );
+  }
   const content = await invocation.readKey(file, `--${form}`, MAX_KEY_FILE_BYTES);
   return keyReader(invocation, flags)(content, file === '-' ? 'standard input' : file, form);
 }
