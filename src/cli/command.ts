@@ -84,16 +84,17 @@ export class CliCommand extends Command {
   #meantValue(word: string): string | null {
     // Not in the types of commander 14.
     const { rawArgs } = (this.parent?.parent ?? this.parent ?? this) as CliCommand & { rawArgs: string[] };
-    const index = rawArgs.indexOf(word);
-    const [flag = '', number = ''] = rawArgs.slice(Math.max(index - 2, 0), index);
-    const duration = likelyDuration(`${number} ${word}`);
-    if (flag.startsWith('--') && duration !== null) return `\`${flag} ${duration}\``;
+    for (const [index, flag] of rawArgs.entries()) {
+      const [number = '', unit] = rawArgs.slice(index + 1, index + 3);
+      const duration = unit === word && flag.startsWith('--') ? likelyDuration(`${number} ${unit}`) : null;
+      if (duration !== null) return `\`${flag} ${duration}\``;
+    }
     const file = FILE_FLAGS.find(([form, one]) => form.test(word) && this.#has(one))?.[1];
     if (file !== undefined) return `\`--${file} ${word}\``;
     const main = this.registeredArguments.length > 0 ? undefined : MAIN_FLAGS.find((one) => this.#has(one));
     if (main === undefined || this.getOptionValue(main) !== undefined) return null;
-    // Another word may be a password or a token.
-    return `\`--${main} ${/^[\w.@+-]{1,40}$/.test(word) ? word : main.toUpperCase()}\``;
+    // The word itself may be a password or a token.
+    return `\`--${main} ${main.toUpperCase()}\``;
   }
 
   #has(flag: string): boolean {

@@ -133,11 +133,12 @@ describe('a flag', () => {
 
 describe('a value', () => {
   test.each([
-    ['token issue alice', '--sub alice'],
-    ['token issue alice@example.com --ttl 1h', '--sub alice@example.com'],
-    ['token list alice', '--sub alice'],
-    ['keys generate my-key', '--kid my-key'],
-    ['cache inspect alice', '--sub alice'],
+    ['token issue alice', '--sub SUB'],
+    ['token issue alice@example.com --ttl 1h', '--sub SUB'],
+    ['token list S3cret', '--sub SUB'],
+    ['keys generate my-key', '--kid KID'],
+    ['cache inspect alice', '--sub SUB'],
+    ['token issue --sub hour --ttl 1 hour', '--ttl 1h'],
     ['token issue --sub a --ttl 1 hour', '--ttl 1h'],
     ['token issue --sub a --ttl 15 minutes', '--ttl 15m'],
     ['token issue --sub a --ttl 2 weeks', '--ttl 14d'],
@@ -172,6 +173,16 @@ describe('a value', () => {
       expect(error().hint).not.toContain('Did you mean');
     },
   );
+});
+
+test('token revoke --issued-before asks even if it matches no token', async () => {
+  const stores = await openStores('SQLite');
+  await stores.json('keys', 'generate');
+  const moment = String(stores.clock.now());
+  const words = ['token', 'revoke', '--issued-before', moment];
+  const { exitCode, error } = await stores.run(...words, '--no-input', '--json');
+  expect({ exitCode, code: error().code }).toEqual({ exitCode: 2, code: 'ERR_CONFIRMATION_NEEDED' });
+  expect(await stores.json(...words, '--yes')).toMatchObject({ revoked: 0 });
 });
 
 test('token revoke --kid asks nothing if the key has no tokens', async () => {

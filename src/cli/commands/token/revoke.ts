@@ -148,8 +148,8 @@ async function revokeSelected(
         return { revoked: matched, ...nothing, complete, missed };
       }
       signal.throwIfAborted();
-      // Without tokens, the revocation ends nothing that anyone uses.
-      if (matched > 0 || !complete) {
+      // A key without tokens is the only selection that cannot match one by mistake.
+      if (selection.kid === undefined || matched > 0 || !complete) {
         await invocation.confirm(
           `Revoke ${pluralize(matched, 'token')} of ${pluralize(subjects, 'subject')} permanently?`,
         );
