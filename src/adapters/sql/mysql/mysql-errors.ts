@@ -195,8 +195,9 @@ export function translateConnectError(
 }
 
 /**
- * Only MySQL and MariaDB have a code for it. Proxies and clouds send one that has other meanings too, so their
- * words decide: Azure (9002), Vitess (1105), ProxySQL (1045, 9006).
+ * Only MySQL and MariaDB have a code for it. Some proxies and clouds send one that has other meanings too, so
+ * their words decide: Azure (9002), Vitess (1105), ProxySQL (9006). The words of other codes name the user or the host,
+ * which may be called `tls-app`.
  */
 function requiresTls({ errno = 0, message }: DriverError): boolean {
   if (errno === ER_SECURE_TRANSPORT_REQUIRED) return true;
@@ -204,7 +205,7 @@ function requiresTls({ errno = 0, message }: DriverError): boolean {
 }
 
 const ER_SECURE_TRANSPORT_REQUIRED = 3159;
-const SAYS_TLS = new Set([1045, 1105, 1130, 1251, 9002, 9006]);
+const SAYS_TLS = new Set([1105, 9002, 9006]);
 
 const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'PROTOCOL_CONNECTION_LOST']);
 

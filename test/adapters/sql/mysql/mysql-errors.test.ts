@@ -57,13 +57,21 @@ describe("the server's errors", () => {
     [9002, undefined, 'SSL connection is required. Please specify SSL options and retry.'],
     [1105, 'ER_UNKNOWN_ERROR', 'server does not allow insecure connections, client must use SSL/TLS'],
     [1105, 'ER_UNKNOWN_ERROR', 'unauthenticated: secure connection is required'],
-    [1045, 'ER_ACCESS_DENIED_ERROR', "ProxySQL Error: Access denied for user 'app' (SSL is required)"],
   ])('%i %s says that TLS is required: %s', (errno, code, words) => {
     const error = Object.assign(new Error(words), { errno, code });
     const plain = translateConnectError(error, SERVER, { tls: undefined, isSecure: false });
     expect([plain.code, plain.hint]).toEqual(['ERR_MYSQL_TLS', expect.stringContaining('mysql.tls.enabled')]);
     const secure = translateConnectError(error, SERVER, { tls: {}, isSecure: true });
     expect(secure.hint).not.toContain('mysql.tls.enabled');
+  });
+
+  test.each([
+    [1045, 'ER_ACCESS_DENIED_ERROR', "Access denied for user 'tls-app'@'10.0.0.1' (using password: YES)"],
+    [1130, 'ER_HOST_NOT_PRIVILEGED', "Host 'ssl-proxy' is not allowed to connect to this MySQL server"],
+  ])('%i %s does not, whatever its user or host is called', (errno, code, words) => {
+    const error = Object.assign(new Error(words), { errno, code });
+    const refused = translateConnectError(error, SERVER, { tls: undefined, isSecure: false });
+    expect(refused.code).toBe('ERR_MYSQL_AUTH');
   });
 
   test('9002 of ProxySQL, without a server, does not', () => {
