@@ -84,8 +84,11 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
   } catch (error) {
     if (!(error instanceof JwtctlError) || !CANNOT_BE_READ.has(error.code)) throw error;
     const message = `The master key file ${fileNameShown(file)} cannot be read (${codeOf(error.cause)}).`;
+    const isForbidden = FORBIDDEN.has(codeOf(error.cause));
     throw new JwtctlError('ERR_MASTER_KEY_MISSING', message, {
-      hint: 'Restore it from your copy. Without it, jwtctl cannot open any private key in the store.',
+      hint: isForbidden
+        ? 'Give the account that runs jwtctl read access to the file.'
+        : 'Restore it from your copy. Without it, jwtctl cannot open any private key in the store.',
       cause: error.cause,
     });
   }
@@ -96,6 +99,7 @@ export async function readConfigured(file: string, { setting }: NamedBy): Promis
   return readAnyText(file, { setting }, MAX_CERTIFICATE_BYTES);
 }
 
+const FORBIDDEN = new Set(['EACCES', 'EPERM']);
 const CANNOT_BE_READ = new Set(['ERR_CONFIG_FILE_MISSING', 'ERR_CONFIG_FILE_UNREADABLE']);
 
 async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: number): Promise<TrustedFile> {

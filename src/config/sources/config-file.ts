@@ -48,14 +48,19 @@ export async function fileLayers(file: FileText, places: Places): Promise<FileLa
 
   const layers = [base, ...profiles.values()];
   if (file.kind === 'project') problems.push(...layers.flatMap((layer) => dropForbidden(layer, places)));
-  const sensitive = layers.flatMap((layer) => layer.assignments).find(isSensitive);
+  const secret = layers.flatMap((layer) => layer.assignments).find(mayHoldSecret);
   const warnings =
-    sensitive === undefined || file.readableByOthers === null
+    secret === undefined || file.readableByOthers === null
       ? []
       : [
-          `${file.path} holds ${sensitive.setting.path}, and other users can read it. Run \`${file.readableByOthers}\`.`,
+          `${file.path} holds ${secret.setting.path}, and other users can read it. Run \`${file.readableByOthers}\`.`,
         ];
   return { base, profiles, problems, warnings };
+}
+
+/** A command line may contain a secret too. */
+function mayHoldSecret({ setting, implied = [] }: Assignment): boolean {
+  return setting.masked || implied.some(mayHoldSecret);
 }
 
 function originIn(file: FileText, document: ConfigDocument, profile: string | null) {
@@ -79,25 +84,29 @@ function dropForbidden(layer: Layer, places: Places): JwtctlError[] {
 
 /** A cloned repository brings a project file, which must not control what jwtctl sends, runs, or accepts. */
 function mayStandInProjectFile(assignment: Assignment): boolean {
-  const { setting, value, implied = [] } = assignment;
-  // The server trusts the account that connects to its socket, without a password.
-  const isSocket = setting.kind.type === 'mysqlUrl' && socketOf(String(value)) !== null;
+  const { setting, implied = [] } = assignment;
   const turnsTlsOn = ({ setting: other, value }: Assignment) =>
     other.path.endsWith('.tls.enabled') && value === true;
   return (
     setting.inProjectFile &&
     !isSensitive(assignment) &&
-    !isSocket &&
+    !isSocket(assignment) &&
     implied.every((other) => other.setting.inProjectFile || turnsTlsOn(other))
   );
 }
 
+/** The server trusts the account that connects to its socket, without a password. */
+function isSocket({ setting, value }: Assignment): boolean {
+  return setting.kind.type === 'mysqlUrl' && socketOf(String(value)) !== null;
+}
+
 function forbiddenPart(assignment: Assignment): string {
+  if (isSocket(assignment)) return 'a socket';
   if (isSensitive(assignment)) return 'a password';
   const implies = (path: SettingPath) => assignment.implied?.some(({ setting }) => setting.path === path);
   if (implies('redis.username')) return 'a user';
   if (implies('redis.sentinelMaster')) return 'the name of a master';
-  return assignment.implied?.length === 0 ? 'a socket' : 'TLS turned off';
+  return 'TLS turned off';
 }
 
 function notInProjectFile(assignment: Assignment, places: Places): JwtctlError {

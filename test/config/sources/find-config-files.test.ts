@@ -121,6 +121,12 @@ describe('a file with a secret or a command', () => {
     expect((await space.load()).warnings).toEqual([]);
   });
 
+  it('may be readable by others if it has no secret but users.enabledWhere', async () => {
+    const space = new Workspace();
+    space.write(space.systemFile, 'users:\n  enabledWhere: is_active = 1\n', 0o644);
+    expect((await space.load()).warnings).toEqual([]);
+  });
+
   it('is checked even if only an unused profile has the secret', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'profiles: {a: {redis: {password: hunter2}}}\n', 0o622);

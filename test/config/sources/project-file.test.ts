@@ -132,6 +132,17 @@ describe('a project file', () => {
     },
   );
 
+  it('cannot name a socket, also with TLS', async () => {
+    const space = new Workspace();
+    const url = 'mysql://app@localhost/jwt?socket=/run/mysqld.sock&ssl-mode=REQUIRED';
+    space.write(space.projectFile, `mysql: {url: '${url}'}\n`);
+    const { code, message } = await space.refusal();
+    expect([code, message]).toEqual([
+      'ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE',
+      expect.stringContaining('cannot set mysql.url with a socket.'),
+    ]);
+  });
+
   it.each(SETTINGS.filter(({ path }) => !ALLOWED.includes(path)))(
     'cannot set $path, not even in an unused profile',
     async (setting) => {
