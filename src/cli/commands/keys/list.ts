@@ -21,7 +21,10 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
   const shown = keys.filter((key) => state === undefined || key.state === state);
   const needsFleet = shown.length > 0 && globals.format !== 'quiet';
   const fleet = needsFleet
-    ? await askFleetWithin(FLEET_WITHIN_MS, { openRegistry: context.registry, clock: context.clock })
+    ? await askFleetWithin(context.settings.timeout * 1000, {
+        openRegistry: context.registry,
+        clock: context.clock,
+      })
     : NO_VERIFIERS;
   const empty = state === undefined || keys.length === 0 ? [] : [`There are no ${state} keys.`];
   return {
@@ -32,5 +35,3 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
         : [`jwtctl could not check which verifiers have loaded each key: ${fleet.unavailableReason}`],
   };
 };
-
-const FLEET_WITHIN_MS = 1_000;
