@@ -74,6 +74,22 @@ describe('legacy tokens', () => {
     expect(before.stderr).not.toContain('acceptLegacy');
   });
 
+  test('token verify shows the kid of the key that made the signature', async () => {
+    const shell = until('2999-12-31');
+    const stdin = await token({ c: 1 });
+    await shell.run('token', 'register', '--legacy', '-', { stdin });
+    const { stdout } = await shell.run('token', 'verify', '-', { stdin });
+    expect(stdout).toMatch(/^kid +theirs$/m);
+    expect(await shell.json('token', 'verify', '-', { stdin })).toMatchObject({ kid: 'theirs' });
+  });
+
+  test('an empty file of tokens is an error', async () => {
+    for (const stdin of ['', '\n \n']) {
+      const { exitCode, stderr } = await stores.run('token', 'register', '--token-file', '-', { stdin });
+      expect([exitCode, stderr]).toEqual([2, expect.stringContaining('it is empty')]);
+    }
+  });
+
   test('config validate warns about a date in the past', async () => {
     const { exitCode, stdout } = await until('2020-01-31').run('config', 'validate', '--json');
     expect([exitCode, JSON.parse(stdout).warnings]).toEqual([

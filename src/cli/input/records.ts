@@ -15,7 +15,7 @@ export interface RecordKind extends CsvColumns {
   readonly plural: string;
   /** Whether a plain line may be a JSON object, so that both may be in one file. The reader of the record parses it. */
   readonly isMixed?: true;
-  /** If no line at the start of the input has this form, the file is of another kind. Default: any form */
+  /** If no line at the start of the input has this form, the file is of another kind, or empty. Default: any form */
   readonly form?: RegExp;
 }
 
@@ -40,6 +40,7 @@ export async function readRecords(
   const [first = ''] = text.split(/\r?\n/, 1);
   const binary = binaryKind(bytes, first);
   if (binary !== null) throw refuse(`is ${binary}`);
+  if (text === '' && kind.form !== undefined) throw refuse('is empty');
   const decided = format ?? formatOfName(source.name) ?? formatOfLine(first, kind, refuse);
   if (decided === 'csv') {
     const { readCsv } = await import('./csv.js');
@@ -49,8 +50,7 @@ export async function readRecords(
     return begun.done === true ? rows : chain([begun.value], rows);
   }
   if (decided === 'ndjson' && kind.isMixed !== true) return readObjects(readLines(chunks));
-  const { form } = kind;
-  if (text !== '' && format === undefined && form?.test(text) === false) {
+  if (format === undefined && kind.form?.test(text) === false) {
     throw refuse('begins with neither one of them, a JSON object, nor the header of a CSV');
   }
   return plainLines(readLines(chunks), nameOfColumn(kind));

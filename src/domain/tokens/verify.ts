@@ -38,12 +38,21 @@ export type VerificationResult = Acceptance | Refusal;
  * also its `sub` and registry ID.
  */
 export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {
+  return (await verifyWithKey(token, ports)).result;
+}
+
+/** Also returns the `kid` of the key that made the signature, which a legacy token may not name; null if none did. */
+export async function verifyWithKey(
+  token: string,
+  ports: VerificationPorts,
+): Promise<{ result: VerificationResult; kid: string | null }> {
   const checked = await checkToken(token, ports);
-  if ('active' in checked) return checked;
+  if ('active' in checked) return { result: checked, kid: null };
   const { claims, kid } = checked;
   const { sub, jti, iat, exp } = claims;
   const tokenStatus = await ports.findStatus({ sub, jti, kid, iat, exp, issuedAt: checked.issuedAt });
-  return checkStatus(tokenStatus, claims, kid) ?? { active: true, header: checked.header, payload: claims };
+  const refusal = checkStatus(tokenStatus, claims, kid);
+  return { result: refusal ?? { active: true, header: checked.header, payload: claims }, kid };
 }
 
 async function checkToken(

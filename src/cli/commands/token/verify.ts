@@ -1,7 +1,7 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
 import { refuse } from '../../../domain/model/refusal-codes.js';
 import { type AcceptedClaims, REGISTERED_CLAIMS } from '../../../domain/tokens/check-claims.js';
-import { verifyToken } from '../../../domain/tokens/verify.js';
+import { verifyWithKey } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
@@ -27,12 +27,13 @@ const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, tok
   const audience =
     flags.aud === undefined ? ports.policy.audience : checkAudience(flags.aud, invocation.caution);
   const policy = { ...ports.policy, audience };
-  const result =
+  const { result, kid } =
     fault === null
-      ? await verifyToken(text, { ...ports, policy })
-      : refuse('ERR_TOKEN_MALFORMED', notToken(fault).message);
+      ? await verifyWithKey(text, { ...ports, policy })
+      : { result: refuse('ERR_TOKEN_MALFORMED', notToken(fault).message), kid: null };
+  const shown = result.active ? { ...result, payload: withDigits(result.payload, text) } : result;
   return {
-    view: verification(result.active ? { ...result, payload: withDigits(result.payload, text) } : result),
+    view: verification(shown, kid),
     exitCode: result.active ? EXIT.done : EXIT.refused,
   };
 };

@@ -84,7 +84,8 @@ export function decodedToken(parts: {
   };
 }
 
-export function verification(result: VerificationResult): View {
+/** @param kid of the key that made the signature */
+export function verification(result: VerificationResult, kid: string | null): View {
   if (!result.active) {
     const { error, reason } = result;
     return {
@@ -101,13 +102,9 @@ export function verification(result: VerificationResult): View {
   }
   return {
     shape: 'record',
-    data: { active: true, header: result.header as JsonObject, payload: result.payload as JsonObject },
+    data: { active: true, kid, header: result.header as JsonObject, payload: result.payload as JsonObject },
     id: result.payload.jti,
-    fields: [
-      ['active', { text: 'yes', tone: 'good' }],
-      ['kid', result.header.kid === undefined ? '-' : plainText(result.header.kid)],
-      ...claimFields(result.payload),
-    ],
+    fields: [['active', { text: 'yes', tone: 'good' }], ['kid', String(kid)], ...claimFields(result.payload)],
   };
 }
 
