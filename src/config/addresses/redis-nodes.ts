@@ -73,7 +73,8 @@ function readPart(text: string): Part {
   const { others, ...parameters } = readParameters('redis', readQuery(query), accepted);
   const names = path.split('/').filter((name) => name !== '');
   const inPath = isSentinel && !/^\d*$/.test(names[0] ?? '') ? names.shift() : undefined;
-  assertDatabase([names.join('/'), others.get('db'), others.get('database')]);
+  assertDatabase(names.join('/'), (number) => `/${number}`);
+  for (const name of ['db', 'database']) assertDatabase(others.get(name), (number) => `${name}=${number}`);
   const credentials = credentialsOf(userinfo, parameters);
   const isOfLettuce = fragment !== undefined || others.has('sentinelmasterid');
   if (isSentinel && !isOfLettuce && (credentials.username ?? credentials.password) !== null) {
@@ -95,10 +96,12 @@ function readPart(text: string): Part {
   };
 }
 
-function assertDatabase(numbers: readonly (string | undefined)[]): void {
-  const database = numbers.find((number) => number);
-  if (database !== undefined && database !== '0')
-    throw new AddressProblem('selects a database other than 0, which jwtctl does not use; remove its number');
+function assertDatabase(number: string | undefined, inAddress: (number: string) => string): void {
+  if (number === undefined || number === '' || number === '0') return;
+  if (!/^\d{1,5}$/.test(number)) throw new AddressProblem('has a path, which jwtctl does not use; remove it');
+  throw new AddressProblem(
+    `selects database ${number}, but jwtctl uses only database 0; remove ${inAddress(number)} (redis.prefix keeps the keys of several programs apart)`,
+  );
 }
 
 function masterOf(given: readonly (string | undefined)[]): string | null {
@@ -144,6 +147,8 @@ function schemeOf(scheme: string): { tls: boolean; mode: 'cluster' | 'sentinel' 
 function nodeOf(text: string, defaultPort?: number): HostPort {
   const node = parseHostPort(text, defaultPort);
   if (node !== null) return node;
+  if (/^[\w.:[\]-]+[\s;]+[\w.:[\]-]/.test(text))
+    throw new AddressProblem('separates nodes by spaces or semicolons; separate nodes with commas');
   if (text === '') throw new AddressProblem(`names no host; write ${FORM}`);
   if (isIPv6(text)) throw new AddressProblem('has an IPv6 address without brackets; write [address]:port');
   if (text.startsWith('/'))

@@ -28,12 +28,29 @@ export function isSensitive({ setting, implied = [] }: Assignment): boolean {
   return setting.class === 'secret' || setting.class === 'command' || implied.some(isSensitive);
 }
 
-/** The message omits the value, which may be a misplaced password. */
-export function invalid(path: string, origin: Origin, value: unknown, expected: string): JwtctlError {
+/** Shows only a short value, because a longer one may be a misplaced password. */
+export function invalid(
+  path: string,
+  origin: Origin,
+  value: unknown,
+  expected: string,
+  isShown = false,
+): JwtctlError {
+  const isShort = ['number', 'string'].includes(typeof value) && /^-?[\w.]{1,8}$/.test(String(value));
   // Flags and variables are always strings, so the type says nothing of one.
-  const found = typeof value === 'string' ? 'cannot have this value' : `is ${typeName(value)}`;
+  const hidden = typeof value === 'string' ? 'cannot have this value' : `is ${typeName(value)}`;
+  const found = isShown && isShort ? `is '${value}'` : hidden;
   return badValue(path, origin, `${found}; expected ${expected}`);
 }
+
+function mayShow({ kind, class: settingClass }: Setting): boolean {
+  return settingClass === 'plain' && SHOWN.has(kind.type);
+}
+
+const SHOWN = new Set<Setting['kind']['type']>(['duration', 'date', 'integer', 'boolean', 'oneOf']);
+
+/** Text in the form of a shell's variable, as a file without a shell leaves it. */
+const UNEXPANDED = /^\$\{\w+\}$|:\/\/.*\$\{\w+\}/;
 
 export function badValue(path: string, origin: Origin, problem: string): JwtctlError {
   // A problem in a list begins with the index.
@@ -45,12 +62,17 @@ export function badValue(path: string, origin: Origin, problem: string): JwtctlE
 }
 
 export function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, base: LayerBase): void {
+  if (setting.class !== 'command' && typeof raw === 'string' && UNEXPANDED.test(raw)) {
+    const problem = 'has the form of a variable that was not expanded; write its value';
+    layer.problems.push(badValue(setting.path, origin, problem));
+    return;
+  }
   const read = readValue(setting.kind, raw, base.directory, base.places);
   if (read === null) {
     const problem = problemOf(setting.kind, raw, base.directory, base.places);
     layer.problems.push(
       problem === null
-        ? invalid(setting.path, origin, raw, expectedOf(setting.kind))
+        ? invalid(setting.path, origin, raw, expectedOf(setting.kind), mayShow(setting))
         : badValue(setting.path, origin, problem),
     );
     return;

@@ -262,8 +262,8 @@ describe('an address of Redis is understood', () => {
 describe('an address of Redis is refused by the part that is wrong', () => {
   it.each<[unknown, RegExp]>([
     ['redis://hunter2@cache.example', /one word before the @/],
-    ['redis://cache.example/1', /database other than 0/],
-    ['redis://cache.example?db=5', /database other than 0/],
+    ['redis://cache.example/1', /selects database 1, .* remove \/1 /],
+    ['redis://cache.example?db=5', /selects database 5, .* remove db=5 /],
     ['rediss://cache.example?ssl_cert_reqs=none', /turns off the check/],
     ['rediss://cache.example?ssl_ca_certs=/ca.pem', /set redis.tls.ca/],
     ['redis://cache.example?socket_timeout=3', /set timeout/],
@@ -273,8 +273,10 @@ describe('an address of Redis is refused by the part that is wrong', () => {
     ['redis-sentinel://:hunter2@a:26379?master=m', /redis.passwordFile or redis.sentinelPasswordFile/],
     ['redis+sentinel://a:26379/m?password=hunter2', /redis.passwordFile or redis.sentinelPasswordFile/],
     ['redis-sentinel://hunter2@a:26379#m', /one word before the @/],
-    ['redis-sentinel://a:26379/1#m', /database other than 0/],
-    ['redis+sentinel://a:26379/m/1', /database other than 0/],
+    ['redis-sentinel://a:26379/1#m', /selects database 1/],
+    ['redis+sentinel://a:26379/m/1', /selects database 1/],
+    ['a:6379 b:6379', /separate nodes with commas/],
+    ['a:6379;b:6379', /separate nodes with commas/],
     ['redis-sentinel://a:26379/m#other', /two different names for the master/],
     ['redis-sentinel://a/m,redis-sentinel://b/n', /must agree/],
     ['redis-sentinel://a,redis://b', /must agree/],
