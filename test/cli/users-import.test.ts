@@ -78,7 +78,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
       ],
       ...[
         [11, 'ERR_SUBJECT_INVALID'],
-        [13, 'ERR_TEXT_INVALID'],
+        [12, 'ERR_TEXT_INVALID'],
         [14, 'ERR_TEXT_INVALID'],
       ],
     ]);

@@ -39,7 +39,10 @@ export function checkedHeader(cells: readonly string[], columns: CsvColumns): re
     (columns.hasOthers === true || known.length === header.length) &&
     new Set(known).size === known.length;
   if (isRight) return header;
-  throw headerInvalid(cells.join(','), columns);
+  const unknown = header.find((name) => !isKnown(name, columns));
+  const isExtra = known.length > 0 && unknown !== undefined && columns.hasOthers !== true;
+  const hint = isExtra ? `The column ${excerpt(unknown)} is unknown. Remove it.` : undefined;
+  throw headerInvalid(cells.join(','), columns, hint);
 }
 
 export function headerInvalid(

@@ -13,8 +13,8 @@ interface Row {
 }
 
 /**
- * Yields the rows of a CSV with a header (RFC 4180) as objects. A row's number is the line on which it ends.
- * A row with broken quotes is the last one: the next row's start is unknown. Its number is its first line.
+ * Yields the rows of a CSV with a header (RFC 4180) as objects. A row's number is its first line.
+ * A row with broken quotes is the last one: the next row's start is unknown.
  * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID`; `ERR_ROW_INVALID` for an unreadable header
  */
 export async function* readCsv(
@@ -59,7 +59,7 @@ async function* parsedChunks(
     max_record_size: MAX_LINE_BYTES,
     // Collected here, because the parser drops its buffered rows after an error (csv-parse 7.0).
     on_record: (fields, { lines, empty_lines }) => {
-      rows.push({ number: lines, fields });
+      rows.push({ number: end.line + empty_lines - end.emptyLines + 1, fields });
       end = { line: lines, emptyLines: empty_lines };
       return null;
     },
@@ -92,7 +92,7 @@ function toObject({ number, fields }: Row, header: readonly string[], { optional
   }
   // csv-parse replaces invalid UTF-8 with U+FFFD.
   if (fields.some((field) => field.includes('\uFFFD'))) {
-    return { number, error: invalid('The row is not well-formed UTF-8.') };
+    return { number, error: invalid('The row is not well-formed UTF-8. Save the file as CSV UTF-8.') };
   }
   const members = header.map((column, index) => [column, fields[index]] as const);
   const given = members.filter(([column, field]) => field !== '' || !optional.includes(column));

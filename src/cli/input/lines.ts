@@ -71,5 +71,5 @@ function tooLong(): JwtctlError {
 }
 
 function notUtf8(): JwtctlError {
-  return new JwtctlError('ERR_LINE_NOT_UTF8', 'The line is not well-formed UTF-8.');
+  return new JwtctlError('ERR_LINE_NOT_UTF8', 'The line is not well-formed UTF-8. Save the file as UTF-8.');
 }

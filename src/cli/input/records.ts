@@ -40,6 +40,8 @@ export async function readRecords(
   const [first = ''] = text.split(/\r?\n/, 1);
   const binary = binaryKind(bytes, first);
   if (binary !== null) throw refuse(`is ${binary}`);
+  if (/^"?sep=.?"?$/i.test(first.trim()))
+    throw refuse(`begins with the line ${first.trim()}, which only spreadsheets read: remove it`);
   if (text === '' && kind.form !== undefined) throw refuse('is empty');
   const decided = format ?? formatOfName(source.name) ?? formatOfLine(first, kind, refuse);
   if (decided === 'csv') {

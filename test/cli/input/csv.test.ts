@@ -46,9 +46,9 @@ describe('rows', () => {
     expect(await rowsOf('sub,name\n')).toEqual([]);
   });
 
-  test('may contain quoted commas, quotes, and line breaks, and have the number of their last line', async () => {
+  test('may contain quoted commas, quotes, and line breaks, and have the number of their first line', async () => {
     expect(await rowsOf('sub,name\n"a,""b""","x\ny"\n\nbob, B \n')).toEqual([
-      [3, { sub: 'a,"b"', name: 'x\ny' }],
+      [2, { sub: 'a,"b"', name: 'x\ny' }],
       [5, { sub: 'bob', name: ' B ' }],
     ]);
   });
@@ -64,7 +64,7 @@ describe('rows', () => {
   test('that are not UTF-8 are errors, and later rows are read', async () => {
     const bytes = Buffer.concat([Buffer.from('sub,name\na,'), Buffer.from([0xe9]), Buffer.from('\nb,é\n')]);
     expect(await rowsOf(bytes)).toEqual([
-      [2, 'The row is not well-formed UTF-8.'],
+      [2, 'The row is not well-formed UTF-8. Save the file as CSV UTF-8.'],
       [3, { sub: 'b', name: 'é' }],
     ]);
   });
@@ -93,7 +93,7 @@ describe('rows', () => {
     'after $name are not read, and that row is an error with the number of its first line',
     async (broken) => {
       expect(await rowsOf(`sub,name\nalice,"A\n"\n\n\n${broken.row}\ncarol,C\n`)).toEqual([
-        [3, { sub: 'alice', name: 'A\n' }],
+        [2, { sub: 'alice', name: 'A\n' }],
         [6, `The row that begins at line 6 ${broken.why}. The rest of the CSV was not read.`],
       ]);
     },

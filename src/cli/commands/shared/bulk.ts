@@ -206,9 +206,12 @@ class FailedLines {
   }
 
   add(number: number, { code, message }: JwtctlError): void {
-    const group = this.#groups.get(code) ?? { count: 0, ranges: [], first: `Line ${number}: ${message}` };
+    const group: FailedGroup = this.#groups.get(code) ?? { count: 0, ranges: [], examples: new Map() };
     this.#groups.set(code, group);
     group.count += 1;
+    const reason = message.replace(VALUES, '');
+    if (group.examples.size < MOST_EXAMPLES && !group.examples.has(reason))
+      group.examples.set(reason, `Line ${number}: ${message}`);
     const last = group.ranges.at(-1);
     if (last?.to === number - 1) last.to = number;
     // Limits the memory, and one more shows that there are more.
@@ -216,13 +219,13 @@ class FailedLines {
   }
 
   sentences(): string[] {
-    return [...this.#groups].map(([code, { count, ranges, first }]) => {
+    return [...this.#groups].map(([code, { count, ranges, examples }]) => {
       const shown = ranges
         .slice(0, MOST_RANGES)
         .map(({ from, to }) => (from === to ? `${from}` : `${from}–${to}`));
       const more = ranges.length > MOST_RANGES ? ', …' : '';
       const lines = `${count === 1 ? 'line' : 'lines'} ${shown.join(', ')}${more}`;
-      return `${pluralize(count, this.#noun)}: ${code} (${lines})\n  ${first}`;
+      return `${pluralize(count, this.#noun)}: ${code} (${lines})${[...examples.values()].map((example) => `\n  ${example}`).join('')}`;
     });
   }
 }
@@ -230,11 +233,13 @@ class FailedLines {
 interface FailedGroup {
   count: number;
   ranges: Array<{ from: number; to: number }>;
-  /** The first failure, as an example. */
-  first: string;
+  /** The first failure for each reason, which is the message without values. */
+  examples: Map<string, string>;
 }
 
 const MOST_RANGES = 10;
+const MOST_EXAMPLES = 5;
+const VALUES = /'[^']*'|"[^"]*"|\d+/g;
 
 /** The words of `token issue` and `token register`. */
 export function tokenWords(done: string, { dryRun }: { dryRun: boolean }) {
