@@ -72,7 +72,7 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
     .exitOverride()
     .configureOutput({ writeOut: write.out, writeErr: write.err, outputError: () => {} })
     .helpOption('-h, --help', 'show help')
-    .option('--version', 'print the version')
+    .option('-V, --version', 'print the version')
     .addHelpText(
       'after',
       '\nRun `jwtctl help <command>` to see the flags of a command.\nRun `jwtctl config show` to see all settings.\n',

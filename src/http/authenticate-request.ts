@@ -1,7 +1,7 @@
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 import type { Verifier } from '../verifier/create-verifier.js';
-import { AMBIGUOUS, type RequestHead, requestToken } from './token-in-request.js';
+import { AMBIGUOUS, otherScheme, type RequestHead, requestToken } from './token-in-request.js';
 import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './verify-responses.js';
 
 /** The JOSE Header and Claims Set of the request's token. */
@@ -19,7 +19,14 @@ export async function authenticate(
   cookieName: string | null,
 ): Promise<Authentication> {
   const token = requestToken(request, cookieName);
-  if (token === null) return notVerified('ERR_TOKEN_MISSING', 'The request has no token.', NO_TOKEN);
+  if (token === null) {
+    const scheme = otherScheme(request);
+    const message =
+      scheme === null
+        ? 'The request has no token.'
+        : `The Authorization header has the scheme ${scheme}; expected Bearer.`;
+    return notVerified('ERR_TOKEN_MISSING', message, NO_TOKEN);
+  }
   if (token === AMBIGUOUS) {
     return notVerified('ERR_TOKEN_AMBIGUOUS', 'The request has more than one token.', TWO_TOKENS);
   }

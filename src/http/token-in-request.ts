@@ -29,6 +29,11 @@ function bearerToken(authorization: string): string | null {
   return authorization[6] === ' ' ? trimOws(authorization.slice(7)) : null;
 }
 
+/** Returns the scheme of the Authorization header, if it has one in the form of RFC 9110 §11.1 that is safe to log. */
+export function otherScheme({ headers: { authorization = '' } }: RequestHead): string | null {
+  return /^([A-Za-z][A-Za-z0-9-]{0,19}) /.exec(authorization)?.[1] ?? null;
+}
+
 /** Ignores empty cookies, because some applications log out by emptying the cookie. */
 function cookieValues(cookie: string, name: string): string[] {
   const values: string[] = [];

@@ -1,4 +1,5 @@
 import type { User, UserStatus } from '../model/user.js';
+import type { JwtctlError } from '../shared/errors.js';
 
 /** Finds users in the source that `users.source` names. */
 export interface UserDirectory {
@@ -6,6 +7,8 @@ export interface UserDirectory {
   /** Finds any number of users with a few queries. The map omits subjects without a user. */
   findMany(subs: readonly string[]): Promise<Map<string, User>>;
   list(): AsyncIterable<User>;
+  /** Returns the error about a subject without a user, if it has to name another table. */
+  missing?(sub: string): JwtctlError;
   /** Throws if the table of another program does not fit the settings. */
   check?(): Promise<void>;
 }

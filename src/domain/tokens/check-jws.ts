@@ -68,7 +68,7 @@ export function parseJws(token: string): (CompactJws & { alg: SigningAlgorithm }
   if (!isSigningAlgorithm(alg)) {
     return refuse(
       'ERR_ALG_NOT_ALLOWED',
-      `The alg of the JOSE Header is ${describeClaim(alg)}; expected one of ${SIGNING_ALGORITHMS.join(', ')}.`,
+      `The token's alg is ${isAlgorithmName(alg) ? alg : describeClaim(alg)}; jwtctl verifies only ${SIGNING_ALGORITHMS.join(', ')}.`,
     );
   }
   return { ...jws, alg };
@@ -92,7 +92,17 @@ export async function checkKey(
   // The algorithm is the key's, never the token's choice (RFC 8725 §3.1).
   if (alg !== key.alg)
     return refuse('ERR_ALG_NOT_ALLOWED', `${name} signs with ${key.alg}, not with ${alg}.`);
-  return (await checkSignature(key.alg, publicKey, signingInput, signature))
-    ? null
-    : refuse('ERR_SIGNATURE_INVALID', `The signature was not made with key ${excerpt(key.kid)}.`);
+  if (await checkSignature(key.alg, publicKey, signingInput, signature)) return null;
+  const bytes = (publicKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8;
+  return refuse(
+    'ERR_SIGNATURE_INVALID',
+    signature.length < bytes
+      ? `The signature is cut off: it has ${signature.length} bytes, but one of key ${excerpt(key.kid)} has ${bytes}.`
+      : `The signature was not made with key ${excerpt(key.kid)}.`,
+  );
+}
+
+/** A name like those of RFC 7518 §3.1, which is safe to print. */
+function isAlgorithmName(alg: unknown): alg is string {
+  return typeof alg === 'string' && /^[A-Za-z0-9]{1,16}$/.test(alg);
 }

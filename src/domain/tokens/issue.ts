@@ -208,7 +208,7 @@ export class Issuer {
     const found = await users.findMany(subjectsOf(drafts));
     forEachDraft(drafts, outcomes, ({ index, request }) => {
       const user = found.get(request.sub);
-      if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub);
+      if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub, this.#ports.users);
       else parseNewSubject(request.sub);
       const jti = request.refresh === true ? familyJti(newRandomId(), 0) : undefined;
       outcomes[index] = { kid, payload: claimsSet(request, this.#policy, clock.now(), jti) };
@@ -290,7 +290,7 @@ export class Issuer {
       if (known === undefined && this.#ports.addUsers !== undefined) parseNewSubject(request.sub);
       if (known !== undefined && draft.last !== undefined && known.version !== draft.last.userVersion)
         throw sessionEnded();
-      const user = requireEnabled(known, request.sub);
+      const user = requireEnabled(known, request.sub, this.#ports.users);
       const session = request.refresh === true ? nextStep(draft.last, user, now) : undefined;
       const jti = session && familyJti(session.family, session.counter);
       const claims = claimsSet(request, this.#policy, draft.replayedIat ?? now, jti);
@@ -529,9 +529,11 @@ function sessionReused(): JwtctlError {
   return new JwtctlError('ERR_REFRESH_REUSED', message);
 }
 
-function requireEnabled(user: User | undefined, sub: string): User {
+function requireEnabled(user: User | undefined, sub: string, users: UserDirectory): User {
   if (user === undefined) {
-    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`);
+    throw (
+      users.missing?.(sub) ?? new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`)
+    );
   }
   if (user.status === 'enabled') return user;
   throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`);

@@ -4,6 +4,7 @@ import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
 import { isTrusted, type SigningAlgorithm } from '../model/signing-key.js';
 import type { TokenStatusReader } from '../ports/index.js';
+import { excerpt } from '../shared/text.js';
 import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims } from './check-claims.js';
 import { checkKey, parseJws } from './check-jws.js';
 import { isLegacy, mayBeLegacy } from './check-legacy.js';
@@ -82,6 +83,8 @@ export function looksLegacy(token: string, code: RefusalCode): boolean {
   return payload !== null && isLegacy(payload, { hasKey: code !== 'ERR_KEY_UNKNOWN' });
 }
 
+const MOST_NAMED = 10;
+
 /** Tries keys that are not trusted too, because their state is a better reason than a wrong signature. */
 async function findSigner<Key extends VerificationKey>(
   jws: CompactJws & { alg: SigningAlgorithm },
@@ -94,8 +97,12 @@ async function findSigner<Key extends VerificationKey>(
     failure = refusal;
   }
   if (keys.length === 1 && failure !== null) return failure;
-  const count = keys.filter(({ alg }) => alg === jws.alg).length;
-  return count === 0
-    ? refuse('ERR_KEY_UNKNOWN', `No key signs with ${jws.alg}, so none can have signed the token.`)
-    : refuse('ERR_SIGNATURE_INVALID', `None of the keys that sign with ${jws.alg} made the signature.`);
+  const tried = keys.filter(({ alg }) => alg === jws.alg).map(({ kid }) => excerpt(kid));
+  if (tried.length === 0)
+    return refuse('ERR_KEY_UNKNOWN', `No key signs with ${jws.alg}, so none can have signed the token.`);
+  const names = [...tried.slice(0, MOST_NAMED), ...(tried.length > MOST_NAMED ? ['…'] : [])].join(', ');
+  return refuse(
+    'ERR_SIGNATURE_INVALID',
+    `The signature was made by none of the keys for ${jws.alg} (${names}).`,
+  );
 }

@@ -1,6 +1,7 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
+import { parseJsonObject } from '../jose/jws.js';
 import { toVerificationKey } from '../jose/verification-key.js';
-import { type Refusal, refuse } from '../model/refusal-codes.js';
+import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
 import { isTrusted, isVerifyOnly, type SigningKey, stateName } from '../model/signing-key.js';
 import type {
   Clock,
@@ -18,8 +19,9 @@ import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { DAY_SECONDS, formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
+import { excerpt } from '../shared/text.js';
 import { type ClaimsPolicy, checkClaims } from './check-claims.js';
-import { checkJws } from './check-jws.js';
+import { checkJws, parseJws } from './check-jws.js';
 import { checkStatus } from './check-status.js';
 import type { IssuedToken } from './issued-token.js';
 import { checkLegacyRegistration, looksLegacy } from './register-legacy.js';
@@ -84,8 +86,17 @@ export async function registerTokens(
   const refuseAt = ({ index }: { index: number }, { error }: Refusal) => {
     const isLegacy = !acceptsLegacy && looksLegacy(tokens[index] as string, error.code);
     if (isLegacy) refusedLegacy += 1;
-    const hint = isLegacy ? LEGACY_HINT : undefined;
-    outcomes[index] = new JwtctlError(error.code, error.message, { kind: 'refused', hint });
+    const hint = isLegacy ? LEGACY_HINT : registrationHint(tokens[index] as string, error.code);
+    const message = `${error.message}${foundClaim(tokens[index] as string, error.code)}`;
+    outcomes[index] = new JwtctlError(error.code, message, { kind: 'refused', hint });
+  };
+  const refuseUser: Refuse = (candidate, refusal) => {
+    const missing = refusal.error.code === 'ERR_USER_UNKNOWN' ? ports.users.missing : undefined;
+    const error = missing?.(candidate.claims.sub);
+    if (error === undefined) return refuseAt(candidate, refusal);
+    outcomes[candidate.index] = new JwtctlError(error.code, error.message, {
+      ...{ kind: 'refused', hint: error.hint },
+    });
   };
   const checked = await checkTokens(ports, policy, now, tokens, refuseAt, acceptsLegacy);
   const signed = checked.filter(({ index, otherType }) => {
@@ -97,7 +108,7 @@ export async function registerTokens(
     return false;
   });
   const users = await ports.users.findMany(subjectsOf(signed));
-  const accepted = await checkStatuses(ports, signed, users, refuseAt);
+  const accepted = await checkStatuses(ports, signed, users, refuseUser);
   const { candidates, raised } = await raiseLifetimes(ports, policy, accepted, { now, dryRun });
   const valid = candidates.filter((candidate) => {
     const refusal = checkLifetime(candidate, policy, now);
@@ -118,7 +129,7 @@ export async function registerTokens(
   }
   // Checked again, because a revocation removes only entries that exist by then, and `keys retire` counts only those.
   const trusted = await checkVerifyOnlyKeys(ports, valid, refuseAt);
-  const kept = new Set(await checkStatuses(ports, trusted, users, refuseAt));
+  const kept = new Set(await checkStatuses(ports, trusted, users, refuseUser));
   const refused = valid.filter((candidate) => !kept.has(candidate));
   await removeNamedEntries(ports.registry, refused.map(nameOf), now);
   return { outcomes, refusedLegacy, raised };
@@ -141,6 +152,34 @@ export async function registerToken(
   return { registered, raised };
 }
 
+/** Returns what to do about a token that cannot be registered; undefined if its code says it. */
+function registrationHint(token: string, code: RefusalCode): string | undefined {
+  switch (code) {
+    case 'ERR_SIGNATURE_INVALID':
+      return 'Check that the whole token was copied. If another program signed it, import its public key: `jwtctl keys import --verify-only`.';
+    case 'ERR_ALG_NOT_ALLOWED':
+    case 'ERR_KEY_UNKNOWN': {
+      const jws = parseJws(token);
+      if (!('active' in jws))
+        return `If a key of yours signs with ${jws.alg}, import it with \`--alg ${jws.alg}\`.`;
+      return code === 'ERR_KEY_UNKNOWN'
+        ? undefined
+        : 'Tokens signed with HMAC or ECDSA cannot move: let them expire.';
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Shows what a verifier, whose refusals go to logs, does not show. */
+function foundClaim(token: string, code: RefusalCode): string {
+  if (code !== 'ERR_ISSUER_MISMATCH' && code !== 'ERR_AUDIENCE_MISMATCH') return '';
+  const jws = parseJws(token);
+  const payload = 'active' in jws ? null : parseJsonObject(jws.payload);
+  if (payload === null) return '';
+  return ` It is ${excerpt(JSON.stringify(code === 'ERR_ISSUER_MISMATCH' ? payload.iss : payload.aud))}.`;
+}
+
 interface Candidate {
   index: number;
   key: SigningKey;
@@ -159,14 +198,14 @@ interface RegisteredClaims {
   aud: string | string[] | null;
 }
 
-type Refuse = (candidate: { index: number }, refusal: Refusal) => void;
+type Refuse = (candidate: Candidate, refusal: Refusal) => void;
 
 async function checkTokens(
   { database, registry }: RegisterPorts,
   policy: RegisterPolicy,
   now: number,
   tokens: readonly string[],
-  refuseAt: Refuse,
+  refuseAt: (token: { index: number }, refusal: Refusal) => void,
   acceptsLegacy: boolean,
 ): Promise<Candidate[]> {
   // Read for each batch, because checkLifetime needs the current states.

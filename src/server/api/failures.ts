@@ -85,7 +85,7 @@ const FIELDS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_AUDIENCE_INVALID: 'aud',
   ERR_CLAIM_RESERVED: 'claims',
   ERR_JTI_INVALID: 'jti',
-  ERR_LABEL_INVALID: 'label',
+  ERR_META_INVALID: 'meta',
   ERR_NOT_BEFORE_INVALID: 'notBefore',
   ERR_NUMBER_INEXACT: 'claims',
   ERR_SUBJECT_INVALID: 'sub',

@@ -48,7 +48,7 @@ export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, l
 };
 
 function requestOf(
-  { sub, aud, ttl, notBefore, claims, label, refresh }: IssueBody,
+  { sub, aud, ttl, notBefore, claims, meta, refresh }: IssueBody,
   clientId: string,
 ): TokenRequest {
   return {
@@ -56,7 +56,7 @@ function requestOf(
     aud: aud === undefined ? undefined : [aud].flat(),
     ttlSeconds: secondsOf(ttl, 'ttl'),
     notBeforeSeconds: secondsOf(notBefore, 'notBefore'),
-    ...{ claims, label, refresh },
+    ...{ claims, meta, refresh },
     // Only this client may use the refresh token.
     clientId: refresh === true ? clientId : undefined,
   };

@@ -20,7 +20,7 @@ export interface IssueBody {
   ttl?: number | string;
   notBefore?: number | string;
   claims?: Record<string, unknown>;
-  label?: string;
+  meta?: Record<string, string>;
   refresh?: boolean;
   createUser?: boolean;
 }
@@ -35,7 +35,11 @@ export const ISSUE_BODY = {
     ttl: SECONDS,
     notBefore: SECONDS,
     claims: { type: 'object', description: 'an object with claims other than the registered ones' },
-    label: { type: 'string', description: 'text of at most 128 bytes' },
+    meta: {
+      type: 'object',
+      additionalProperties: { type: 'string' },
+      description: 'facts about the session, such as its device: at most 8 pairs, 512 bytes as JSON',
+    },
     refresh: { type: 'boolean', description: 'true or false' },
     createUser: { type: 'boolean', description: 'true or false' },
   },
@@ -95,7 +99,7 @@ export const TOKEN_LIST = {
   type: 'array',
   items: {
     type: 'object',
-    required: ['jti', 'kid', 'iat', 'exp', 'refreshExp', 'label'],
+    required: ['jti', 'kid', 'iat', 'exp', 'refreshExp', 'meta'],
     properties: {
       jti: { type: 'string' },
       kid: { type: ['string', 'null'], description: 'null if the key was purged' },
@@ -105,7 +109,7 @@ export const TOKEN_LIST = {
         ...NUMERIC_DATE_OR_NULL,
         description: 'when the session ends; null without a refresh token',
       },
-      label: { type: ['string', 'null'] },
+      meta: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
     },
   },
 } as const;

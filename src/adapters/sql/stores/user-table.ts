@@ -2,6 +2,7 @@ import { type RawBuilder, SqliteAdapter, sql } from 'kysely';
 import type { User, UserDirectory } from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { excerpt } from '../../../domain/shared/text.js';
 import type { SqlExecutor } from '../schema.js';
 import { inPortions } from './portions.js';
 
@@ -103,6 +104,13 @@ export function sqlUserTable(
       await rowsBy(sql`limit 1`);
       const type = await columnType();
       if (type !== null && (type === 'binary(16)') !== isBinary) throw misfit(table, name, type, isBinary);
+    },
+
+    missing(sub) {
+      const shown = excerpt(sub);
+      return new JwtctlError('ERR_USER_UNKNOWN', `${table} has no row with ${name} = '${shown}' (the sub).`, {
+        hint: 'Check `users.table`, `users.column`, and `users.idType`.',
+      });
     },
 
     async find(sub) {

@@ -162,12 +162,18 @@ function likelyFault(text: string): string {
     return 'it is cut off: its signature is missing';
   if (parts.some((some) => some.length === 1 && hasMember(some[0], 'alg')))
     return 'it is cut off: only its JOSE Header is there';
+  const refusal = REDIS_ERROR.exec(text)?.[1];
+  if (refusal !== undefined) return `it looks like an error of redis-cli (${refusal})`;
   if (/\.(?:txt|jwt|token|json)$/i.test(text)) return 'put @ before the name of a file';
   if (/^(?:bearer\s+)?[\w+/=-]{8,}$/i.test(text))
     return 'it is an opaque token, which only its issuer can read';
   const reason = parseCompactJws(text);
   return typeof reason === 'string' ? reason : 'it is another kind of text';
 }
+
+/** What redis-cli prints into a file instead of a value. */
+export const REDIS_ERROR =
+  /^(?:\(error\) )?(ERR|WRONGTYPE|NOAUTH|NOPERM|WRONGPASS|MOVED|ASK|CLUSTERDOWN|LOADING|MASTERDOWN)(?: |$)/;
 
 function hasMember(part: string | undefined, name: string): boolean {
   const header = parseJsonObject(Buffer.from(part ?? '', 'base64url'));

@@ -22,7 +22,7 @@ import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { checkAudience } from '../shared/audience-flag.js';
 import { type ErrorPlace, errorsOption, formatOption, streamThrough, tokenWords } from '../shared/bulk.js';
 import { contradiction, exactlyOne } from '../shared/flags.js';
-import { type PastedToken, pastedToken, tokenMember } from '../shared/pasted-token.js';
+import { type PastedToken, pastedToken, REDIS_ERROR, tokenMember } from '../shared/pasted-token.js';
 import { notToken, readToken } from '../shared/token-argument.js';
 
 export const defineRegister: DefineCommand = (group, run) => {
@@ -140,7 +140,7 @@ export const TOKENS = {
   optional: [],
   hasOthers: true,
   isMixed: true,
-  form: /eyJ[\w-]|[\w-]{8}\.[\w=-]{2,}\.|^[ \t]*\{/m,
+  form: new RegExp(`eyJ[\\w-]|[\\w-]{8}\\.[\\w=-]{2,}\\.|^[ \\t]*\\{|${REDIS_ERROR.source}`, 'm'),
 } as const;
 
 /** @throws JwtctlError `ERR_LINE_NO_TOKEN` (usage), `ERR_TOKEN_MALFORMED` (refused) */

@@ -5,6 +5,7 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { excerpt } from '../../../domain/shared/text.js';
 import { identifyToken } from '../../../domain/tokens/identify-token.js';
 import {
   countGlobal,
@@ -17,7 +18,7 @@ import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { revocation } from '../../output/views/tokens.js';
-import { momentFlag } from '../shared/flags.js';
+import { contradiction, momentFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 import { reasonOption } from '../shared/reason-option.js';
@@ -110,6 +111,9 @@ function revocationSelection(flags: RevokeFlags, token: string | undefined): Sel
   if (sub !== undefined && issuedBefore !== undefined && given === 0) return { by: 'sub', sub, issuedBefore };
   if (sub === undefined && kid !== undefined && given === 1) return { by: 'global', kid, issuedBefore };
   if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'global', issuedBefore };
+  if (all !== undefined && sub === undefined && given === 1) throw contradiction('--all needs --sub.');
+  if (sub !== undefined && given === 0)
+    throw contradiction(`--sub ${excerpt(sub)} needs --all, --jti, or --issued-before.`);
   throw new JwtctlError('ERR_FLAG_COMBINATION', 'These arguments do not select tokens to revoke.', {
     hint: `Use one of ${FORMS}.`,
   });
