@@ -157,7 +157,7 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
 
   test('GET lists tokens and sessions as `token list` does', async () => {
     const { call, session } = await serving();
-    await issue('--label', 'phone');
+    await issue('--meta', 'device=phone');
     await session();
     const listed = await stores.json('token', 'list', '--sub', sub);
     expect(listed).toHaveLength(2);

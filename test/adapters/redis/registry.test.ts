@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
+import { legacyId } from '../../../src/domain/model/legacy-id.js';
 import type { ScannedSubject } from '../../../src/domain/ports/index.js';
 import { registerOne } from '../../support/registering.js';
 import { redisNodes } from '../../support/servers.js';
@@ -252,6 +253,16 @@ describe('foreign keys and members', () => {
     expect([first, last]).toEqual([null, null]);
     expect(foreign).toMatchObject(refused);
     await expect(registerOne(registry, 'alice2', entryAt(now, 'a'), { now })).rejects.toMatchObject(refused);
+    expect(await raw('GET', key)).toBe('theirs');
+  });
+
+  test('registers nothing if a legacy token has no place for its key', async () => {
+    const key = `${prefix}:{alice2}:meta`;
+    await raw('SET', key, 'theirs', 'EX', 600);
+    const entries = [entryAt(now, 'a'), entryAt(now, legacyId('b'))];
+    const outcomes = await registry.registerMany(entries.map((entry) => ({ sub: 'alice2', entry, now })));
+    expect(outcomes.at(-1)).toMatchObject({ code: 'ERR_REDIS_WRONG_TYPE', details: { key } });
+    expect(await raw('EXISTS', `${prefix}:{alice2}`)).toBe('0');
     expect(await raw('GET', key)).toBe('theirs');
   });
 

@@ -1,11 +1,11 @@
 -- Adds an entry, and makes it the last one of its family. See FamilyOutcome for the outcomes.
 -- KEYS: set, meta, hash of families. ARGV: horizon, tolerance, deadline (ms, server's clock), arguments of the
 -- entry as for register, family, counter, grace (ms), exp of the refresh token, record: see familyRecord in
--- keyspace.ts. Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE}; or 1, the outcome, and for ADVANCED
+-- keyspace.ts. Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE, key}; or 1, the outcome, and for ADVANCED
 -- whether evicting others is done (1 or 0), for REPLAYED the iat of the entry.
 local families, name, counter = KEYS[3], ARGV[10], tonumber(ARGV[11])
 local families_type = redis.call('TYPE', families).ok
-if families_type ~= 'hash' and families_type ~= 'none' then return {WRONG_TYPE} end
+if families_type ~= 'hash' and families_type ~= 'none' then return {WRONG_TYPE, families} end
 
 local known = parse_family(redis.call('HGET', families, name))
 if known and known.exp <= horizon then known = nil end

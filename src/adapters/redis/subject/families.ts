@@ -2,7 +2,7 @@ import { counterOf, familyOf } from '../../../domain/model/family.js';
 import type { FamilyOutcome, FamilyStep, TokenFamily } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { familyRecord, parseFamily } from '../keyspace.js';
-import { ADVANCE_FAMILY, STEP, WRONG_TYPE } from '../scripts/index.js';
+import { ADVANCE_FAMILY, STEP } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode, wrongType } from '../wire/redis-errors.js';
 import { argumentsOf, registerInTurn, runInTime } from './register-entries.js';
@@ -21,7 +21,7 @@ export async function advanceFamily(
   const counter = counterOf(entry.jti);
   const record = familyRecord({ counter, keyId: entry.keyId, iat: entry.iat, startedAt, exp });
   const own = [...argumentsOf(step), family, counter, 1000 * graceSeconds, exp, record];
-  const [state, outcome, value] = await runInTime(connection, (deadline) =>
+  const [, outcome, value] = await runInTime(connection, (deadline) =>
     batcher.run(
       ADVANCE_FAMILY,
       slot,
@@ -29,7 +29,6 @@ export async function advanceFamily(
       [now - tolerance, tolerance, deadline, ...own],
     ),
   );
-  if (state === WRONG_TYPE) throw wrongType(`${entries} or ${refresh}`);
   switch (outcome) {
     case STEP.REPLAYED:
       return { state: 'replayed', iat: value ?? 0 };

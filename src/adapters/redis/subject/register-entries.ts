@@ -26,12 +26,14 @@ export async function registerInTurn(
     const answer = await runInTime(connection, (deadline) =>
       batcher.run(REGISTER, slot, [entries, meta], [horizon, tolerance, deadline, ...args]),
     );
-    if (answer[0] === WRONG_TYPE) throw wrongType(entries);
     next += answer[1] ?? 0;
   }
 }
 
-/** Runs a script that does nothing after its deadline, by the server's clock in milliseconds. */
+/**
+ * Runs a script that does nothing after its deadline, by the server's clock in milliseconds.
+ * @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state)
+ */
 export async function runInTime(
   connection: RegistrySession['connection'],
   run: (deadline: number) => Promise<unknown>,
@@ -41,6 +43,7 @@ export async function runInTime(
   // This client has not given up, so the server's clock is ahead. Use its time.
   if (answer[0] === TOO_LATE) answer = (await run((answer[1] ?? 0) + timeoutMs)) as number[];
   if (answer[0] === TOO_LATE) throw connection.translate(new DeadlineError(timeoutMs));
+  if (answer[0] === WRONG_TYPE) throw wrongType(String(answer[1]));
   return answer;
 }
 
