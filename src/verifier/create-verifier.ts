@@ -2,7 +2,12 @@ import { describeValue } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { ClaimsPolicy } from '../domain/tokens/check-claims.js';
 import type { TokenStatus } from '../domain/tokens/check-status.js';
-import { type VerificationPorts, type VerificationResult, verifyToken } from '../domain/tokens/verify.js';
+import {
+  type VerificationPorts,
+  type VerificationResult,
+  type VerifiedToken,
+  verifyToken,
+} from '../domain/tokens/verify.js';
 
 export interface Verifier {
   /**
@@ -29,7 +34,7 @@ export interface VerifierOptions {
    * Returns the status of a token with a valid signature and claims. The token is accepted if `entry` matches
    * it, `user` is `'enabled'`, and `revoked` is `false`. Any other value refuses it.
    */
-  findStatus: VerificationPorts['findStatus'];
+  findStatus(token: VerifiedToken): Promise<TokenStatus> | TokenStatus;
   /** `clockToleranceSeconds`: an integer from 0 to 86,400; default: 5. */
   policy: Omit<ClaimsPolicy, 'clockToleranceSeconds'> & { clockToleranceSeconds?: number | undefined };
   /** Returns NumericDate seconds, an integer; default: the clock of the host. */
@@ -61,7 +66,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     );
   const ports: VerificationPorts = {
     findKey: async (kid) => keyOf(await findKey.call(options, kid)),
-    findStatus: async (token) => statusOf(await findStatus.call(options, token)),
+    findStatus: async ({ issuedAt: _, ...token }) => statusOf(await findStatus.call(options, token)),
     // A copy, because later changes to the caller's object would not be checked.
     policy: { issuer, audience, clockToleranceSeconds },
     now: () => timeOf(now.call(options)),

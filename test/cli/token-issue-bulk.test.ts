@@ -118,6 +118,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       '  Line 4: The user "disabled" is disabled.',
       '2 tokens: ERR_SUBJECT_INVALID (lines 6–7)',
       '  Line 6: The subject cannot be used: it holds a control character.',
+      '  Line 7: The subject cannot be used: it is longer than 255 bytes.',
       '1 token: ERR_LINE_TOO_LONG (line 8)',
       '  Line 8: The line is longer than 65536 bytes.',
       '',
@@ -202,7 +203,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     ]);
     expect(payloads[0]).not.toHaveProperty('nbf');
     const listed = await stores.json('token', 'list', '--sub', 'alice');
-    const devices = new Map(listed.map((entry: Listed) => [entry.jti, entry.meta.device]));
+    const devices = new Map(listed.map((entry: Listed) => [entry.jti, entry.meta?.device]));
     expect(issued.map(({ jti }) => devices.get(jti))).toEqual(['all', 'own', 'all']);
   });
 
@@ -488,5 +489,5 @@ test('an unreachable registry ends the run with exit code 4, and every started l
 
 interface Listed {
   jti: string;
-  meta: { device: string };
+  meta: { device: string } | null;
 }

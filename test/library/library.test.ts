@@ -88,7 +88,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     for (const candidate of [token, api, '', 'x', `${token}x`, token.slice(0, -4), `${token}.x`]) {
       const told = await stores.run('token', 'verify', '--json', '--', candidate);
       const verdict = await verify(candidate);
-      if (verdict.active) expect(verdict).toEqual(told.json());
+      if (verdict.active) expect({ ...verdict, kid: verdict.header.kid }).toEqual(told.json());
       else
         expect(told.json()).toMatchObject({
           ...{ active: false, reason: verdict.reason },

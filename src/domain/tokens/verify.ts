@@ -5,17 +5,19 @@ import { type CheckedToken, checkJws, type SignedToken } from './check-jws.js';
 import { checkLegacyToken, type LegacyPorts } from './check-legacy.js';
 import { checkStatus, type TokenStatus } from './check-status.js';
 
+/** A token with a valid signature and valid claims. */
+export interface VerifiedToken {
+  sub: string;
+  jti: string;
+  kid: string;
+  iat: number;
+  exp: number;
+}
+
 export interface VerificationPorts {
   findKey(kid: string): Promise<VerificationKey | null | undefined> | VerificationKey | null | undefined;
-  findStatus(token: {
-    sub: string;
-    jti: string;
-    kid: string;
-    iat: number;
-    exp: number;
-    /** Revocations are compared with it: the `iat`, or 0 for a legacy token without one. */
-    issuedAt: number;
-  }): Promise<TokenStatus> | TokenStatus;
+  /** @param token.issuedAt revocations are compared with it: the `iat`, or 0 for a legacy token without one */
+  findStatus(token: VerifiedToken & { issuedAt: number }): Promise<TokenStatus> | TokenStatus;
   /** Without it, no legacy token is accepted. */
   legacy?: LegacyPorts | undefined;
   policy: ClaimsPolicy;

@@ -147,13 +147,30 @@ class Remover {
 
     // Keys of a moving slot may be on two masters: send each alone. A lost script may already have run.
     return allDone(
-      group.subjects.map(async (subject, index) => {
-        const keys = group.keys.slice(3 * index, 3 * index + 3);
+      group.subjects.map(async (subject) => {
+        const keys = await this.#existingKeys(subject);
         const own = await this.#session.batcher.send({ ...request, keys });
         const found = this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
         return { ...found, isUncounted: isLost || own.isRepeated };
       }),
     );
+  }
+
+  /**
+   * Until a slot has moved, Redis refuses a script that names a missing key beside an existing one (TRYAGAIN). So an
+   * existing key takes the place of each missing one: its type is another, so the script ignores it there.
+   */
+  async #existingKeys({ entries, meta, refresh, slot }: LocatedSubject): Promise<string[]> {
+    const { batcher, connection } = this.#session;
+    const keys = [entries, meta, refresh];
+    const exist = await Promise.all(
+      keys.map(async (key) => {
+        const { replies } = await batcher.send({ slot, commands: [['exists', key]] });
+        return connection.unwrap(replies[0]) === 1;
+      }),
+    );
+    const standIn = keys.find((_, index) => exist[index]) ?? entries;
+    return keys.map((key, index) => (exist[index] ? key : standIn));
   }
 
   #addGroup(answer: Answer, group: Group, walked: string): Omit<Found, 'isUncounted'> {
