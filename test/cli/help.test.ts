@@ -38,6 +38,14 @@ test.each([
   expect(ended.stderr).not.toContain(topic);
 });
 
+test.each([['migrating'], ['Migration'], ['legacy']])('help %s names the guide', async (topic) => {
+  const { exitCode, stdout, stderr } = await run('help', topic);
+
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(stdout).toContain('docs/migrating.md');
+  expect(stdout).toContain('`jwtctl token register --legacy`');
+});
+
 test('help shows the program, a group, and a command of it', async () => {
   for (const [topic, usage] of [
     [[], 'Usage: jwtctl <command> [flags]'],

@@ -9,15 +9,30 @@ import type { View } from '../output/view.js';
 const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 const MOST_SUGGESTIONS = 5;
 
+const MIGRATING: View = {
+  shape: 'text',
+  text: 'docs/migrating.md in the repository of jwtctl shows how to move a running application to jwtctl without logging anyone out.\n\n`jwtctl keys import --verify-only` imports the old keys, and `jwtctl token register --legacy` registers the live tokens.',
+  data: { topic: 'migrating', guide: 'docs/migrating.md' },
+};
+
+/** Topics that a guide explains. */
+const GUIDES: ReadonlyMap<string, View> = new Map([
+  ['migrating', MIGRATING],
+  ['migration', MIGRATING],
+  ['legacy', MIGRATING],
+]);
+
 export const defineHelp: DefineCommand = (command, run) => {
   const help: Action<object, [string[]]> = async (_invocation, _flags, topic) => {
+    const guide = GUIDES.get(topic.join(' ').toLowerCase());
+    if (guide !== undefined) return { view: guide };
     const described = findCommand(command.parent as Command, topic);
     if (described === undefined) return { view: errorEntry(topic.join(' ')) };
     described.outputHelp();
     return {};
   };
   command
-    .argument('[topic...]', 'a command, or an error code with or without ERR_')
+    .argument('[topic...]', 'a command, an error code with or without ERR_, or migrating')
     .examples('jwtctl help keys rotate', 'jwtctl help ERR_TOKEN_REVOKED')
     .action(run(help));
 };

@@ -31,7 +31,7 @@ export const defineImport: DefineCommand = (group, run) => {
   group
     .command('import')
     .description(
-      'Import keys.\n\nAn imported key verifies. It signs only if it is the only key of the file and no key signs yet, or with --sign. Any other key is verify-only: only its public key is stored, and it verifies until --verify-until, or until `keys retire` or `keys compromise` ends it.',
+      'Import keys.\n\nAn imported key verifies.\n\nIt signs only if it is the only key of the file and no key signs yet, or with --sign.\n\nAny other key is verify-only: only its public key is stored, and it verifies until --verify-until, or until `keys retire` or `keys compromise` ends it.',
     )
     .option(
       '--pem <file>',

@@ -19,6 +19,6 @@ export function checkAudience(aud: string, caution: (text: string) => void): str
     });
   }
   if (parts.length > 1)
-    caution(`--aud is the one audience "${excerpt(aud)}". For several, repeat the flag: ${flags}`);
+    caution(`--aud "${excerpt(aud)}" is a single audience. For several, repeat the flag: ${flags}`);
   return aud;
 }

@@ -23,7 +23,7 @@ export type ErrorPlace = 'stderr' | 'stdout';
 export function errorsOption(): Option {
   return new Option(
     '--errors <place>',
-    'where failed lines are listed: stdout answers each in its place, with line and error (default: stderr)',
+    'where to report failed lines; stdout prints an object with `line` and `error` in the order of the input (default: stderr)',
   ).choices(['stderr', 'stdout']);
 }
 

@@ -10,7 +10,7 @@ export const defineList: DefineCommand = (group, run) => {
   group
     .command('list')
     .description(
-      'List the live tokens of a subject. A session that can be refreshed stays listed after its last access token has expired.',
+      'List the live tokens of a subject.\n\nA session that can be refreshed stays listed after its last access token has expired.',
     )
     .requiredOption('--sub <sub>', 'subject')
     .option('--where <name=value>', 'only tokens whose meta has this pair; can be repeated', repeatedFlag)

@@ -24,13 +24,23 @@ import { lifetimePolicy } from '../shared/lifetime-policy.js';
 import { reasonOption } from '../shared/reason-option.js';
 import { readToken } from '../shared/token-argument.js';
 
+const DESCRIPTION = `Revoke tokens permanently.
+
+The refresh token of a session ends with its access tokens. Select tokens in one of these ways:
+
+- TOKEN: one token
+- --sub SUB --jti JTI: one token of a subject
+- --sub SUB --all: all tokens of a subject
+- --sub SUB --issued-before TIME: older tokens of a subject
+- --kid KID: all tokens signed with a key
+- --kid KID --issued-before TIME: older tokens signed with a key
+- --issued-before TIME: older tokens of all subjects`;
+
 export const defineRevoke: DefineCommand = (group, run) => {
   group
     .command('revoke')
     .argument('[token]', 'token; - reads standard input, @file reads a file')
-    .description(
-      'Revoke tokens permanently. The refresh token of a session ends with its access tokens.\n\nSelect one token, or tokens by --sub with --jti, --all, or --issued-before; by --kid; by --issued-before; or by --kid with --issued-before.',
-    )
+    .description(DESCRIPTION)
     .option('--sub <sub>', 'subject; requires --jti, --all, or --issued-before')
     .option('--jti <jti>', 'one token of the subject', parseJti)
     .option('--all', 'all tokens of the subject')

@@ -19,7 +19,7 @@ export const FILES_ERRORS = {
   ),
   ERR_FILE_KIND_UNKNOWN: usage(
     'The file is not a list that the command can read, so no line of it was processed.',
-    'Pass a file with one item per line, a CSV with a header, or NDJSON (`jq -c .[]` makes it of an array).',
+    "Pass a file with one item per line, a CSV with a header, or NDJSON (`jq -c '.[]'` converts an array).",
   ),
   ERR_FILE_NAME_INVALID: usage(
     'The path of the file is too long or contains a line break, so it cannot be recorded in the audit log.',
