@@ -197,9 +197,18 @@ describe('each step of the guide, with a Flask application', { timeout: 120_000 
     const withoutFlag = await shell.run(...words);
     expect([withoutFlag.exitCode, withoutFlag.stderr]).toEqual([5, expect.stringContaining('use --legacy')]);
 
-    const program = `import subprocess, sys\ntoken = sys.argv[1]\n${blockOf('3.', 'python')}`;
+    const login = withNames(blockOf('3.', 'python'), { 'timeout=5': 'timeout=60' });
+    const program = `import logging, subprocess, sys\n${login}\nregister_token(sys.argv[1])`;
     const env = { ...shell.env, PATH: `${join(shell.home, 'bin')}:${process.env.PATH}` };
-    await python(program, [tokens[0] as string], env);
+    const register = (token: string) =>
+      spawnProgram(PYTHON, ['-c', program, token], { env, killAfterMs: 60_000 });
+    const known = await register(tokens[0] as string);
+    expect(known).toMatchObject({ exitCode: 0, stdout: '' });
+    expect(known.stderr).not.toContain('was not registered');
+
+    const broken = await register('not a token');
+    expect(broken).toMatchObject({ exitCode: 0, stdout: '' });
+    expect(broken.stderr).toContain('The token was not registered');
   });
 
   test('4. the server accepts every registered token, and names what is wrong with others', async () => {
