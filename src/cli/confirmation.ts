@@ -18,10 +18,16 @@ export async function ask(
   const isConfirmed =
     typeBack === undefined
       ? await prompt.confirm(question, signal)
-      : [typeBack, printable(typeBack) as string | null].includes(
+      : isSame(
           await prompt.typeBack(`${question}\n  Type ${printable(typeBack)} to confirm:`, signal),
+          typeBack,
         );
   if (!isConfirmed) throw notConfirmed();
+}
+
+/** A name with invisible characters may be typed as it is, or with the escapes that the question shows. */
+function isSame(typed: string | null, name: string): boolean {
+  return typed === name || typed === printable(name);
 }
 
 export function notConfirmed(): JwtctlError {

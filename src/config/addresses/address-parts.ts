@@ -47,7 +47,7 @@ export function splitUserinfo(
   return match === null ? null : { userinfo: last === -1 ? null : text.slice(0, last), match };
 }
 
-/** Takes a part as it is, or percent-decoded, if only one of both is possible. */
+/** Decodes a part that contains a percent escape. Refuses one that mixes escapes with unencoded characters. */
 export function decodePart(part: string, what: string): string {
   const isEncoded = /%[0-9a-f]{2}/i.test(part);
   if (!isEncoded) return part;
@@ -121,7 +121,7 @@ function tlsDemand(group: string, name: string, key: string, value: string): boo
 }
 
 function refusedParameter(group: string, name: string, key: string): AddressProblem {
-  const setting = [...MEANT].find(([names]) => names.test(key))?.[1].replace(/^tls\b/, `${group}.tls`);
+  const setting = MEANT.find(([names]) => names.test(key))?.[1].replace(/^tls\b/, `${group}.tls`);
   return setting === undefined
     ? new AddressProblem('has a parameter that jwtctl does not know; remove it')
     : new AddressProblem(`has the parameter ${name}; set ${setting} instead`);
@@ -143,7 +143,7 @@ const EITHER = new Set(['preferred', 'prefer', 'allow']);
 const UNVERIFIED = /^(skipverify|acceptinvalidcerts|insecure|trust)$|"rejectunauthorized":false/;
 
 /** The setting for a parameter that jwtctl does not take from an address. */
-const MEANT: ReadonlyMap<RegExp, string> = new Map([
+const MEANT: ReadonlyArray<readonly [RegExp, string]> = [
   [
     /^(ssl|tls)?(ca|cafile|cacert|cacerts|cacertfile|capath|rootcert)$|^serversslcert$|truststore|^trustcert/,
     'tls.ca',
@@ -155,7 +155,7 @@ const MEANT: ReadonlyMap<RegExp, string> = new Map([
     /^sentinel(masterid|mastername|master|service)$|^mastername$/,
     'redis.mode to sentinel and redis.sentinelMaster',
   ],
-]);
+];
 
 /** Settings of a driver that jwtctl chooses by itself. */
 const IGNORED = new Set([

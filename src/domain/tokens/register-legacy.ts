@@ -21,9 +21,11 @@ export interface LegacyRegistration<Key> {
 }
 
 /**
-  const otherType = otherTokenType(signed.header, signed.payload);
-  const iat = claims.iat ?? known?.iat ?? now;
-  return { key, id, claims: { ...claims, iat }, issuedAt: claims.iat ?? 0, otherType };
+ * Checks a token that {@link isLegacy}. Returns `refusal`, the result of the checks for other tokens, for any
+ * other token.
+ *
+ * A token without `iat` may have been issued before any revocation, so its `issuedAt` is 0, also if it is
+ * registered already.
  */
 export async function checkLegacyRegistration<Key extends VerificationKey>(
   token: string,

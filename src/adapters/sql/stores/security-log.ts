@@ -3,13 +3,14 @@ import { familyOf } from '../../../domain/model/family.js';
 import type { SecurityEvent, SecurityLog } from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
 import { isInterpretable } from '../../../domain/security-log/revocation-index.js';
+import { DAY_SECONDS } from '../../../domain/shared/duration.js';
 import { excerpt } from '../../../domain/shared/text.js';
 import type { Schema, SecurityLogTable, SqlExecutor } from '../schema.js';
 import { databaseTime } from './database-clock.js';
 import { inPortions } from './portions.js';
 
 /** Expired events are kept for a week, so that a wrong clock does not remove an event too early. */
-const KEPT_SECONDS = 7 * 24 * 3600;
+const KEPT_SECONDS = 7 * DAY_SECONDS;
 
 /** @param onInvalid called each time with a row that jwtctl cannot interpret */
 export const sqlSecurityLog = (db: SqlExecutor, onInvalid: (text: string) => void): SecurityLog => ({

@@ -77,8 +77,9 @@ export function decodedToken(parts: {
     id: String(parts.payload.jti ?? ''),
     fields: [
       ['', { text: 'not verified: nothing was checked', tone: 'warn' }],
-      ...Object.entries(parts.header).map(([name, value]) => [name, quotedText(value)] as const),
-      ...claimFields(parts.payload, quotedText),
+      // In quotes, so that `3` and `"3"` differ.
+      ...Object.entries(parts.header).map(([name, value]) => [name, stringifySpelled(value)] as const),
+      ...claimFields(parts.payload, stringifySpelled),
       ['signature', `${parts.signature.slice(0, 16)}… (not checked)`],
     ],
   };
@@ -178,11 +179,6 @@ function claimFields(claims: Record<string, unknown>, textOf = plainText): Array
     name,
     TIMES.has(name) && Number.isSafeInteger(value) ? `${value} (${isoTime(value as number)})` : textOf(value),
   ]);
-}
-
-/** Shows texts in quotes, so that `3` and `"3"` differ. */
-function quotedText(value: unknown): string {
-  return stringifySpelled(value);
 }
 
 function plainText(value: unknown): string {
