@@ -111,7 +111,8 @@ describe.each(BACKENDS)('cache flush, on %s', (backend) => {
     });
     expect(times()).toEqual([1, 2]);
     await stores.json('cache', 'flush', '--all', '--yes', '--backup', 'two');
-    expect(times()).toEqual([1, 3]);
+    // A backup holds no sessions, so they are removed by a walk of their own.
+    expect(times()).toEqual([2, 3]);
   });
 
   test('refuses a missing or contradictory selection', async () => {

@@ -195,7 +195,7 @@ describe('each step of the guide, with a Flask application', { timeout: 120_000 
     }
     const words = ['token', 'register', '--token-file', '-', { stdin: tokens.join('\n') }];
     const withoutFlag = await shell.run(...words);
-    expect([withoutFlag.exitCode, withoutFlag.stderr]).toEqual([5, expect.stringContaining('use --legacy')]);
+    expect([withoutFlag.exitCode, withoutFlag.stderr]).toEqual([5, expect.stringContaining('--legacy')]);
 
     const login = withNames(blockOf('3.', 'python'), { 'timeout=5': 'timeout=60' });
     const program = `import logging, subprocess, sys\n${login}\nregister_token(sys.argv[1])`;

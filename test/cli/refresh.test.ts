@@ -52,11 +52,11 @@ describe.each(BACKENDS)('sessions, on %s', (backend) => {
   });
 
   test('a session is listed, and revoking any of its tokens ends it', async () => {
-    const first = await logIn('bob', '--label', 'phone');
+    const first = await logIn('bob', '--meta', 'device=phone');
     const second = await issuer.refresh({ refreshToken: first.refreshToken });
     expect(await stores.json('token', 'list', '--sub', 'bob')).toMatchObject([
-      { jti: first.jti, refreshExp: null, label: 'phone' },
-      { jti: second.jti, refreshExp: second.refreshExp, label: 'phone' },
+      { jti: first.jti, refreshExp: null, meta: { device: 'phone' } },
+      { jti: second.jti, refreshExp: second.refreshExp, meta: { device: 'phone' } },
     ]);
     expect((await stores.run('token', 'list', '--sub', 'bob')).stdout).toContain('REFRESHABLE UNTIL');
     const before = await stores.content();

@@ -97,9 +97,10 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   test('the token verifies', async () => {
     const verified = await stores.json('token', 'verify', '-', { stdin: `${oldToken}\n` });
 
-    expect(Object.keys(verified)).toEqual(['active', 'header', 'payload']);
+    expect(Object.keys(verified)).toEqual(['active', 'kid', 'header', 'payload']);
     expect(verified).toMatchObject({
       active: true,
+      kid: firstKid,
       header: { kid: firstKid, alg: 'RS256' },
       payload: { sub: 'alice', jti: oldJti, role: 'admin' },
     });
@@ -108,7 +109,10 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   test('the live tokens of the user are listed', async () => {
     const iat = stores.clock.now();
     expect(await stores.json('token', 'list', '--sub', 'alice')).toEqual([
-      { jti: oldJti, kid: firstKid, sub: 'alice', iat, exp: iat + HOUR, meta: { device: 'phone' } },
+      {
+        ...{ jti: oldJti, kid: firstKid, sub: 'alice', iat, exp: iat + HOUR },
+        ...{ refreshExp: null, meta: { device: 'phone' } },
+      },
     ]);
   });
 

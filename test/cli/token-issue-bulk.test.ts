@@ -118,7 +118,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       '  Line 4: The user "disabled" is disabled.',
       '2 tokens: ERR_SUBJECT_INVALID (lines 6–7)',
       '  Line 6: The subject cannot be used: it holds a control character.',
-      '  Line 7: The subject cannot be used: it is longer than 255 bytes.',
+      '  Line 7: The subject cannot be used: it is 256 bytes long; at most 255 are allowed.',
       '1 token: ERR_LINE_TOO_LONG (line 8)',
       '  Line 8: The line is longer than 65536 bytes.',
       '',
