@@ -8,6 +8,8 @@ import type { TokenRequest } from '../domain/tokens/token-request.js';
 const MOST_BATCHES = 2;
 /** A larger batch would delay its first request, and share no more. */
 const MOST_REQUESTS = 64;
+/** Beyond that, clients would have given up by the time of their answer. */
+const MOST_WAITING = 1_000;
 
 type IssuerOfBatches = Pick<Issuer, 'issueMany' | 'validate'>;
 
@@ -42,6 +44,7 @@ export class RequestIssuer {
 
   /** Resolves when the token is registered and its audit row is written. @throws as {@link Issuer.issue} does */
   issue(request: TokenRequest, actor: string): Promise<IssuedToken> {
+    if (this.#waiting.length >= MOST_WAITING) return Promise.reject(overloaded());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, actor, resolve, reject });
       if (this.#isScheduled) return;
@@ -98,4 +101,8 @@ export class RequestIssuer {
     const row = { actor, action: 'token.issue', target, outcome: 'done', reason: null };
     await this.#audit.append({ ...row, at: issued.iat }).then(() => resolve(issued), reject);
   }
+}
+
+function overloaded(): JwtctlError {
+  return new JwtctlError('ERR_ISSUER_OVERLOADED', `${MOST_WAITING} requests for tokens wait already.`);
 }

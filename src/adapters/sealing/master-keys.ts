@@ -3,8 +3,12 @@ import type { Keyring, MasterKey } from './keyring.js';
 import { isConfigured, type KeyringSource, loadKeyring } from './keyring-source.js';
 
 const COOL_DOWN_SECONDS = 1;
+const MAX_AGE_SECONDS = 60;
 
-/** Fetches the keyring again for an unknown master key, so that a long-running issuer finds added lines. */
+/**
+ * Fetches the keyring again for an unknown master key and after a minute, so that a long-running issuer finds added
+ * lines and stops using removed ones.
+ */
 export class MasterKeys {
   readonly #source: KeyringSource;
   readonly #clock: Pick<Clock, 'now'>;
@@ -17,16 +21,12 @@ export class MasterKeys {
   }
 
   /** Creates a keyring if none is configured and the source allows it. */
-  keyring(): Promise<Keyring> {
-    if (this.#keyring === undefined) {
-      this.#fetchedAt = this.#clock.now();
-      this.#keyring = loadKeyring(this.#source);
-      // A failure is not cached, because a vault may answer the next time.
-      this.#keyring.catch(() => {
-        this.#keyring = undefined;
-      });
-    }
-    return this.#keyring;
+  async keyring(): Promise<Keyring> {
+    if (this.#keyring === undefined) return this.#load();
+    const known = await this.#keyring;
+    if (Math.abs(this.#clock.now() - this.#fetchedAt) < MAX_AGE_SECONDS) return known;
+    // A file that is gone must not be created anew, and a vault that is down must not stop a running issuer.
+    return (await isConfigured(this.#source)) ? this.#fetchAgain(known).catch(() => known) : known;
   }
 
   async existing(): Promise<Keyring | null> {
@@ -34,13 +34,24 @@ export class MasterKeys {
     return isThere ? this.keyring() : null;
   }
 
+  /** @throws JwtctlError if an unknown key makes it fetch the keyring again, and that fails */
   async find(id: string): Promise<MasterKey | undefined> {
     const isWanted = (candidate: MasterKey) => candidate.id === id;
     const keyring = await this.keyring();
     return keyring.find(isWanted) ?? (await this.#fetchAgain(keyring)).find(isWanted);
   }
 
-  /** Keeps the known keyring if fetching fails. */
+  #load(): Promise<Keyring> {
+    this.#fetchedAt = this.#clock.now();
+    const loading = loadKeyring(this.#source);
+    this.#keyring = loading;
+    // A failure is not cached, because a vault may answer the next time.
+    loading.catch(() => {
+      this.#keyring = undefined;
+    });
+    return loading;
+  }
+
   async #fetchAgain(known: Keyring): Promise<Keyring> {
     const now = this.#clock.now();
     // The first condition keeps a clock that was set back from extending the wait.

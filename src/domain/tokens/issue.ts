@@ -348,6 +348,9 @@ export class Issuer {
         case 'advanced':
           return [draft];
         case 'replayed':
+          // The reply to this step was lost, and nobody else knows its family.
+          if (draft.last === undefined) return [draft];
+          this.#assertPlausible(result.iat, draft.last, now);
           replayed.push({ ...draft, replayedIat: result.iat });
           return [];
         case 'reused':
@@ -362,6 +365,12 @@ export class Issuer {
     const families = new Map(reused.map((draft) => [draft.session?.family, draft]));
     for (const draft of families.values()) await this.#endReused(draft);
     return [...advanced, ...(await this.#repeat(signer, replayed, now, outcomes))];
+  }
+
+  /** Whoever can write to Redis must not choose the `iat` of a token: one in the future would outlive revocations. */
+  #assertPlausible(iat: number, last: RefreshTokenContents, now: number): void {
+    if (last.iat <= iat && iat <= now + this.#policy.clockToleranceSeconds) return;
+    throw new JwtctlError('ERR_REFRESH_INVALID', 'The registry has an impossible time for the session.');
   }
 
   /** Makes the token of a step again. Its entry exists, unless another key signs by now. */

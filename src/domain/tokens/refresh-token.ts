@@ -43,7 +43,10 @@ export async function openRefreshToken(
   if (contents === null) {
     throw new JwtctlError('ERR_REFRESH_INVALID', 'The text is not a refresh token of this installation.');
   }
-  return JSON.parse(contents) as RefreshTokenContents;
+  const parsed = JSON.parse(contents) as RefreshTokenContents;
+  // A lower counter would start a session, for which a master key alone is enough.
+  if (Number.isSafeInteger(parsed.counter) && parsed.counter >= 0) return parsed;
+  throw new JwtctlError('ERR_REFRESH_INVALID', 'The refresh token has an impossible counter.');
 }
 
 /** Beyond the longest access token, with room for what only the refresh token has. */

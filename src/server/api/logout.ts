@@ -4,6 +4,9 @@ import { authenticate } from '../../http/authenticate-request.js';
 import { sendAnswer } from '../../http/verify-responses.js';
 import type { ApiOptions } from './api-options.js';
 
+/** The length of the column in the audit log. Subjects may be as long. */
+const MOST_ACTOR_CHARACTERS = 255;
+
 /** `POST /logout`: ends the token of the request, and its session. */
 export const logout: FastifyPluginCallback<ApiOptions> = (app, options, done) => {
   const { services, verifier, cookie, log } = options;
@@ -20,7 +23,7 @@ export const logout: FastifyPluginCallback<ApiOptions> = (app, options, done) =>
       return sendAnswer(answer, reply);
     }
     const { sub, jti } = accepted.payload;
-    const ports = services.administrationBy(`user:${sub}`);
+    const ports = services.administrationBy(`user:${sub}`.slice(0, MOST_ACTOR_CHARACTERS));
     await revokeToken(ports, services.lifetime, { sub, jti }, { reason: null, dryRun: false });
     log(request, { status: 204, code: 'revoked', startedAt });
     return reply.code(204).send();

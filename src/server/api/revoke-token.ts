@@ -1,4 +1,5 @@
 import type { FastifyPluginCallback } from 'fastify';
+import { familyOf } from '../../domain/model/family.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { endFamily } from '../../domain/tokens/end-family.js';
 import { identifyToken } from '../../domain/tokens/identify-token.js';
@@ -35,7 +36,9 @@ async function endToken(services: ApiServices, client: Client, token: string): P
   const found = await identifyToken(ports.database, token);
   if ('active' in found) return endSession(services, client, token);
   const { sub, jti, payload } = found;
-  const isOver = !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
+  // An expired token of a session still ends the session.
+  const isOver =
+    familyOf(jti) === null && !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
   if (isOver || !mayUseAudience(client, payload.aud)) return false;
   await revoke(ports, lifetime, { sub, jti }, { reason: null, dryRun: false });
   return true;

@@ -45,6 +45,18 @@ test('opens tokens of an older line of the keyring, and none of a missing line',
   expect(await withKeyring(TWO).open(old)).toBeNull();
 });
 
+test('opens no token of a line that was removed from the keyring a minute ago', async () => {
+  const clock = new ManualClock();
+  let text = `${ONE}\n${TWO}`;
+  const sealer = new AesRefreshTokenSealer(new MasterKeys({ kind: 'command', run: async () => text }, clock));
+  const token = await sealer.seal(CONTENTS);
+  text = TWO;
+  expect(await sealer.open(token)).toBe(CONTENTS);
+  clock.advance(60);
+  expect(await sealer.open(token)).toBeNull();
+  expect(await sealer.seal(CONTENTS)).not.toBe(token);
+});
+
 test('refuses a token in which any one bit was changed', async () => {
   const sealer = withKeyring(ONE);
   const bytes = Buffer.from(await sealer.seal(CONTENTS), 'base64url');

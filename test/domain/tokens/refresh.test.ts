@@ -189,6 +189,43 @@ test('a session whose end the registry lost stays ended', async () => {
   ]);
 });
 
+test.each([
+  ['in the future', 60],
+  ['before the last token', -11],
+])('a replay gets no token if the registry has an iat %s', async (_, seconds) => {
+  const first = await logIn();
+  await refresh(first);
+  const iat = service.clock.now() + seconds;
+  await service.db.updateTable('registry_families').set({ iat }).execute();
+  expect(await outcomeOf(first)).toBe('ERR_REFRESH_INVALID');
+});
+
+test('a session whose first reply was lost is the one that its refresh token names', async () => {
+  let lost = 0;
+  const losing = issuerOver({
+    advanceFamilies: async (steps) => {
+      const outcomes = await service.registry.advanceFamilies(steps);
+      if (lost++ > 0) return outcomes;
+      return steps.map(() => new JwtctlError('ERR_REDIS_UNREACHABLE', 'The reply was lost.'));
+    },
+  });
+  const first = (await losing.issue({ sub: 'alice', refresh: true })) as Session;
+  expect(await outcomeOf(first)).toBe('refreshed');
+  expect(await service.registry.listFamilies('alice', service.clock.now())).toHaveLength(1);
+});
+
+test('a forged token with a counter below 0 starts no session', async () => {
+  const { refreshToken } = await logIn();
+  const { refreshTokens } = service.ports;
+  const contents = JSON.parse(String(await refreshTokens.open(refreshToken)));
+  const forged = await refreshTokens.seal(
+    JSON.stringify({ ...contents, family: 'x'.repeat(22), counter: -1 }),
+  );
+  await expect(issuer.refresh({ refreshToken: forged })).rejects.toMatchObject({
+    code: 'ERR_REFRESH_INVALID',
+  });
+});
+
 test('a session goes on if the registry lost its last refresh', async () => {
   const first = await logIn();
   const second = await refresh(first);

@@ -12,7 +12,7 @@ if known and known.exp <= horizon then known = nil end
 if not known and counter > 0 then return {1, UNKNOWN} end
 -- A lower counter lacks steps that a failover lost: only jwtctl can have made the token for this step.
 if known and known.counter >= counter then
-  if known.counter > counter or time_ms - known.refreshed_ms > tonumber(ARGV[12]) then return {1, REUSED} end
+  if known.counter > counter or math.abs(time_ms - known.refreshed_ms) > tonumber(ARGV[12]) then return {1, REUSED} end
   return {1, REPLAYED, known.iat}
 end
 

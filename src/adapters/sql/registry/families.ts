@@ -20,7 +20,8 @@ export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<
     .executeTakeFirst();
   if (known === undefined && counter > 0) return { state: 'unknown' };
   if (known !== undefined && known.counter >= counter) {
-    const isInGrace = known.counter === counter && now - known.refreshed_at <= step.family.graceSeconds;
+    const isRecent = Math.abs(now - known.refreshed_at) <= step.family.graceSeconds;
+    const isInGrace = known.counter === counter && isRecent;
     return isInGrace ? { state: 'replayed', iat: known.iat } : { state: 'reused' };
   }
   await addEntry(db, step);

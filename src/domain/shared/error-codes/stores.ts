@@ -190,6 +190,10 @@ export const STORES_ERRORS = {
     "The database has not answered for longer than `verifier.grace`, so the verifier's keys and revocations are too old.",
     'Restore access to MySQL, or raise `verifier.grace` (`JWTCTL_VERIFIER_GRACE`).',
   ),
+  ERR_ISSUER_OVERLOADED: unavailable(
+    'The server has too many requests for new tokens waiting, so it refuses more.',
+    'Try again in a moment. If the error persists, check whether a store is slow, or add workers with `--workers`.',
+  ),
   ERR_VERIFIER_OVERLOADED: unavailable(
     'Too many verifications are waiting for the database to return a key or a user.',
     'Try again in a moment. If the error persists, check whether the database is slow or clients send tokens with unknown keys.',
