@@ -95,6 +95,14 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     expect(await live()).toEqual([]);
   });
 
+  test('POST /revoke with an expired access token ends its session', async () => {
+    const { revoke, session } = await serving();
+    const { token } = await session();
+    stores.clock.advance(3_700);
+    expect((await revoke({ token })).statusCode).toBe(200);
+    expect(await live()).toEqual([]);
+  });
+
   test('POST /revoke answers 200 to tokens that it cannot end, and changes nothing', async () => {
     const shop: Client = { id: 'shop', secret: 's'.repeat(32) };
     const { revoke } = await serving({
@@ -143,6 +151,16 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     expect(
       (await logout({ cookie: `session=${session.token}`, 'content-type': 'a/b' }, 'x')).statusCode,
     ).toBe(204);
+    expect(await live()).toEqual([]);
+  });
+
+  test('POST /logout works for a user with the longest name', async () => {
+    sub = String(users).padEnd(255, 'x');
+    await stores.json('users', 'add', sub);
+    const { app } = await serving({ logout: true });
+    const { token } = await issue();
+    const { statusCode } = await app.inject({ method: 'POST', url: '/logout', headers: bearer(token) });
+    expect(statusCode).toBe(204);
     expect(await live()).toEqual([]);
   });
 
