@@ -9,8 +9,7 @@ import type {
 import { cacheStatus, isCached, type StatusPolicy } from '../security-log/cached-user-status.js';
 import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
-import type { TokenStatus } from './check-status.js';
-import { evaluateStatus } from './evaluate-status.js';
+import { evaluateStatus, type TokenStatus } from './check-status.js';
 
 export interface StatusPorts extends StatusPolicy {
   registry: TokenStatusReader & UserStatusCache;
