@@ -168,6 +168,6 @@ export const KEYS_ERRORS = {
   ),
   ERR_PRIVATE_KEY_MISSING: state(
     'The row of the key has no private key.',
-    'Restore the row from a backup, or run `jwtctl keys rotate --now`. Retired and compromised keys have no private key.',
+    'A retired, compromised, or verify-only key never has a private key: use another key. Otherwise, restore the row from a backup, or run `jwtctl keys rotate --now`.',
   ),
 };

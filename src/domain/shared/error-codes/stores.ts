@@ -22,8 +22,8 @@ export const STORES_ERRORS = {
     'Try again in a few seconds. If the error persists, run `jwtctl db recover`.',
   ),
   ERR_DATABASE_UNCONFIRMED: unavailable(
-    'MySQL is read-only, and Redis has no high-water mark that shows whether it has all changes. It may be an old primary.',
-    'Point `mysql.url` to the primary. If the verifier reads from a replica, change a key or revoke a token on the primary, which writes the mark.',
+    'MySQL is read-only, and Redis has no high-water mark to show whether this MySQL server has all changes. The server may be an old primary.',
+    'Point `mysql.url` to the primary. If the verifier reads from a replica on purpose, change a key or revoke a token on the primary: either of them writes the mark to Redis.',
   ),
   ERR_DATABASE_UNKNOWN: notFound(
     'The MySQL server has no database of this name.',

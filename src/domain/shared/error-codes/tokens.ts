@@ -58,7 +58,7 @@ export const TOKENS_ERRORS = {
     'Log in again.',
   ),
   ERR_REFRESH_INVALID: refused(
-    'The text is not a refresh token of this installation or of this client, or its session is gone: it was flushed or lost.',
+    'The text is not a refresh token that this installation issued to this client, or its session no longer exists because it was flushed or lost.',
     'Log in again. Check that all hosts use the same master keyring and the same Redis.',
   ),
   ERR_REFRESH_REUSED: refused(
