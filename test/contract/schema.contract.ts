@@ -26,7 +26,7 @@ const MIGRATIONS = {
 
 const MIGRATE = `
   import { migrate } from './src/adapters/sql/migrations/migrator.js';
-  import { openMysqlWithPassword } from '../support/open-mysql.js';
+  import { openMysqlWithPassword } from './test/support/open-mysql.js';
   import { openSqlite } from './src/adapters/sql/sqlite/open-sqlite.js';
   const { engine, address } = JSON.parse(process.argv[2]);
   const { db, close } =

@@ -33,7 +33,7 @@ export class AesRefreshTokenSealer implements RefreshTokenSealer {
     // Only one text is the encoding of these bytes.
     if (bodyEnd < BODY_START || bytes[0] !== VERSION || bytes.toString('base64url') !== token) return null;
     const header = bytes.subarray(0, HEADER_BYTES);
-    // Nobody's text may make a keyring.
+    // A text from outside must not create a keyring.
     if ((await this.#masterKeys.existing()) === null) return null;
     const master = await this.#masterKeys.find(`${ID_PREFIX}${header.toString('hex', 1)}`);
     if (master === undefined) return null;

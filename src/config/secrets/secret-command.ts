@@ -10,6 +10,7 @@ let isInterrupted = false;
 
 class InterruptedError extends Error {
   override readonly name = 'AbortError';
+  readonly code = 'ABORT_ERR';
 }
 
 /** Runs a command with /bin/sh. Never shows the command line or what it prints, because both may contain secrets. */

@@ -29,7 +29,7 @@ export interface LegacyToken<Key extends VerificationKey = VerificationKey> exte
   times: { exp: number; iat?: number; nbf?: number };
   /**
    * Its own `iat`, which revocations are compared with. Without one it is 0, because the token may be older than any
-   * revocation, and whoever can write to Redis could change the time of registration.
+   * revocation, and a client that can write to Redis could change the time of registration.
    */
   issuedAt: number;
 }

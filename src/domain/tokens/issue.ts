@@ -348,7 +348,7 @@ export class Issuer {
         case 'advanced':
           return [draft];
         case 'replayed':
-          // The reply to this step was lost, and nobody else knows its family.
+          // The reply to this step was lost, and no client knows its family.
           if (draft.last === undefined) return [draft];
           this.#assertPlausible(result.iat, draft.last, now);
           replayed.push({ ...draft, replayedIat: result.iat });
@@ -367,7 +367,7 @@ export class Issuer {
     return [...advanced, ...(await this.#repeat(signer, replayed, now, outcomes))];
   }
 
-  /** Whoever can write to Redis must not choose the `iat` of a token: one in the future would outlive revocations. */
+  /** A client that can write to Redis must not choose the `iat` of a token: one in the future would outlive revocations. */
   #assertPlausible(iat: number, last: RefreshTokenContents, now: number): void {
     if (last.iat <= iat && iat <= now + this.#policy.clockToleranceSeconds) return;
     throw new JwtctlError('ERR_REFRESH_INVALID', 'The registry has an impossible time for the session.');

@@ -109,7 +109,8 @@ describe('a project file', () => {
     ],
     ...SETTINGS.map(({ path }) => path).filter((path) => path.startsWith('keys.')),
   ];
-  const VALUES: Record<string, string> = {
+  const VALUES: Record<string, unknown> = {
+    'serve.clients': [{ id: 'shop', secretSha256: '0'.repeat(64), may: ['issue'] }],
     'mysql.url': 'mysql://app@db/jwt',
     'redis.nodes': 'a:1',
     'redis.natMap': 'a:1=b:2',

@@ -193,8 +193,9 @@ export function isDefect(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
 }
 
+/** Whether an AbortSignal made the error. ioredis also names errors AbortError, without a code. */
 function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
+  return error instanceof Error && error.name === 'AbortError' && 'code' in error;
 }
 
 /** Returns the underlying error. ioredis wraps the last node's error in a ClusterAllFailedError. */
