@@ -17,9 +17,8 @@ import type {
 import { Issuer } from '../../src/domain/tokens/issue.js';
 import { SigningPool } from '../../src/domain/tokens/signing-pool.js';
 import type { IssuerPolicy } from '../../src/domain/tokens/token-request.js';
-import type { VerificationResult } from '../../src/domain/tokens/verify.js';
+import { type VerificationResult, verifyToken } from '../../src/domain/tokens/verify.js';
 import { addUsers } from '../../src/domain/users/import.js';
-import { createVerifier } from '../../src/verifier/create-verifier.js';
 import { storeVerification } from '../../src/verifier/store-verification.js';
 import { ManualClock } from './clock.js';
 import { CLOCK_TOLERANCE_SECONDS, type EmbeddedStores, openEmbeddedStores } from './embedded.js';
@@ -85,7 +84,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
       ports,
       subs.map((sub) => ({ sub, name: null })),
     );
-  const verifier = createVerifier(await storeVerification(contextOf(database, registry, clock)));
+  const verification = await storeVerification(contextOf(database, registry, clock));
   return {
     ...stores,
     clock,
@@ -108,9 +107,9 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
       await database.users.add({ sub, name: null, at: clock.now() });
       return defaultIssuer.issue({ sub });
     },
-    verify: verifier.verify,
+    verify: (token) => verifyToken(token, verification),
     verdict: async (token) => {
-      const result = await verifier.verify(token);
+      const result = await verifyToken(token, verification);
       return result.active ? 'active' : result.error.code;
     },
     withRegistry: (overrides) => portsOver(overlay(registry, overrides)),

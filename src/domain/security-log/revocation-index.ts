@@ -83,7 +83,8 @@ export class RevocationIndex {
   }
 
   covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
-    return iat <= this.coveredUntil({ sub, kid }) || this.isCompromised(kid) || this.names(sub, jti);
+    // Covered too if the iat is no number.
+    return !(iat > this.coveredUntil({ sub, kid })) || this.isCompromised(kid) || this.names(sub, jti);
   }
 
   /** Whether an event names this one token, or its family. */
@@ -106,7 +107,7 @@ export class RevocationIndex {
     startedAt,
     ...last
   }: { startedAt: number } & Parameters<RevocationIndex['covers']>[0]): boolean {
-    return this.covers(last) || startedAt <= this.#subjectCoveredUntil(last.sub);
+    return this.covers(last) || !(startedAt > this.#subjectCoveredUntil(last.sub));
   }
 
   isCompromised(kid: string): boolean {
