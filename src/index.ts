@@ -1,5 +1,5 @@
 /** What a program can import from `jwtctl`. The library starts here. */
-export type { OpenOptions } from './app/open-context.js';
+export type { OpenOptions } from './app/open-options.js';
 export type { SettingsInput } from './config/settings.js';
 export type { PublicJwk } from './domain/jose/jwk-set.js';
 export type { VerificationKey } from './domain/jose/verification-key.js';

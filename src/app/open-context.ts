@@ -1,12 +1,7 @@
 import { loadConfig } from '../config/load-config.js';
-import type { SettingsInput } from '../config/settings.js';
 import { systemClock } from './clock.js';
 import { type Context, createContext } from './context.js';
-
-export type OpenOptions = SettingsInput & {
-  /** Whether to look for a project file (`jwtctl.yaml`) from the working directory upward. Default: false */
-  projectFile?: boolean;
-};
+import type { OpenOptions } from './open-options.js';
 
 /** Opens the stores of the library. The CLI opens its own in `src/cli/invocation.ts`. */
 export async function openContext({ projectFile, ...settings }: OpenOptions): Promise<Context> {

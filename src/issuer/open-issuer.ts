@@ -1,5 +1,6 @@
 import type { Context } from '../app/context.js';
-import { closingOnFailure, type OpenOptions, openContext } from '../app/open-context.js';
+import { closingOnFailure, openContext } from '../app/open-context.js';
+import type { OpenOptions } from '../app/open-options.js';
 import type { TokenMeta } from '../domain/model/token-meta.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { IssuedToken } from '../domain/tokens/issued-token.js';

@@ -1,4 +1,5 @@
-import { closingOnFailure, type OpenOptions, openContext } from '../app/open-context.js';
+import { closingOnFailure, openContext } from '../app/open-context.js';
+import type { OpenOptions } from '../app/open-options.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import type { Verifier } from './create-verifier.js';
 import type { VerifierHealth } from './health.js';
