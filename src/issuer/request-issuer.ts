@@ -104,5 +104,5 @@ export class RequestIssuer {
 }
 
 function overloaded(): JwtctlError {
-  return new JwtctlError('ERR_ISSUER_OVERLOADED', `${MOST_WAITING} requests for tokens wait already.`);
+  return new JwtctlError('ERR_ISSUER_OVERLOADED', `${MOST_WAITING} requests for tokens are already waiting.`);
 }

@@ -28,6 +28,17 @@ import { JwtctlError, unreachable } from '../shared/errors.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
 import type { Claims } from './check-claims.js';
 import { endReusedFamily } from './end-family.js';
+import {
+  type Draft,
+  forEachDraft,
+  hasEnded,
+  nextStep,
+  type Outcomes,
+  onlyOutcome,
+  type SignedDraft,
+  subjectsOf,
+  tokensOf,
+} from './issue-drafts.js';
 import type { IssuedToken } from './issued-token.js';
 import { openRefreshToken, type RefreshTokenContents, sealRefreshToken } from './refresh-token.js';
 import {
@@ -312,15 +323,8 @@ export class Issuer {
     now: number,
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
-    const { registry } = this.#ports;
     const plain = drafts.filter(({ session }) => session === undefined);
-    const toEntry = (draft: SignedDraft) => this.#registration(signer, draft, now);
-    const errors = await registerMany(registry, plain.map(toEntry));
-    const registered = forEachDraft(plain, outcomes, (draft, position) => {
-      const error = errors[position] ?? null;
-      if (error !== null) throw error;
-      return draft;
-    });
+    const registered = await this.#registerEntries(signer, plain, now, outcomes);
     const steps = drafts.flatMap((draft) => this.#step(signer, draft, now) ?? []);
     return [...registered, ...(await this.#advance(signer, steps, now, outcomes))];
   }
@@ -383,11 +387,18 @@ export class Issuer {
     if (drafts.length === 0) return [];
     const users = await this.#ports.users.findMany(subjectsOf(drafts));
     const signed = await this.#sign(signer, drafts, users, now, outcomes);
-    const errors = await registerMany(
-      this.#ports.registry,
-      signed.map((draft) => this.#registration(signer, draft, now)),
-    );
-    return forEachDraft(signed, outcomes, (draft, position) => {
+    return this.#registerEntries(signer, signed, now, outcomes);
+  }
+
+  async #registerEntries(
+    signer: Signer,
+    drafts: readonly SignedDraft[],
+    now: number,
+    outcomes: Outcomes<unknown>,
+  ): Promise<SignedDraft[]> {
+    const registrations = drafts.map((draft) => this.#registration(signer, draft, now));
+    const errors = await registerMany(this.#ports.registry, registrations);
+    return forEachDraft(drafts, outcomes, (draft, position) => {
       const error = errors[position] ?? null;
       if (error !== null) throw error;
       return draft;
@@ -460,72 +471,6 @@ export class Issuer {
 export interface RefreshTokenUse {
   refreshToken: string;
   clientId?: string | undefined;
-}
-
-interface Draft {
-  index: number;
-  request: TokenRequest;
-  /** The refresh token that is used. */
-  last?: RefreshTokenContents | undefined;
-  /** The `iat` of a token that is made again. */
-  replayedIat?: number | undefined;
-}
-
-interface SignedDraft extends Draft {
-  user: User;
-  claims: Claims;
-  session: SessionStep | undefined;
-  token: string;
-}
-
-type SessionStep = Pick<RefreshTokenContents, 'family' | 'counter' | 'startedAt' | 'userVersion'>;
-
-function nextStep(last: RefreshTokenContents | undefined, { version }: User, now: number): SessionStep {
-  const first = { family: newRandomId(), counter: 0, startedAt: now, userVersion: version };
-  if (last === undefined) return first;
-  const { family, counter, startedAt, userVersion } = last;
-  return { family, counter: counter + 1, startedAt, userVersion };
-}
-
-function hasEnded({ family, counter, ...last }: RefreshTokenContents, events: RevocationIndex): boolean {
-  return events.endsSession({ ...last, jti: familyJti(family, counter) });
-}
-
-type Outcomes<T> = Array<T | JwtctlError>;
-
-function forEachDraft<D extends Draft, T>(
-  drafts: readonly D[],
-  outcomes: Outcomes<unknown>,
-  work: (draft: D, position: number) => T,
-): T[] {
-  const results: T[] = [];
-  for (const [position, draft] of drafts.entries()) {
-    try {
-      results.push(work(draft, position));
-    } catch (error) {
-      if (!(error instanceof JwtctlError)) throw error;
-      outcomes[draft.index] = error;
-    }
-  }
-  return results;
-}
-
-function onlyOutcome<T>([outcome]: Outcomes<T>): T {
-  if (outcome instanceof JwtctlError) throw outcome;
-  return outcome as T;
-}
-
-function subjectsOf(drafts: readonly Draft[]): string[] {
-  return [...new Set(drafts.map(({ request }) => request.sub))];
-}
-
-/** The tokens whose events concern these drafts. A null `jti` is for a token not yet issued. */
-function tokensOf(drafts: readonly Draft[]): Array<{ sub: string; jti: string | null }> {
-  const sessions = drafts.flatMap(({ last }) =>
-    last === undefined ? [] : [{ sub: last.sub, jti: familyJti(last.family, last.counter) }],
-  );
-  const subs = subjectsOf(drafts.filter(({ last }) => last === undefined));
-  return [...sessions, ...subs.map((sub) => ({ sub, jti: null }))];
 }
 
 function sessionEnded(): JwtctlError {
