@@ -33,7 +33,7 @@ for (const [name, generate] of Object.entries(DOCUMENTS)) {
 
 /** Every error code with its kind, exit code, meaning, and remedy, grouped by area. */
 async function errorsDocument() {
-  const codes = 'src/domain/shared/error-codes';
+  const codes = 'src/domain/shared/error-catalog';
   const { CONFIG_ERRORS } = await load(`${codes}/config.ts`);
   const { FILES_ERRORS } = await load(`${codes}/files.ts`);
   const { KEYS_ERRORS } = await load(`${codes}/keys.ts`);

@@ -26,10 +26,10 @@ import type { Written } from '../domain/recovery/record-marks.js';
 import type { RecoveryPorts } from '../domain/recovery/recover.js';
 import { failureText, JwtctlError } from '../domain/shared/errors.js';
 import { noDirectory } from '../domain/users/no-directory.js';
+import { chooseKeyringSource } from './choose-keyring-source.js';
 import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
 import { type IfMissing, prepareStoreFile } from './embedded-store.js';
-import { keyringSource } from './keyring-source.js';
 import { login } from './os-login.js';
 
 /** Each dependency is created on first use. `dispose` closes what was opened. */
@@ -270,7 +270,7 @@ export function createContext(options: ContextOptions): Context {
 
   const masterKeys = once(async (): Promise<MasterKeys> => {
     const { MasterKeys } = await import('../adapters/sealing/master-keys.js');
-    const source = keyringSource(settings, {
+    const source = chooseKeyringSource(settings, {
       namedBy,
       hasSealedKeys: async () =>
         (await (await database()).keys.snapshot()).keys.some((key) => key.masterKeyId !== null),

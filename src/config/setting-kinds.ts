@@ -1,6 +1,6 @@
 import { DAY_SECONDS } from '../domain/shared/duration.js';
 import type { HostPort } from './addresses/host-port.js';
-import type { ClientInput, ClientSetting } from './clients.js';
+import type { ClientInput, ClientSetting } from './serve-clients.js';
 
 /** Plain data, so that listing settings and flags loads no schema library. */
 export type Kind =

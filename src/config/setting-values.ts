@@ -6,7 +6,7 @@ import { AddressProblem } from './addresses/address-parts.js';
 import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';
 import { readRedisNodes } from './addresses/redis-nodes.js';
-import { type ClientSetting, ClientsProblem, readClients, shownClient } from './clients.js';
+import { type ClientSetting, ClientsProblem, readClients, shownClient } from './serve-clients.js';
 import type { Kind } from './setting-kinds.js';
 import type { SettingPath } from './settings.js';
 import { absolutePath, type Places } from './standard-paths.js';

@@ -1,4 +1,4 @@
-import type { AuditWriter } from '../domain/audit-log/audit-writer.js';
+import type { AuditRowBatcher } from '../domain/audit-log/audit-row-batcher.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { Issuer } from '../domain/tokens/issue.js';
 import type { IssuedToken } from '../domain/tokens/issued-token.js';
@@ -27,12 +27,12 @@ interface Waiting {
  */
 export class RequestIssuer {
   readonly #issuer: IssuerOfBatches;
-  readonly #audit: AuditWriter;
+  readonly #audit: AuditRowBatcher;
   readonly #waiting: Waiting[] = [];
   #running = 0;
   #isScheduled = false;
 
-  constructor(issuer: IssuerOfBatches, audit: AuditWriter) {
+  constructor(issuer: IssuerOfBatches, audit: AuditRowBatcher) {
     this.#issuer = issuer;
     this.#audit = audit;
   }

@@ -1,4 +1,4 @@
-import type { Clock, LegacyFacts, StatusReader, TokenStatusReader } from '../domain/ports/index.js';
+import type { Clock, LegacyEntry, StatusReader, TokenStatusReader } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { LegacyPorts } from '../domain/tokens/check-legacy.js';
 import type { DatabaseWatch } from './database-watch.js';
@@ -9,7 +9,7 @@ const MOST_PER_SECOND = 1_000;
 const MOST_AT_ONCE = 100;
 
 interface LegacyLookupPorts {
-  registry: Pick<TokenStatusReader, 'findLegacyFacts'>;
+  registry: Pick<TokenStatusReader, 'findLegacyEntry'>;
   statusReader: StatusReader;
   clock: Clock;
 }
@@ -23,7 +23,7 @@ export function legacyPorts(
   const lookups = new LegacyLookups(ports);
   return {
     acceptUntil,
-    findFacts: (sub, id) => lookups.find(sub, id),
+    findEntry: (sub, id) => lookups.find(sub, id),
     findKey: async (keyId) => {
       const key = await keys.findById(keyId);
       if (key === null) watch.assertComplete();
@@ -48,13 +48,13 @@ class LegacyLookups {
   }
 
   /** @throws JwtctlError `ERR_LEGACY_OVERLOADED` (unavailable) above the limits, without a request */
-  async find(sub: string, id: string): Promise<LegacyFacts | null> {
+  async find(sub: string, id: string): Promise<LegacyEntry | null> {
     this.#count();
     this.#running += 1;
     try {
       // First, because this reader knows when "missing" is not conclusive.
       const { exp } = await this.#ports.statusReader.of(sub, { jti: id, keyId: 0, iat: 0 }).read();
-      return exp === null ? null : await this.#ports.registry.findLegacyFacts(sub, id);
+      return exp === null ? null : await this.#ports.registry.findLegacyEntry(sub, id);
     } finally {
       this.#running -= 1;
     }

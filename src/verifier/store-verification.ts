@@ -24,7 +24,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
   };
   const legacy: LegacyPorts = {
     acceptUntil: settings.token.acceptLegacy,
-    findFacts: (sub, id) => registry.findLegacyFacts(sub, id),
+    findEntry: (sub, id) => registry.findLegacyEntry(sub, id),
     findKey: (keyId) => keyCache.findById(keyId),
     isRevoked: async (sub, id) => {
       const events = await database.securityLog.findNaming([{ sub, jti: id }]);

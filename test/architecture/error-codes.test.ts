@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ERROR_CODES } from '../../src/domain/shared/error-codes/index.js';
+import { ERROR_CODES } from '../../src/domain/shared/error-catalog/index.js';
 import { DOCUMENTS, ROOT, readDocument } from '../support/documents.js';
 
 const SRC = join(ROOT, 'src');
-const DECLARATIONS = join('domain', 'shared', 'error-codes');
+const DECLARATIONS = join('domain', 'shared', 'error-catalog');
 
 /** The lines of every file in `src`, without comments and declarations of codes. */
 const source = readdirSync(SRC, { recursive: true, encoding: 'utf8' })

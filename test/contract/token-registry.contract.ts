@@ -524,20 +524,20 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
 
       test('tells its key and its iat', async () => {
         await register('alice', entry(ID, { keyId: 7, iat: now - 3 }));
-        expect(await registry.findLegacyFacts('alice', ID)).toEqual({ keyId: 7, iat: now - 3 });
-        expect(await registry.findLegacyFacts('alice', OTHER)).toBeNull();
-        expect(await registry.findLegacyFacts('bob', ID)).toBeNull();
+        expect(await registry.findLegacyEntry('alice', ID)).toEqual({ keyId: 7, iat: now - 3 });
+        expect(await registry.findLegacyEntry('alice', OTHER)).toBeNull();
+        expect(await registry.findLegacyEntry('bob', ID)).toBeNull();
       });
 
       test('keeps its iat if it is registered again, but not after it was removed', async () => {
         await register('alice', entry(ID, { keyId: 7, iat: now - 30 }), entry('a'));
         await register('alice', entry(ID, { keyId: 7, iat: now - 3 }));
-        expect(await registry.findLegacyFacts('alice', ID)).toEqual({ keyId: 7, iat: now - 30 });
+        expect(await registry.findLegacyEntry('alice', ID)).toEqual({ keyId: 7, iat: now - 30 });
         expect(await registry.list('alice', now)).toHaveLength(2);
         await registry.remove('alice', { jti: ID }, now);
-        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+        expect(await registry.findLegacyEntry('alice', ID)).toBeNull();
         await register('alice', entry(ID, { keyId: 7, iat: now - 3 }));
-        expect(await registry.findLegacyFacts('alice', ID)).toEqual({ keyId: 7, iat: now - 3 });
+        expect(await registry.findLegacyEntry('alice', ID)).toEqual({ keyId: 7, iat: now - 3 });
       });
 
       test('is listed and scanned with its key and iat, among other entries', async () => {
@@ -593,7 +593,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const entries = [entry(ID, { keyId: 7 })];
         expect(await registry.removeEntries([{ sub: 'alice', entries }], now)).toMatchObject({ removed: 1 });
         expect(await jtis('alice')).toEqual(['a']);
-        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+        expect(await registry.findLegacyEntry('alice', ID)).toBeNull();
       });
 
       test('counts for maxPerSubject, by its own iat', async () => {
@@ -602,7 +602,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice')).toEqual([ID, 'b']);
         await registerOne(registry, 'alice', entry(OTHER, { iat: now - 5 }), { now, maxPerSubject: 2 });
         expect(await jtis('alice')).toEqual(['b', OTHER]);
-        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+        expect(await registry.findLegacyEntry('alice', ID)).toBeNull();
         await registerOne(registry, 'alice', entry(OTHER, { iat: now }), { now, maxPerSubject: 1 });
         expect(await jtis('alice')).toEqual([OTHER]);
       });
@@ -619,7 +619,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
         await registry.remove('alice', { jti: 'none' }, later);
         await registerOne(registry, 'alice', entry('b'), { now: later });
-        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+        expect(await registry.findLegacyEntry('alice', ID)).toBeNull();
       });
 
       test('works in thousands, of one subject and of many', async () => {

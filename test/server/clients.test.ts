@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RIGHTS, type Right } from '../../src/config/clients.js';
+import { RIGHTS, type Right } from '../../src/config/serve-clients.js';
 import { basic, type Client, clientSetting, type Serving, servingsOver } from '../support/serving.js';
 import { openStores, type Stores } from '../support/stores.js';
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { afterEach } from 'vitest';
-import type { ClientSetting, Right } from '../../src/config/clients.js';
-import { RIGHTS } from '../../src/config/clients.js';
+import type { ClientSetting, Right } from '../../src/config/serve-clients.js';
+import { RIGHTS } from '../../src/config/serve-clients.js';
 import { openApiServices } from '../../src/server/api/services.js';
 import { createApp } from '../../src/server/app.js';
 import { createMetrics } from '../../src/server/metrics.js';

@@ -5,7 +5,7 @@ import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
 import { parseMeta, type TokenMeta } from '../../domain/model/token-meta.js';
 import type {
   KnownUserStatus,
-  LegacyFacts,
+  LegacyEntry,
   ScannedEntry,
   TokenFamily,
   UserStatus,
@@ -18,7 +18,7 @@ export const HASH_SLOTS = 16_384;
  * Names every key and member of the registry:
  * - `<prefix>:{<sub>}`, a sorted set: {@link entryMember} with its `exp` as the score, {@link STATUS_MEMBER},
  *   {@link VERSION_MEMBER}
- * - `<prefix>:{<sub>}:meta`, a hash from entry member to {@link formatMeta}; for a legacy token, to {@link formatFacts}
+ * - `<prefix>:{<sub>}:meta`, a hash from entry member to {@link formatMeta}; for a legacy token, to {@link formatLegacyEntry}
  * - `<prefix>:{<sub>}:refresh`, a hash from family to {@link familyRecord}
  * - `<prefix>:fleet`, a hash from verifier id to heartbeat
  * - `<prefix>:marks`, a hash: the high-water marks of the database
@@ -116,16 +116,16 @@ export function cachedStatus(status: number | null, version: number | null): Kno
  * bytes, members keep the sorted set compact (zset-max-listpack-value).
  */
 export function entryMember(entry: { keyId: number; iat: number; jti: string }): string {
-  return isLegacyId(entry.jti) ? entry.jti : `${formatFacts(entry)}.${entry.jti}`;
+  return isLegacyId(entry.jti) ? entry.jti : `${formatLegacyEntry(entry)}.${entry.jti}`;
 }
 
 /** Formats the key and the `iat` of a legacy token, which are stored in place of meta. */
-export function formatFacts({ keyId, iat }: LegacyFacts): string {
+export function formatLegacyEntry({ keyId, iat }: LegacyEntry): string {
   return `${base36(keyId)}.${base36(iat)}`;
 }
 
-/** Returns null for anything that {@link formatFacts} does not write. */
-export function parseFacts(text: string): LegacyFacts | null {
+/** Returns null for anything that {@link formatLegacyEntry} does not write. */
+export function parseLegacyEntry(text: string): LegacyEntry | null {
   const data = Buffer.from(text);
   const dot = indexOfDot(data, 0, data.length);
   const [keyId, iat] = [parseBase36(data, 0, dot), parseBase36(data, dot + 1, data.length)];

@@ -10,7 +10,7 @@ import type {
   GlobalRemoval,
   Heartbeat,
   KnownUserStatus,
-  LegacyFacts,
+  LegacyEntry,
   OnSubjects,
   Registration,
   RegistryEntry,
@@ -37,7 +37,7 @@ import {
   cachedStatus,
   entryMember,
   keyspace,
-  parseFacts,
+  parseLegacyEntry,
   STATUS_MEMBER,
   statusScore,
   VERSION_MEMBER,
@@ -122,13 +122,13 @@ export class RedisTokenRegistry implements TokenRegistry {
     return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
   }
 
-  async findLegacyFacts(sub: string, id: string): Promise<LegacyFacts | null> {
+  async findLegacyEntry(sub: string, id: string): Promise<LegacyEntry | null> {
     const { meta, slot } = this.#session.keyspace.keysOf(sub);
     const commands = [['hmget', meta, id] as const];
     const [reply] = (await this.#session.batcher.send({ slot, commands })).replies;
     if (replyCode(reply) === 'WRONGTYPE') return null;
-    const [facts] = this.#session.connection.unwrap(reply) as Array<string | null>;
-    return parseFacts(facts ?? '');
+    const [entry] = this.#session.connection.unwrap(reply) as Array<string | null>;
+    return parseLegacyEntry(entry ?? '');
   }
 
   openStatusReader(options: StatusReaderOptions): StatusReader {

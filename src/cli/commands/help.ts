@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ERROR_CODES, type ErrorCode } from '../../domain/shared/error-codes/index.js';
+import { ERROR_CODES, type ErrorCode } from '../../domain/shared/error-catalog/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { nearest } from '../../domain/shared/nearest.js';
 import type { Action, DefineCommand } from '../invocation.js';

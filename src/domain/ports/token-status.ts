@@ -23,13 +23,13 @@ export interface TokenStatusReader {
    * Returns what the entry of a legacy token stores beside its `exp`: see {@link isLegacyId}. Null if there is
    * no such entry; an expired one may be returned.
    */
-  findLegacyFacts(sub: string, id: string): Promise<LegacyFacts | null>;
+  findLegacyEntry(sub: string, id: string): Promise<LegacyEntry | null>;
 
   /** Opens a reader for a long-running process. The caller closes it. */
   openStatusReader(options: StatusReaderOptions): StatusReader;
 }
 
-export interface LegacyFacts {
+export interface LegacyEntry {
   /** The id of the key that signed the token. */
   keyId: number;
   /** The token's `iat`; without one, the time of its registration. */

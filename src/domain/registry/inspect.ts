@@ -1,7 +1,7 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type { RegistryScanner, SubjectDetails, UserDirectory } from '../ports/index.js';
-import type { Inspection, InspectionInput, SubjectInspection } from './inspection.js';
 import { beginSubject, InspectionTally } from './inspection-tally.js';
+import type { Inspection, InspectionInput, SubjectInspection } from './inspection-types.js';
 import { type SubjectPart, scanSubjects } from './scan-subjects.js';
 
 type InspectedParts = ReadonlyArray<SubjectPart<ReturnType<typeof beginSubject>>>;

@@ -1,7 +1,7 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type { RegistryScanner, ScannedSubject, ScanOutcome } from '../ports/index.js';
 import { ownCopy } from '../shared/detached-string.js';
-import type { Inspection, InspectionInput } from './inspection.js';
+import type { Inspection, InspectionInput } from './inspection-types.js';
 import { type KeyCount, keyCount } from './keys-by-id.js';
 import type { SubjectPart } from './scan-subjects.js';
 

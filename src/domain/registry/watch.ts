@@ -1,6 +1,6 @@
 import type { Clock } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
-import type { Inspection } from './inspection.js';
+import type { Inspection } from './inspection-types.js';
 import type { KeyCount } from './keys-by-id.js';
 
 export interface Look {

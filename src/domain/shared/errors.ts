@@ -1,4 +1,4 @@
-import { ERROR_CODES, type ErrorCode, type ErrorKind } from './error-codes/index.js';
+import { ERROR_CODES, type ErrorCode, type ErrorKind } from './error-catalog/index.js';
 
 export type { ErrorCode, ErrorKind };
 

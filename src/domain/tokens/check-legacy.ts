@@ -3,7 +3,7 @@ import type { VerificationKey } from '../jose/verification-key.js';
 import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
-import type { LegacyFacts } from '../ports/index.js';
+import type { LegacyEntry } from '../ports/index.js';
 import { describeEnd } from '../shared/last-day.js';
 import {
   type AcceptedClaims,
@@ -18,7 +18,7 @@ export interface LegacyPorts<Key extends VerificationKey = VerificationKey> {
   /** Legacy tokens are accepted before this time. NumericDate seconds; null if never. */
   acceptUntil: number | null;
   /** Returns what the entry stores; null if there is none. The token is not verified yet. */
-  findFacts(sub: string, id: string): Promise<LegacyFacts | null>;
+  findEntry(sub: string, id: string): Promise<LegacyEntry | null>;
   findKey(keyId: number): Promise<Key | null>;
   /** Whether the security log names this token. */
   isRevoked(sub: string, id: string): Promise<boolean> | boolean;
@@ -60,22 +60,22 @@ export async function checkLegacyToken<Key extends VerificationKey>(
 
   const { claims } = checked;
   const id = legacyId(signingInput);
-  const facts = await ports.findFacts(claims.sub, id);
-  if (facts === null) {
+  const entry = await ports.findEntry(claims.sub, id);
+  if (entry === null) {
     if (await ports.isRevoked(claims.sub, id))
       return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
     if (isComplete(payload) && isKid(header.kid)) return refusal;
     return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
   }
-  const key = await ports.findKey(facts.keyId);
+  const key = await ports.findKey(entry.keyId);
   if (key === null) return refuse('ERR_KEY_UNKNOWN', "The key of the token's entry does not exist.");
   const signature = await checkKey(jws, key);
   if (signature !== null) return signature;
-  if (claims.iat !== null && claims.iat !== facts.iat)
+  if (claims.iat !== null && claims.iat !== entry.iat)
     return refuse('ERR_REGISTRATION_MISMATCH', 'The registry has this token with a different iat.');
   const { exp, iat, nbf } = claims;
   const times = { exp, ...(iat === null ? {} : { iat }), ...(nbf === null ? {} : { nbf }) };
-  const accepted = asAccepted(payload, claims, { ...facts, id });
+  const accepted = asAccepted(payload, claims, { ...entry, id });
   return { kid: key.kid, key, header, claims: accepted, times, issuedAt: iat ?? 0 };
 }
 
@@ -101,7 +101,7 @@ export function mayBeLegacy(code: RefusalCode): boolean {
 function asAccepted(
   payload: Record<string, unknown>,
   { sub, exp, nbf }: LegacyClaims,
-  { id, iat }: LegacyFacts & { id: string },
+  { id, iat }: LegacyEntry & { id: string },
 ): AcceptedClaims {
   const { iss, aud, nbf: _, ...others } = payload;
   return {

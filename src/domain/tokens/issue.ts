@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { AuditWriter } from '../audit-log/audit-writer.js';
+import { AuditRowBatcher } from '../audit-log/audit-row-batcher.js';
 import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
 import { familyJti } from '../model/family.js';
@@ -83,13 +83,13 @@ export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
   readonly #signer: ActiveSigner;
-  readonly #audit: AuditWriter;
+  readonly #audit: AuditRowBatcher;
 
   constructor(ports: IssuerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
     this.#policy = policy;
     this.#signer = new ActiveSigner(ports, policy.maxTtlSeconds);
-    this.#audit = new AuditWriter(ports.database);
+    this.#audit = new AuditRowBatcher(ports.database);
   }
 
   /** @throws JwtctlError (usage) for an invalid request */

@@ -42,7 +42,7 @@ export async function checkLegacyRegistration<Key extends VerificationKey>(
   if ('active' in checked) return checked;
   const { key, id } = signed;
   const { claims } = checked;
-  const known = claims.iat === null ? await registry.findLegacyFacts(claims.sub, id) : null;
+  const known = claims.iat === null ? await registry.findLegacyEntry(claims.sub, id) : null;
   const otherType = otherTokenType(signed.header, signed.payload);
   const iat = claims.iat ?? known?.iat ?? now;
   return { key, id, claims: { ...claims, iat }, issuedAt: claims.iat ?? 0, otherType };

@@ -1,5 +1,5 @@
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
-import type { Right } from '../../config/clients.js';
+import type { Right } from '../../config/serve-clients.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import type { Client, Clients } from './clients.js';
 import { FailedAttempts } from './failed-attempts.js';

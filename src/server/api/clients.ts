@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { ClientSetting, Right } from '../../config/clients.js';
 import { clientSecretSetting, readClientSecret } from '../../config/secrets/secret-files.js';
+import type { ClientSetting, Right } from '../../config/serve-clients.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 /** An application that may use the API. */

@@ -1,5 +1,5 @@
 import type { Context } from '../../app/context.js';
-import { AuditWriter } from '../../domain/audit-log/audit-writer.js';
+import { AuditRowBatcher } from '../../domain/audit-log/audit-row-batcher.js';
 import type { EventPolicy } from '../../domain/model/lifetime.js';
 import type { Administration, RefreshTokenSealer } from '../../domain/ports/index.js';
 import { RequestIssuer } from '../../issuer/request-issuer.js';
@@ -39,7 +39,7 @@ export async function openApiServices(
   return {
     ...{ clients, refreshTokens },
     hasLogout: serve.logout,
-    issuer: new RequestIssuer(issuer, new AuditWriter(database)),
+    issuer: new RequestIssuer(issuer, new AuditRowBatcher(database)),
     administrationBy: (actor) => ({ database, registry, clock, actor }),
     lifetime: {
       maxTtlSeconds: token.maxTtl,

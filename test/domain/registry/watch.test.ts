@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Inspection } from '../../../src/domain/registry/inspection.js';
+import type { Inspection } from '../../../src/domain/registry/inspection-types.js';
 import { type Look, watchRegistry } from '../../../src/domain/registry/watch.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { ManualClock } from '../../support/clock.js';

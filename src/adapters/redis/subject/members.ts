@@ -1,7 +1,7 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { parseMeta } from '../../../domain/model/token-meta.js';
 import type { KnownUserStatus, ScannedEntry } from '../../../domain/ports/index.js';
-import { cachedStatus, parseEntry, parseFacts, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import { cachedStatus, parseEntry, parseLegacyEntry, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import { type BulkStrings, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 
 export interface Members {
@@ -58,9 +58,9 @@ function legacyEntry(
   exp: number,
   stored: ReadonlyMap<string, string> | null,
 ): ScannedEntry | null {
-  const facts = parseFacts(stored?.get(jti) ?? '');
-  if (facts === null || !Number.isSafeInteger(exp) || exp <= 0) return null;
-  return { jti, ...facts, exp, meta: null };
+  const entry = parseLegacyEntry(stored?.get(jti) ?? '');
+  if (entry === null || !Number.isSafeInteger(exp) || exp <= 0) return null;
+  return { jti, ...entry, exp, meta: null };
 }
 
 export function metaIn(hash: BulkStrings): Map<string, string> | null {

@@ -147,10 +147,10 @@ export class SubjectReader {
     });
     for (const [position, part] of lacking.entries()) {
       const values = this.#bulkStringsOf(part.located.meta, replies[position]);
-      const facts = new Map<string, string>();
+      const legacy = new Map<string, string>();
       for (const [index, id] of part.members.withoutFacts.entries())
-        if (stringOrNullAt(values, index) !== null) facts.set(id, stringAt(values, index));
-      part.members = membersIn(part.set, this.#options.horizon, facts);
+        if (stringOrNullAt(values, index) !== null) legacy.set(id, stringAt(values, index));
+      part.members = membersIn(part.set, this.#options.horizon, legacy);
     }
   }
 

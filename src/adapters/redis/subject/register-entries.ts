@@ -1,7 +1,7 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatMeta } from '../../../domain/model/token-meta.js';
 import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
-import { entryMember, formatFacts, statusScore } from '../keyspace.js';
+import { entryMember, formatLegacyEntry, statusScore } from '../keyspace.js';
 import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { DeadlineError, wrongType } from '../wire/redis-errors.js';
@@ -56,6 +56,6 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
 
 export function argumentsOf({ entry, maxPerSubject = 0, meta, user }: Registration): Array<string | number> {
   const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-  const stored = isLegacyId(entry.jti) ? formatFacts(entry) : meta == null ? '' : formatMeta(meta);
+  const stored = isLegacyId(entry.jti) ? formatLegacyEntry(entry) : meta == null ? '' : formatMeta(meta);
   return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status];
 }

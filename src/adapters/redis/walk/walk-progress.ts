@@ -1,6 +1,6 @@
 import type { WalkProgress } from '../../../domain/ports/index.js';
 import { HASH_SLOTS } from '../keyspace.js';
-import { formatSlots } from './owned-slots.js';
+import { formatSlots } from './slot-view.js';
 
 export class SlotProgress {
   readonly #states = new Uint8Array(HASH_SLOTS);

@@ -1,6 +1,6 @@
 import type { RegistrySession } from '../session.js';
-import { scanServer } from './walk-by-scan.js';
-import { SlotWalk } from './walk-by-slot.js';
+import { ClusterWalk } from './walk-cluster.js';
+import { scanServer } from './walk-single-server.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './walk-types.js';
 
 /**
@@ -15,6 +15,6 @@ export async function walkSubjects(
 ): Promise<WalkOutcome> {
   await session.connection.ready();
   return session.connection.mode === 'cluster'
-    ? new SlotWalk(session, take, steering).run()
+    ? new ClusterWalk(session, take, steering).run()
     : scanServer(session, take, steering);
 }

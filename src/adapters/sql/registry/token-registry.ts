@@ -11,7 +11,7 @@ import type {
   GlobalRemoval,
   Heartbeat,
   KnownUserStatus,
-  LegacyFacts,
+  LegacyEntry,
   OnSubjects,
   Registration,
   RegistryEntry,
@@ -96,7 +96,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
   }
 
-  async findLegacyFacts(sub: string, id: string): Promise<LegacyFacts | null> {
+  async findLegacyEntry(sub: string, id: string): Promise<LegacyEntry | null> {
     const row = await this.#db
       .selectFrom('registry_entries')
       .select(['key_id', 'iat'])

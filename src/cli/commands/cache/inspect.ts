@@ -2,7 +2,7 @@ import { requireKeyAmong } from '../../../domain/keys/find-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import { inspectRegistry, inspectSubject } from '../../../domain/registry/inspect.js';
-import type { Inspection } from '../../../domain/registry/inspection.js';
+import type { Inspection } from '../../../domain/registry/inspection-types.js';
 import { watchRegistry } from '../../../domain/registry/watch.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { asSentence } from '../../../domain/shared/text.js';

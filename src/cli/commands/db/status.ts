@@ -1,4 +1,4 @@
-import { ERROR_CODES } from '../../../domain/shared/error-codes/index.js';
+import { ERROR_CODES } from '../../../domain/shared/error-catalog/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';

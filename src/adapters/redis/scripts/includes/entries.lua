@@ -15,27 +15,27 @@ local key_ids = setmetatable({}, { __index = function(known, text)
   return known[text]
 end })
 
--- A legacy token's member is its id. The meta hash holds the key and the iat: see formatFacts in keyspace.ts.
+-- A legacy token's member is its id. The meta hash holds the key and the iat: see formatLegacyEntry in keyspace.ts.
 local function is_legacy(member)
   return #member == 50 and string.find(member, '^legacy%.[%w_-]+$') ~= nil
 end
 
 -- Returns the key and the iat of each of these members that is legacy and has them.
-local function read_facts(meta, members)
-  local ids, facts = {}, {}
+local function read_legacy_entries(meta, members)
+  local ids, legacy = {}, {}
   for i = 1, #members do
     if is_legacy(members[i]) then ids[#ids + 1] = members[i] end
   end
-  if #ids == 0 or redis.call('TYPE', meta).ok ~= 'hash' then return facts end
+  if #ids == 0 or redis.call('TYPE', meta).ok ~= 'hash' then return legacy end
   for from = 1, #ids, 1000 do
     local values = redis.call('HMGET', meta, unpack(ids, from, math.min(from + 999, #ids)))
     for i = 1, #values do
       local key, iat_text = string.match(values[i] or '', '^([0-9a-z]+)%.([0-9a-z]+)$')
       local iat = key and key_ids[key] and base36(iat_text)
-      if iat then facts[ids[from + i - 1]] = { key = key, iat = iat } end
+      if iat then legacy[ids[from + i - 1]] = { key = key, iat = iat } end
     end
   end
-  return facts
+  return legacy
 end
 
 -- Returns the iat (0 for a legacy token) and where the jti begins; nil for a member that is not an entry.

@@ -11,13 +11,13 @@ local function is_of_family(text)
 end
 
 local function sift(meta, members)
-  local going, count, facts = {}, 0, read_facts(meta, members)
+  local going, count, legacy = {}, 0, read_legacy_entries(meta, members)
   for i = 1, #members do
     local member = members[i]
     local key, iat_text, jti_from = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.()')
     local iat = key and base36(iat_text)
-    local fact = facts[member]
-    if fact then key, iat, jti_from = fact.key, fact.iat, 1 end
+    local entry = legacy[member]
+    if entry then key, iat, jti_from = entry.key, entry.iat, 1 end
     if iat and key_ids[key]
       and (wanted_key == nil or key == wanted_key)
       and (issued_before == nil or iat <= issued_before)

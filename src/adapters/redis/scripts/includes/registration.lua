@@ -19,13 +19,13 @@ local function make_room(member, maximum)
   members_read = members_read + #found / 2
   local others, members = {}, {}
   for i = 1, #found, 2 do members[#members + 1] = found[i] end
-  local facts = read_facts(meta, members)
+  local legacy = read_legacy_entries(meta, members)
   for i = 1, #found, 2 do
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
-    local fact = facts[found[i]]
-    if fact then iat = fact.iat end
+    local entry = legacy[found[i]]
+    if entry then iat = entry.iat end
     if iat and found[i] ~= member and not gone[found[i]] then
-      local key_id = fact and key_ids[fact.key] or base36(string.match(found[i], '^%w+'))
+      local key_id = entry and key_ids[entry.key] or base36(string.match(found[i], '^%w+'))
       others[#others + 1] = { member = found[i], iat = iat, jti = string.sub(found[i], jti_from), key_id = key_id }
     end
   end
@@ -53,8 +53,8 @@ local function add_entry(i)
   local takes_meta = takes(stored)
   local is_new = redis.call('ZADD', set, exp, member) == 1
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
-  -- Facts of an entry that is gone, or damaged ones, must not stay.
-  local replaces = is_legacy(member) and (is_new or not read_facts(meta, {member})[member])
+  -- What was stored for an entry that is gone, or is damaged, must not stay.
+  local replaces = is_legacy(member) and (is_new or not read_legacy_entries(meta, {member})[member])
   if takes_meta then redis.call(replaces and 'HSET' or 'HSETNX', meta, member, stored) end
   return maximum == 0 or redis.call('ZCARD', set) - #dropped <= maximum or make_room(member, maximum)
 end

@@ -4,7 +4,7 @@ import type {
   Inspection,
   SubjectFacts,
   SubjectInspection,
-} from '../../../../domain/registry/inspection.js';
+} from '../../../../domain/registry/inspection-types.js';
 import type { RegistryChange } from '../../../../domain/registry/watch.js';
 import { formatDuration } from '../../../../domain/shared/duration.js';
 import { asSentence } from '../../../../domain/shared/text.js';

@@ -4,7 +4,7 @@ import type { AuditEntry, Database } from '../ports/index.js';
 const MOST_ROWS = 64;
 
 /** Writes audit rows. Rows that arrive while a transaction is running share the next one. */
-export class AuditWriter {
+export class AuditRowBatcher {
   readonly #database: Pick<Database, 'transaction'>;
   #next: { rows: AuditEntry[]; written: Promise<void> } | null = null;
   #last: Promise<void> = Promise.resolve();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatSlots, isSettled, parseSlotView } from '../../../../src/adapters/redis/walk/owned-slots.js';
+import { formatSlots, isSettled, parseSlotView } from '../../../../src/adapters/redis/walk/slot-view.js';
 
 const NODES = [
   'aaa 127.0.0.1:7001@17001,host master - 0 1763880000 2 connected 5461-10922',

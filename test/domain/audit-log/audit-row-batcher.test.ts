@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { AuditWriter } from '../../../src/domain/audit-log/audit-writer.js';
+import { AuditRowBatcher } from '../../../src/domain/audit-log/audit-row-batcher.js';
 import type { Database } from '../../../src/domain/ports/index.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
 
@@ -21,7 +21,7 @@ async function targets(): Promise<string[]> {
 
 test('writes rows in order, and up to 64 of them in one transaction', async () => {
   let transactions = 0;
-  const writer = new AuditWriter({
+  const writer = new AuditRowBatcher({
     transaction: (work) => {
       transactions += 1;
       return stores.database.transaction(work);
@@ -40,7 +40,7 @@ test('rejects for the rows of a failed transaction only', async () => {
   let transactions = 0;
   const transaction: Database['transaction'] = (work) =>
     ++transactions === 1 ? Promise.reject(failure) : stores.database.transaction(work);
-  const writer = new AuditWriter({ transaction });
+  const writer = new AuditRowBatcher({ transaction });
   const names = Array.from({ length: 65 }, (_, index) => `target ${index}`);
   const outcomes = await Promise.allSettled(names.map((name) => writer.append(row(name))));
   expect(outcomes.filter(({ status }) => status === 'rejected')).toHaveLength(64);

@@ -7,15 +7,23 @@ import type { RegistrySession } from '../session.js';
 import { type BulkStrings, NO_BULK_STRINGS, stringAt } from '../wire/bulk-strings.js';
 import { silenceMs } from '../wire/client-options.js';
 import { bulkStringsIn } from '../wire/codec.js';
-import { type Command, sendPipeline, unwrap } from '../wire/pipeline.js';
+import { sendPipeline, unwrap } from '../wire/pipeline.js';
 import { DeadlineError, fromNode, isVague, replyCode } from '../wire/redis-errors.js';
 import { AdaptiveBatch } from './adaptive-batch.js';
-import { isSettled, parseSlotView, type SlotView } from './owned-slots.js';
-import { scanSubjects } from './walk-by-scan.js';
+import {
+  CLUSTER_NODES,
+  KEYS_PER_CROWDED_SLOT,
+  keysInSlot,
+  type Master,
+  subjectsAmong,
+} from './slot-listing.js';
+import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
+import { readMovingSlot } from './walk-moving-slot.js';
 import { SlotProgress } from './walk-progress.js';
+import { scanSubjects } from './walk-single-server.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './walk-types.js';
 
-export class SlotWalk {
+export class ClusterWalk {
   readonly #session: RegistrySession;
   readonly #take: TakeSubjects;
   readonly #steering: WalkSteering;
@@ -40,7 +48,7 @@ export class SlotWalk {
     for (let pass = 1; ; pass++) {
       const { done } = this.#slots.progress;
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
-      for (const slot of this.#slots.pending()) await this.#walkMoving(slot, masters);
+      for (const slot of this.#slots.pending()) await this.#walkMovingSlot(slot, masters);
       if (this.#slots.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
       const advanced = this.#slots.progress.done > done;
       if (pass === MAX_PASSES || (Date.now() >= giveUpAt && !advanced)) break;
@@ -190,29 +198,19 @@ export class SlotWalk {
       if (keys.count >= keysPerSlot) full.push(slot);
       else {
         read.push(slot);
-        this.#addSubjects(subjects, slot, keys);
+        subjects.push(...subjectsAmong(this.#session.keyspace, slot, keys));
       }
     }
     return { subjects, read, full };
   }
 
-  async #walkMoving(slot: number, masters: readonly Master[]): Promise<void> {
+  async #walkMovingSlot(slot: number, masters: readonly Master[]): Promise<void> {
     const source = masters.find(({ view }) => view.leaving.has(slot));
     const target = masters.find(({ view }) => view.id === source?.view.leaving.get(slot));
     if (source === undefined || target === undefined || this.#isAborted) return;
-    const { connection } = this.#session;
-    const read = async ({ node }: Master, command: Command): Promise<BulkStrings> =>
-      bulkStringsIn((await connection.reading(node).send([command], connection.timeoutMs))[0]);
     try {
-      const command = keysInSlot(slot, KEYS_PER_CROWDED_SLOT);
-      const lists = [await read(source, command), await read(target, command)];
-      const { leaving } = parseSlotView(stringAt(await read(source, CLUSTER_NODES), 0));
-      const isWhole = lists.every(({ count }) => count < KEYS_PER_CROWDED_SLOT);
-      if (leaving.get(slot) !== target.view.id || !isWhole) return;
-      const subjects: LocatedSubject[] = [];
-      for (const keys of lists) this.#addSubjects(subjects, slot, keys);
-      const each = new Map(subjects.map((subject) => [subject.sub, subject]));
-      await this.#takeAll(source.node, [...each.values()], [slot]);
+      const subjects = await readMovingSlot(this.#session, slot, source, target);
+      if (subjects !== null) await this.#takeAll(source.node, subjects, [slot]);
     } catch (error) {
       this.#fail(source.node, error);
     }
@@ -264,17 +262,6 @@ export class SlotWalk {
     }
   }
 
-  #addSubjects(subjects: LocatedSubject[], slot: number, keys: BulkStrings): void {
-    const { keyspace } = this.#session;
-    // A subject may have a set and families, or only one of them.
-    const listed = new Map<string, LocatedSubject>();
-    for (let index = 0; index < keys.count; index++) {
-      const subject = keyspace.locate(stringAt(keys, index), slot);
-      if (subject !== null) listed.set(subject.sub, subject);
-    }
-    subjects.push(...listed.values());
-  }
-
   /** Whether all remaining slots belong to masters that did not answer in this pass. */
   #isCutOff(masters: readonly Master[]): boolean {
     const answered = new Set<string | undefined>(masters.map(({ node }) => node.name));
@@ -312,22 +299,12 @@ export class SlotWalk {
   }
 }
 
-interface Master {
-  node: RedisNode;
-  view: SlotView;
-}
-
 interface ListedSlots {
   subjects: LocatedSubject[];
   read: number[];
   full: number[];
 }
 
-function keysInSlot(slot: number, limit: number): Command {
-  return ['cluster', 'getkeysinslot', slot, limit];
-}
-
-const CLUSTER_NODES: Command = ['cluster', 'nodes'];
 /** Replies to a command that the service does not offer. */
 const FORBIDDEN = new Set(['NOPERM', 'ERR']);
 
@@ -336,4 +313,3 @@ const SLOTS_AT_ONCE = 26;
 const KEYS_AT_ONCE = 500;
 /** Ten million subjects put about 600 into each slot. */
 const KEYS_PER_SLOT = 1000;
-const KEYS_PER_CROWDED_SLOT = 10_000;

@@ -10,7 +10,10 @@ export interface KeyringSourceOptions {
 }
 
 /** Decides where the master keyring comes from: a setting, or a file next to the embedded store. */
-export function keyringSource(settings: Settings, { namedBy, hasSealedKeys, say }: KeyringSourceOptions) {
+export function chooseKeyringSource(
+  settings: Settings,
+  { namedBy, hasSealedKeys, say }: KeyringSourceOptions,
+) {
   const { value, file, command } = settings.masterKey;
   const read = (name: string) => readKeyringFile(name, namedBy('masterKey.file'));
   if (value !== null) return { kind: 'value', text: value } as const;
