@@ -65,8 +65,8 @@ ${exitCodeTable()}
 If a store cannot be reached, jwtctl neither accepts nor refuses a token: the exit code is 4, and the library rejects with an error
 of kind \`unavailable\`.
 
-The kind decides the exit code. Two exceptions to the kinds below: \`token verify\` and \`token register\` exit 1 for every code that
-refuses a token, and a secret file that cannot be read while it is being replaced is \`unavailable\`.
+The kind decides the exit code, with two exceptions. \`token verify\` and \`token register\` exit with 1 for every code that refuses a
+token. If a secret file cannot be read because it is being replaced, the kind is \`unavailable\`.
 
 ## Refused tokens
 

@@ -5,12 +5,12 @@ export const GENERATED =
 
 const EXIT_CODES = [
   ['0', '', 'done; also "nothing to do", "not due", and "another run just did it"'],
-  ['1', '`refused`', 'the answer is no: the token is refused'],
+  ['1', '`refused`', 'a token or a client is refused'],
   ['2', '`usage`', 'wrong usage or configuration; also if a confirmation is needed and there is no terminal'],
   [
     '3',
     '`not_found`, `state`',
-    'not found, or the state does not allow it: no store yet, schema not migrated, no active key, unknown user',
+    'not found, or the current state does not allow the operation: no store yet, schema not migrated, no active key, unknown user',
   ],
   ['4', '`unavailable`', 'a store cannot be reached, refuses the login, or is failing over: try again'],
   ['5', '`partial`', 'done in part: something could not be read or reached'],

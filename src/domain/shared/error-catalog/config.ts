@@ -18,11 +18,11 @@ export const CONFIG_ERRORS = {
     'Give the account that runs jwtctl read access to the file, or name another file.',
   ),
   ERR_CONFIG_FILE_UNSAFE: usage(
-    'Other accounts can change the file, its folder, or a link to it, so jwtctl does not trust it.',
+    'Other accounts can change the file, its folder, or a link to it, so jwtctl does not trust the file.',
     'Correct the owner and the permissions as the message says.',
   ),
   ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE: usage(
-    'A project file (`jwtctl.yaml`) sets a setting that is not allowed there.',
+    'A project file (`jwtctl.yaml`) contains a setting that is not allowed there.',
     'Move the setting to the user file, the system file, a variable, or a flag. `jwtctl config path` lists the files.',
   ),
   ERR_CONFIG_INCOMPLETE: usage(
@@ -30,7 +30,7 @@ export const CONFIG_ERRORS = {
     'Set the missing setting that the message names.',
   ),
   ERR_CONFIG_PROFILE_UNKNOWN: usage(
-    'No configuration file has a profile of this name.',
+    'No configuration file has a profile with this name.',
     'Choose one of the profiles that the message lists, or run `jwtctl config path` to see which files are read.',
   ),
   ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS: usage(
@@ -66,7 +66,7 @@ export const CONFIG_ERRORS = {
     'Run the command by hand to see why. If it needs more time, raise `timeout`.',
   ),
   ERR_TLS_FILE_INVALID: usage(
-    'A TLS certificate or private key file cannot be used.',
+    'A file with a TLS certificate or private key cannot be used.',
     'Replace the file with an unencrypted PEM file, and use a certificate and a private key that match.',
   ),
 };

@@ -8,7 +8,7 @@ export type ErrorKind =
   | 'state'
   /** A store cannot be reached, refuses the login, or is failing over. A retry may succeed. */
   | 'unavailable'
-  /** The answer is no: the token is refused. */
+  /** A token or a client is refused. */
   | 'refused'
   /** Part of the work was done. */
   | 'partial'

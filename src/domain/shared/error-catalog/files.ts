@@ -51,15 +51,15 @@ export const FILES_ERRORS = {
     'Check that the file has one item per line.',
   ),
   ERR_NUMBER_INEXACT: usage(
-    'A number has more digits than JSON programs keep, is beyond 2^53, or cannot be written in JSON. It would change silently.',
-    'Write the number as a string, in quotes. Applications then read the same digits.',
+    'A number cannot be written in JSON, or is too large or too precise for programs that read JSON. They would silently change it.',
+    'Write the number as a quoted string, so that applications read the same digits.',
   ),
   ERR_ROW_INVALID: usage(
     'A row of the input has a missing or invalid field, or broken CSV quotes.',
     'Correct the row that the message names, and run the command again.',
   ),
   ERR_TEXT_INVALID: usage(
-    'A text, such as a name or a reason, is empty, is too long, or contains control characters.',
-    'Shorten the text to one line within the limit that the message names.',
+    'A text value, such as a name or a reason, is empty, too long, or contains control characters.',
+    'Use one line of text within the limit that the message names.',
   ),
 };

@@ -3,7 +3,7 @@ import { state, unavailable, usage } from './entry.js';
 export const KEYS_ERRORS = {
   ERR_DECRYPTION_FAILED: state(
     'A private key in the database, or the content key of a backup, cannot be decrypted because it was changed or damaged.',
-    'Restore it from a backup. For a private key, you can also run `jwtctl keys rotate` to replace the key.',
+    'For a backup, use another copy of the file. For a private key, restore its row from a database backup, or run `jwtctl keys rotate` to replace the key.',
   ),
   ERR_JWK_INCOMPLETE: usage(
     'The JWK lacks members of a private RSA key (RFC 7518 §6.3.2).',
@@ -39,7 +39,7 @@ export const KEYS_ERRORS = {
   ),
   ERR_KEY_IN_USE: state(
     'Live tokens are signed with this key, so it cannot be retired yet.',
-    'Run `jwtctl keys retire` again after the last token has expired, or pass `--force` to refuse these tokens now. `jwtctl keys rotate` retires only keys that have an end (VERIFIES UNTIL).',
+    'Run `jwtctl keys retire` again after the last token has expired, or pass `--force` to refuse these tokens now. `jwtctl keys rotate` retires the key automatically only if `jwtctl keys list` shows a time for it under VERIFIES UNTIL.',
   ),
   ERR_KEY_MATERIAL_EXISTS: state(
     'This key is already in the key store under another `kid`.',
@@ -70,7 +70,7 @@ export const KEYS_ERRORS = {
     'To store only the public key of a private key, use `jwtctl keys import --verify-only`.',
   ),
   ERR_KEY_NOT_PUBLISHED: state(
-    'The key has not been published for `keys.publishLead` yet, so verifiers may not know it.',
+    'The key was published less than `keys.publishLead` ago, so some verifiers may not know it yet.',
     'Run the command again at the time that the message names, or pass `--now` to skip the wait.',
   ),
   ERR_KEY_NOT_RSA: usage(
@@ -79,7 +79,7 @@ export const KEYS_ERRORS = {
   ),
   ERR_KEY_PAIR_MISMATCH: state(
     'The private key and the public key in a row of the key store do not match, because another program changed the row.',
-    'Run `jwtctl keys rotate --now` to sign with another key, and find out what changed the row.',
+    'Run `jwtctl keys rotate --now` to sign with another key, and find out which program changed the row.',
   ),
   ERR_KEY_RECENTLY_ACTIVE: state(
     'The key was active a moment ago, so an issuer may still sign with it.',
@@ -91,7 +91,7 @@ export const KEYS_ERRORS = {
   ),
   ERR_KEY_ROW_INVALID: state(
     'A row of the key store has an invalid state, algorithm, or public key, because another program changed the row.',
-    'Restore the column from a backup of the database, and find out what changed it.',
+    'Restore the row from a backup of the database, and find out which program changed it.',
   ),
   ERR_KEY_SIZE: usage('The RSA key is too short or too long.', 'Use a key of 2048 to 8192 bits.'),
   ERR_KEY_STORE_EMPTY: state(
@@ -99,7 +99,7 @@ export const KEYS_ERRORS = {
     'Check `mysql.url`, `redis.nodes`, and `redis.prefix`. To remove the tokens, run `jwtctl cache flush --all`.',
   ),
   ERR_KEY_TABLE_UNREADABLE: usage(
-    'The table of `keys import --table` cannot be read.',
+    'The table that `keys import --table` names cannot be read.',
     'Check the names of the table and its columns (`--kid-column`, `--key-column`), and grant the account of `mysql.url` SELECT on the table.',
   ),
   ERR_KEY_THUMBPRINT_COLLISION: state(
@@ -116,11 +116,11 @@ export const KEYS_ERRORS = {
   ),
   ERR_KID_INVALID: usage(
     'The text is not a valid `kid`.',
-    'Use 1 to 255 bytes of UTF-8 without control characters. `--kid` sets the `kid` of a single imported key; a value that begins with a dash is written `--kid=-x`.',
+    'Use 1 to 255 bytes of UTF-8 without control characters. To give a single imported key another `kid`, pass `--kid`. Write a value that begins with a dash as `--kid=-x`.',
   ),
   ERR_MASTER_KEY_COMMAND_FAILED: unavailable(
     'The command in `masterKey.command` failed, timed out, or printed too much.',
-    'Run the command by hand to see why.',
+    'Run the command by hand to see why. If it needs more time, raise `timeout`.',
   ),
   ERR_MASTER_KEY_INVALID: usage(
     'The keyring is empty, or one of its lines is not a master key.',
@@ -132,7 +132,7 @@ export const KEYS_ERRORS = {
   ),
   ERR_MASTER_KEY_UNKNOWN: state(
     'The data is encrypted with a master key that is not in the keyring.',
-    'Add the missing master key to the keyring as another line.',
+    'Copy the missing master key from another host or a backup, and add it to the keyring as another line.',
   ),
   ERR_MASTER_KEY_UNWRITABLE: usage(
     'The file for the new master key cannot be created.',
@@ -168,6 +168,6 @@ export const KEYS_ERRORS = {
   ),
   ERR_PRIVATE_KEY_MISSING: state(
     'The row of the key has no private key.',
-    'A retired, compromised, or verify-only key never has a private key: use another key. Otherwise, restore the row from a backup, or run `jwtctl keys rotate --now`.',
+    'If the key is retired, compromised, or verify-only, use another key. Otherwise, restore the row from a backup, or run `jwtctl keys rotate --now`.',
   ),
 };

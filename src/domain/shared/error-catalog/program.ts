@@ -10,8 +10,8 @@ export const PROGRAM_ERRORS = {
     'Set `--host` to an address on this host, and `--port` to a port that this account may use.',
   ),
   ERR_CLIENT_FORBIDDEN: refused(
-    'A client of the HTTP API lacks the right to do this, or may not use the audience.',
-    'Add the right to `may`, or the audience to `audiences`, of the client in `serve.clients`.',
+    'A client of the HTTP API lacks the right that the request needs, or is not allowed to use the audience.',
+    "In `serve.clients`, add the right to the client's `may`, or the audience to the client's `audiences`.",
   ),
   ERR_CLIENT_UNAUTHENTICATED: refused(
     'A client of the HTTP API did not authenticate, or its secret is wrong.',
@@ -35,7 +35,7 @@ export const PROGRAM_ERRORS = {
   ),
   ERR_FLAG_INVALID: usage('A flag has an invalid value.', 'Pass a value of the form that the message names.'),
   ERR_FLAG_REPEATED: usage(
-    'A flag that can be given once is given twice.',
+    'A flag that can be given only once is given twice.',
     'Remove one of the two, or run the command once for each value.',
   ),
   ERR_INTERRUPTED: interrupted(
@@ -44,7 +44,7 @@ export const PROGRAM_ERRORS = {
   ),
   ERR_NOT_CONFIRMED: interrupted(
     'The prompt was answered with no or canceled, so nothing was done.',
-    'To confirm it after all, run the command again.',
+    'If you want to go ahead, run the command again and confirm.',
   ),
   ERR_NO_ROUTE: notFound(
     'The server has no endpoint with this method and path.',
@@ -52,7 +52,7 @@ export const PROGRAM_ERRORS = {
   ),
   ERR_OUTPUT_UNWRITABLE: partial(
     'The command did its work, but the result could not be written to standard output.',
-    'Check that the disk has room. Do not repeat a command that makes changes.',
+    'Check that the disk has room. Do not repeat a command that makes changes: the changes are already made.',
   ),
   ERR_PORT_IN_USE: state(
     'Another program already listens on this port.',
@@ -67,7 +67,7 @@ export const PROGRAM_ERRORS = {
     'Run the command in a terminal, or pass `-o ndjson`.',
   ),
   ERR_TOO_MANY_ATTEMPTS: refused(
-    'Too many authentication attempts from this address failed, so it is blocked for a while.',
+    'Too many authentication attempts from this address failed, so the address is blocked for a while.',
     'Wait as long as the `Retry-After` header says, then send the correct secret.',
   ),
   ERR_USAGE: usage(

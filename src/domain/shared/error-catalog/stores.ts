@@ -2,8 +2,8 @@ import { notFound, partial, state, unavailable, usage } from './entry.js';
 
 export const STORES_ERRORS = {
   ERR_COUNT_INCOMPLETE: partial(
-    'Part of the registry cannot be read, so the number of tokens under the key is unknown.',
-    'Run the command again when all Redis masters answer, or pass `--force`.',
+    'Part of the registry cannot be read, so the number of live tokens that the key signed is unknown.',
+    'Run the command again when all Redis masters can be reached, or pass `--force` to continue without the number.',
   ),
   ERR_DATABASE_BEHIND: state(
     'The database lacks earlier changes, because it was restored from a backup or is an old primary.',
@@ -14,19 +14,19 @@ export const STORES_ERRORS = {
     'Run the same command again. If the error persists, look for a long transaction on the tables of jwtctl.',
   ),
   ERR_DATABASE_DAMAGED: state(
-    'The only row of `audit_head` or `keystore_revision` is missing or out of range, because another program changed it.',
+    'The only row of `audit_head` or `keystore_revision` is missing, or holds a number that is out of range, because another program deleted or changed the row.',
     'Restore the row as `docs/operations.md` describes under "Restore a damaged row". Until then, no change is possible, including revocations.',
   ),
   ERR_DATABASE_STALE: unavailable(
-    'MySQL lacks changes that Redis has recorded, so a key or user that was not found may exist.',
+    'MySQL lacks changes that Redis has recorded, so a key or user that MySQL does not have may exist.',
     'Try again in a few seconds. If the error persists, run `jwtctl db recover`.',
   ),
   ERR_DATABASE_UNCONFIRMED: unavailable(
     'MySQL is read-only, and Redis has no high-water mark to show whether this MySQL server has all changes. The server may be an old primary.',
-    'Point `mysql.url` to the primary. If the verifier reads from a replica on purpose, change a key or revoke a token on the primary: either of them writes the mark to Redis.',
+    'Point `mysql.url` to the primary. If the verifier reads from a replica on purpose, change a key or revoke a token on the primary. Either change writes the mark to Redis.',
   ),
   ERR_DATABASE_UNKNOWN: notFound(
-    'The MySQL server has no database of this name.',
+    'The MySQL server has no database with this name.',
     'Create the database, then run `jwtctl db migrate`.',
   ),
   ERR_DATA_FILE_INVALID: state(
@@ -51,7 +51,7 @@ export const STORES_ERRORS = {
   ),
   ERR_FLEET_UNAVAILABLE: unavailable(
     'The list of running verifiers cannot be read from Redis, so the next key does not sign yet.',
-    'Run the same command again when Redis answers, or pass `--force` to continue without the list.',
+    'Run the same command again when Redis can be reached, or pass `--force` to continue without the list.',
   ),
   ERR_MIGRATION_RUNNING: unavailable(
     'Another `jwtctl db migrate` is changing the tables of this database.',
@@ -63,11 +63,11 @@ export const STORES_ERRORS = {
   ),
   ERR_MYSQL_FORBIDDEN: unavailable(
     'The MySQL account lacks a privilege.',
-    'Grant it SELECT, INSERT, UPDATE, and DELETE; for `jwtctl db migrate` also CREATE, ALTER, and INDEX.',
+    'Grant the account SELECT, INSERT, UPDATE, and DELETE. `jwtctl db migrate` also needs CREATE, ALTER, and INDEX.',
   ),
   ERR_MYSQL_LIMIT_REACHED: unavailable(
     'The MySQL server reached a limit on disk space, connections, memory, or query time.',
-    'Check the log of the MySQL server.',
+    'Find the limit in the log of the MySQL server, then raise the limit or free the resource.',
   ),
   ERR_MYSQL_READ_ONLY: unavailable(
     'The MySQL server rejects writes, because it is a replica or is failing over.',
@@ -75,7 +75,7 @@ export const STORES_ERRORS = {
   ),
   ERR_MYSQL_REFUSED: unavailable(
     'The server refused the connection during the handshake.',
-    'Check that `mysql.url` points to MySQL or MariaDB, and check the server or proxy log.',
+    'Check that `mysql.url` points to MySQL or MariaDB, and check the log of the server or proxy.',
   ),
   ERR_MYSQL_SESSION_REFUSED: unavailable(
     'The MySQL server or a proxy refused the session settings that jwtctl needs.',
@@ -86,16 +86,16 @@ export const STORES_ERRORS = {
     'Check the `mysql.tls` settings and the certificate of the server.',
   ),
   ERR_MYSQL_UNREACHABLE: unavailable(
-    'MySQL cannot be reached or does not answer in time.',
-    'Check the host and port in `mysql.url`, and check that the server runs. `--timeout` changes the limit.',
+    'MySQL cannot be reached or does not respond in time.',
+    'Check the host and port in `mysql.url`, and check that the server is running. `--timeout` sets the time limit.',
   ),
   ERR_NO_STORE: state(
     'No MySQL and Redis servers are configured, and no embedded store exists.',
     'Set `mysql.url` and `redis.nodes` (`jwtctl config path` lists the configuration files), or run `jwtctl keys generate` to create an embedded store.',
   ),
   ERR_RECORDED_NOT_APPLIED: unavailable(
-    'The change is in the security log, and verifiers that read the log apply it, but Redis could not be changed.',
-    'Run the same command again when Redis answers.',
+    'The change is recorded in the security log, so verifiers apply it, but Redis could not be updated.',
+    'Run the same command again when Redis can be reached.',
   ),
   ERR_RECOVERY_CONFLICT: state(
     'Another process recovered the database at the same time, so this one changed nothing.',
@@ -110,7 +110,7 @@ export const STORES_ERRORS = {
     'Try again after the failover, or run `redis-cli cluster info` on a node.',
   ),
   ERR_REDIS_FORBIDDEN: unavailable(
-    'The Redis account may not run a command or access a key.',
+    'The Redis account lacks permission to run a command that jwtctl uses, or to access a key that it needs.',
     'Grant the missing permission on every node with `ACL SETUSER`. `docs/redis-acl.md` has the full list.',
   ),
   ERR_REDIS_IS_A_REPLICA: unavailable(
@@ -118,7 +118,7 @@ export const STORES_ERRORS = {
     'Set `redis.nodes` (`JWTCTL_REDIS_NODES`) to the address of the master.',
   ),
   ERR_REDIS_MASTER_UNKNOWN: usage(
-    'The Sentinels watch no master of the name in `redis.sentinelMaster`.',
+    'The Sentinels do not watch a master with the name in `redis.sentinelMaster`.',
     'Set `redis.sentinelMaster` (`JWTCTL_REDIS_SENTINEL_MASTER`) to a name that `redis-cli -p 26379 sentinel masters` lists.',
   ),
   ERR_REDIS_MODE_MISMATCH: usage(
@@ -134,7 +134,7 @@ export const STORES_ERRORS = {
     'Raise `maxmemory`, or add masters to the cluster.',
   ),
   ERR_REDIS_OVERLOADED: unavailable(
-    'Too many requests to a Redis master are waiting for an answer.',
+    'Too many requests to a Redis master are waiting for a reply.',
     'Try again in a moment, or spread the load over more processes.',
   ),
   ERR_REDIS_RESTARTED: unavailable(
@@ -147,14 +147,14 @@ export const STORES_ERRORS = {
   ),
   ERR_REDIS_UNEXPECTED_REPLY: unavailable(
     'Redis returned an error or a reply that jwtctl does not expect.',
-    'Check that the server is Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts.',
+    'Check that the server is Redis 7.0 or newer, or Valkey 8 or newer, and that it can run Lua scripts.',
   ),
   ERR_REDIS_UNREACHABLE: unavailable(
-    'Redis cannot be reached or does not answer in time.',
+    'Redis cannot be reached or does not respond in time.',
     'Check `redis.nodes` (`JWTCTL_REDIS_NODES`), the network, and the `redis.tls` settings.',
   ),
   ERR_REDIS_WRONG_TYPE: state(
-    'A Redis key under the prefix of jwtctl belongs to another program, because its value has another type.',
+    'A Redis key under the prefix of jwtctl has a value of another type, so another program must have written it.',
     'Find the program that uses the key, or choose another `redis.prefix` (`JWTCTL_REDIS_PREFIX`).',
   ),
   ERR_REVOCATION_IN_FUTURE: state(
@@ -162,12 +162,12 @@ export const STORES_ERRORS = {
     'Correct the clock of this host and of the host that revoked the tokens.',
   ),
   ERR_SCHEMA_DAMAGED: state(
-    'The table `jwtctl_migration` lacks a migration, because another program changed it.',
+    'The table `jwtctl_migration` lacks a migration, because another program changed the table.',
     'Restore the rows of `jwtctl_migration` from a backup.',
   ),
   ERR_SCHEMA_MISMATCH: state(
     'A table or a column that jwtctl needs is missing.',
-    'Run `jwtctl db status`. For your own user table, check `users.table`, `users.column`, and `users.enabledWhere`.',
+    'Run `jwtctl db status` to see what is missing. For your own user table, check `users.table`, `users.column`, and `users.enabledWhere`.',
   ),
   ERR_SCHEMA_NEWER: state('A newer version of jwtctl migrated the database.', 'Update jwtctl on this host.'),
   ERR_SCHEMA_OUTDATED: state(
@@ -176,7 +176,7 @@ export const STORES_ERRORS = {
   ),
   ERR_TABLE_EXISTS: state(
     'The database has a table with a name that jwtctl needs, but jwtctl did not create that table.',
-    'Give jwtctl a database of its own, or set `mysql.tablePrefix`. `users.table` can name a table in another database, for example `app.users`.',
+    'Give jwtctl a database of its own, or set `mysql.tablePrefix`. If your users are in this database, jwtctl can still read them: set `users.table`, for example to `app.users`.',
   ),
   ERR_HEARTBEAT_TOO_LONG: state(
     'The heartbeat of a verifier is too long to be read, so commands do not wait for this verifier.',
@@ -184,18 +184,18 @@ export const STORES_ERRORS = {
   ),
   ERR_TOO_MANY_HEARTBEATS: state(
     'The Redis key with the heartbeats of the verifiers holds too much data to be read.',
-    'Find the client that writes to it, then delete the key. Verifiers report again by themselves.',
+    'Find the client that writes the excess data to this key, and stop it. Then delete the key. Verifiers report again automatically.',
   ),
   ERR_VERIFIER_GRACE_EXCEEDED: unavailable(
-    "The database has not answered for longer than `verifier.grace`, so the verifier's keys and revocations are too old.",
+    "The database has not responded for longer than `verifier.grace`, so the verifier's keys and revocations are out of date.",
     'Restore access to MySQL, or raise `verifier.grace` (`JWTCTL_VERIFIER_GRACE`).',
   ),
   ERR_ISSUER_OVERLOADED: unavailable(
-    'The server has too many requests for new tokens waiting, so it refuses more.',
+    'Too many requests for new tokens are waiting, so the server refuses more.',
     'Try again in a moment. If the error persists, check whether a store is slow, or add workers with `--workers`.',
   ),
   ERR_VERIFIER_OVERLOADED: unavailable(
     'Too many verifications are waiting for the database to return a key or a user.',
-    'Try again in a moment. If the error persists, check whether the database is slow or clients send tokens with unknown keys.',
+    'Try again in a moment. If the error persists, check whether the database is slow, and whether clients send tokens with unknown keys.',
   ),
 };

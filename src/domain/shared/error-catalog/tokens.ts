@@ -7,7 +7,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_AUDIENCE_INVALID: usage(
     'An audience for a new token is empty or not a string.',
-    'Pass at least one audience. Each must be a string that is not empty.',
+    'Pass at least one audience. Each audience must be a string that is not empty.',
   ),
   ERR_AUDIENCE_MISMATCH: refused(
     'The `aud` of the token does not contain the expected audience.',
@@ -23,15 +23,15 @@ export const TOKENS_ERRORS = {
   ),
   ERR_CLAIM_RESERVED: usage(
     'A registered claim (`iss sub aud exp nbf iat jti`) cannot be set like other claims.',
-    'Use the flags for `sub`, `aud`, the lifetime, and not-before. `iss` is `token.issuer`; jwtctl sets `iat` and `jti`.',
+    'Set `sub`, `aud`, the lifetime, and the not-before time with their own flags. `iss` comes from `token.issuer`, and jwtctl sets `iat` and `jti`.',
   ),
   ERR_ISSUER_MISMATCH: refused(
     'The `iss` of the token is not the expected issuer.',
     'Check `token.issuer`, and check where the token comes from.',
   ),
   ERR_LEGACY_OVERLOADED: unavailable(
-    'A verifier received too many tokens without `kid`, `jti`, `iat`, `iss`, or `aud` that it has not verified before.',
-    'Try again in a moment. If the error persists, look for clients that send invented tokens, or run more verifiers.',
+    'A verifier received too many legacy tokens (see the glossary) that it had not verified before.',
+    'Try again in a moment. If the error persists, look for clients that send forged tokens, or run more verifiers.',
   ),
   ERR_JTI_INVALID: usage(
     'The text is not a valid `jti`.',
@@ -46,7 +46,7 @@ export const TOKENS_ERRORS = {
     'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
   ),
   ERR_META_INVALID: usage(
-    'The meta of a token has too many or too long pairs, or one that is not text.',
+    'The meta of a token has too many pairs, or a pair that is too long or not text.',
     'Correct the pair that the message names, or pass fewer pairs.',
   ),
   ERR_NOT_BEFORE_INVALID: usage(
@@ -58,12 +58,12 @@ export const TOKENS_ERRORS = {
     'Log in again.',
   ),
   ERR_REFRESH_INVALID: refused(
-    'The text is not a refresh token that this installation issued to this client, or its session no longer exists because it was flushed or lost.',
+    'The text is not a refresh token that this installation issued to this client, or its session was flushed or lost.',
     'Log in again. Check that all hosts use the same master keyring and the same Redis.',
   ),
   ERR_REFRESH_REUSED: refused(
-    'The refresh token was used again after `refresh.grace`, so it may have been stolen. The session has been ended.',
-    'Log in again. If this happens often, let clients store each new refresh token before they use it, or raise `refresh.grace`.',
+    'The refresh token was used again after `refresh.grace`, so it may have been stolen. jwtctl has ended the session.',
+    'Log in again. If this happens often, make sure that clients store each new refresh token before they use it, or raise `refresh.grace`.',
   ),
   ERR_REFRESH_REVOKED: refused(
     'The session of the refresh token has ended: it was logged out or revoked, its user was disabled, or its key was compromised.',
@@ -71,7 +71,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_REGISTRATION_MISMATCH: refused(
     'The registry has an entry with this `jti`, but with another `kid`, `iat`, or `exp`.',
-    'Issue a new token. Make sure that no issuer uses the same `jti` twice.',
+    'Issue a new token. Make sure that issuers never use a `jti` twice.',
   ),
   ERR_SIGNATURE_INVALID: refused(
     'The signature does not match the token and its key, so the token was changed or signed with another key.',
@@ -114,8 +114,8 @@ export const TOKENS_ERRORS = {
     'Put fewer or shorter claims into the token.',
   ),
   ERR_TOKEN_TYPE_REFUSED: refused(
-    'The token to register says that it is a refresh token or an ID token. Verifiers would accept it as an access token.',
-    'Leave it out. To register it all the same, use `--any-type`.',
+    'The token to be registered says that it is a refresh token or an ID token. Once registered, it would be accepted as an access token.',
+    'Leave the token out, or pass `--any-type` to register it anyway.',
   ),
   ERR_TTL_INVALID: usage(
     'The lifetime is not a whole number of seconds above zero.',
