@@ -21,14 +21,14 @@ A setting comes from the first of these places that has it:
 1. a flag: \`--token-max-ttl\`
 2. a variable: \`JWTCTL_TOKEN_MAX_TTL\`
 3. the project file: the nearest \`jwtctl.yaml\` or \`jwtctl.json\`, from the working directory up to the root of the repository or
-   the home folder. Outside both, only the working directory is searched
+   the home folder (outside a repository and the home folder, only in the working directory)
 4. the user file: \`$XDG_CONFIG_HOME/jwtctl/config.yaml\`
 5. the system file: \`/etc/jwtctl/config.yaml\`
 6. the default
 
 \`--config FILE\` (or \`JWTCTL_CONFIG\`) reads that file and no other. \`--profile NAME\` (or \`JWTCTL_PROFILE\`) selects a profile. An unknown
-key, an unknown variable, or an invalid value is an error, and the message says where it is. \`jwtctl config show\` prints where each
-value comes from.
+key, an unknown variable, or an invalid value is an error, and the message says where to find it. \`jwtctl config show\` prints where
+each value comes from.
 
 \`\`\`yaml
 # /etc/jwtctl/config.yaml
@@ -45,8 +45,8 @@ profiles:
     redis: { prefix: jwt-staging }
 \`\`\`
 
-Configure both MySQL and Redis, or neither: only one of them is an error. If a configured store does not answer, jwtctl never falls
-back to the embedded store.
+Configure both MySQL and Redis, or neither: configuring only one of them is an error. If a configured store does not respond,
+jwtctl never falls back to the embedded store.
 
 ## Settings
 
@@ -60,25 +60,25 @@ ${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
 
 ## The project file
 
-A project file may set only ${inProjectFile.join(', ')}, and profiles with these settings. Its \`mysql.url\` must not contain a password. If a
+A project file can set only ${inProjectFile.join(', ')}, and profiles with these settings. Its \`mysql.url\` must not contain a password. If a
 project file sets the address of a store, a line on stderr says so.
 
-If a project file sets the address of a store, and the password or client certificate comes from another place, jwtctl exits with 2
-and sends nothing. To trust a project file, pass it with \`--config\`; jwtctl then reads no other file. The library reads a project file only
-with \`projectFile: true\`.
+If a project file sets the address of a store, but the password or client certificate comes from another place, jwtctl exits with
+code 2 and sends nothing to that address. To trust a project file, pass it with \`--config\`. jwtctl then reads no other file. The
+library reads a project file only with \`projectFile: true\`.
 
 ## File permissions
 
-jwtctl refuses a file that another user could change. The account that runs jwtctl or root must own the file, its folders, and
-every link in its path. No other user may have write access to the file or a folder. Sticky folders such as \`/tmp\` and Kubernetes
-mounts are fine. This applies to
+jwtctl refuses a file that another user could change. Either root or the account that runs jwtctl must own the file, its folders, and
+every link in its path. No other user can have write access to the file or a folder. Sticky folders such as \`/tmp\` and Kubernetes
+mounts are allowed. These rules apply to
 
 - configuration files and the embedded store;
 - secret files: \`*.passwordFile\`, \`*.tls.key\`, \`masterKey.file\`, the \`secretFile\` of \`serve.clients\`, \`--passphrase-file\`, and the
   \`--pem\` and \`--jwk\` files of \`keys import\`;
 - the files of \`*.tls.ca\` and \`*.tls.cert\`.
 
-If other users can read a secret, jwtctl warns. A password file is a regular file with one line of at most 4,096 bytes.
+If other users can read a secret, jwtctl warns. A password file must be a regular file with one line of at most 4,096 bytes.
 
 ## TLS
 

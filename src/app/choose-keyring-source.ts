@@ -32,7 +32,7 @@ export function chooseKeyringSource(
   const need =
     settings.mysql.url === null
       ? 'Keep a copy of it'
-      : 'Copy it to every host that signs or rotates, and keep one';
+      : 'Copy it to every host that signs or rotates, and keep another copy';
   return {
     kind: 'embedded',
     file: embeddedKeyringFile(settings),

@@ -328,7 +328,7 @@ export function createContext(options: ContextOptions): Context {
           'ERR_KEY_TABLE_UNREADABLE',
           'Keys are read from a table in MySQL, but mysql.url is not set.',
           {
-            hint: 'Set JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES. For the embedded store, export the keys to PEM files.',
+            hint: 'Set JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES. To import into the embedded store instead, export the keys from the table to PEM files, and import those with `jwtctl keys import --pem`.',
           },
         );
       }

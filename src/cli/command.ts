@@ -80,7 +80,7 @@ export class CliCommand extends Command {
     return meant === null ? null : `\`--${meant}\``;
   }
 
-  /** What an argument too many belongs to: to the value before it, or to a flag. */
+  /** Suggests what an extra argument was meant for: a part of the value before it, or a flag. */
   #meantValue(word: string): string | null {
     // Not in the types of commander 14.
     const { rawArgs } = (this.parent?.parent ?? this.parent ?? this) as CliCommand & { rawArgs: string[] };

@@ -151,7 +151,7 @@ function usageError(error: Error & { code: string; exitCode: number }, isJson: b
   if (error.code === 'commander.help') {
     if (!isJson) return null;
     return new JwtctlError('ERR_USAGE', 'A command is missing.', {
-      hint: 'Run it with --help to list the commands.',
+      hint: 'Add --help to list the commands.',
     });
   }
   const suggestion = error instanceof MistypedError ? error.suggestion : null;
@@ -162,7 +162,8 @@ function usageError(error: Error & { code: string; exitCode: number }, isJson: b
 }
 
 const USAGE_HINTS: Readonly<Record<string, string>> = {
-  'commander.unknownCommand': '`jwtctl help` lists the commands, and `jwtctl help keys` those of a group.',
+  'commander.unknownCommand':
+    '`jwtctl help` lists the commands. `jwtctl help keys` lists the commands of a group.',
   'commander.unknownOption':
     'Run the command with --help to see its flags. Pass a value that begins with a dash as --flag=-x, or after --.',
 };

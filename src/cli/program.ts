@@ -41,7 +41,8 @@ const GROUPS: readonly Group[] = [
   {
     name: 'db',
     aliases: [],
-    description: 'Migrate the database schema, and recover from a restored backup.',
+    description:
+      'Migrate the database schema, and recover changes lost when the database was restored from a backup.',
     load: async () => (await import('./commands/db/index.js')).verbs,
   },
   {

@@ -63,7 +63,7 @@ function readClient(item: unknown, place: string, absolute: (path: string) => st
 
   const { id, secretFile = null, secretSha256 = null, may, audiences = null } = client;
   if (typeof id !== 'string' || !/^[^\p{Cc}:]{1,128}$/u.test(id))
-    throw wrong('id', '1 to 128 characters without colons and control characters');
+    throw wrong('id', '1 to 128 characters without colons or control characters');
   if (secretFile === null && secretSha256 === null)
     throw new ClientsProblem(`${place} has neither secretFile nor secretSha256; expected one of them`);
   if (secretFile !== null && secretSha256 !== null)
@@ -75,7 +75,7 @@ function readClient(item: unknown, place: string, absolute: (path: string) => st
   if (!isTextList(may) || may.length === 0 || !may.every(isRight))
     throw wrong('may', `a list of ${RIGHTS.join(', ')}`);
   if (audiences !== null && (!isTextList(audiences) || audiences.length === 0 || audiences.includes('')))
-    throw wrong('audiences', 'a list of texts that are not empty');
+    throw wrong('audiences', 'a list of strings that are not empty');
   return {
     id,
     secretFile: file,

@@ -65,13 +65,13 @@ const DECLARATIONS = {
   'mysql.url': {
     kind: mysqlUrl,
     inProjectFile: true,
-    doc: 'MySQL or MariaDB database with the keys, users, and logs: mysql://user[:password]@host[:port]/database, optionally with ?ssl-mode=REQUIRED or ?socket=PATH. Connection strings of JDBC, Go, SQLAlchemy, and PDO are read too. TLS always checks the certificate.',
+    doc: 'MySQL or MariaDB database with the keys, users, and logs: mysql://user[:password]@host[:port]/database, optionally with ?ssl-mode=REQUIRED or ?socket=PATH. Connection strings of JDBC, Go, SQLAlchemy, and PDO also work. TLS always checks the certificate.',
   },
   'mysql.password': {
     kind: text,
     class: 'secret',
     alternative: 'the MySQL password',
-    doc: 'Password of the MySQL account. A password in mysql.url sets it too.',
+    doc: 'Password of the MySQL account. A password in mysql.url also sets it.',
   },
   'mysql.passwordFile': {
     kind: path,
@@ -87,12 +87,12 @@ const DECLARATIONS = {
   },
   'mysql.tablePrefix': {
     kind: TABLE_PREFIX,
-    doc: "Prefix of the names of jwtctl's tables, for a database that other programs use too.",
+    doc: "Prefix of the names of jwtctl's tables, for a database that other programs also use.",
   },
   'mysql.tls.enabled': {
     kind: boolean,
     fallback: 'false',
-    doc: "Use TLS for MySQL. Without mysql.tls.ca, the system's CAs are trusted. Setting mysql.tls.ca, cert, or key turns TLS on, and contradicts false.",
+    doc: "Use TLS for MySQL. Without mysql.tls.ca, the system's CAs are trusted. Setting mysql.tls.ca, cert, or key also turns TLS on; false is then an error.",
   },
   'mysql.tls.ca': { kind: path, doc: 'PEM file with the CA certificates trusted for MySQL.' },
   'mysql.tls.cert': { kind: path, doc: 'PEM file with the client certificate for MySQL.' },
@@ -121,7 +121,7 @@ const DECLARATIONS = {
     kind: text,
     class: 'secret',
     alternative: 'the Redis password',
-    doc: 'Password of the ACL user for Redis. A password in redis.nodes sets it too.',
+    doc: 'Password of the ACL user for Redis. A password in redis.nodes also sets it.',
   },
   'redis.passwordFile': {
     kind: path,
@@ -133,12 +133,12 @@ const DECLARATIONS = {
     class: 'command',
     masked: true,
     alternative: 'the Redis password',
-    doc: 'Command that prints the Redis password, as mysql.passwordCommand does for MySQL.',
+    doc: 'Command that prints the Redis password. It runs in the same way as mysql.passwordCommand.',
   },
   'redis.tls.enabled': {
     kind: boolean,
     fallback: 'false',
-    doc: "Use TLS for Redis. Without redis.tls.ca, the system's CAs are trusted. Setting redis.tls.ca, cert, or key turns TLS on, and contradicts false.",
+    doc: "Use TLS for Redis. Without redis.tls.ca, the system's CAs are trusted. Setting redis.tls.ca, cert, or key also turns TLS on; false is then an error.",
   },
   'redis.tls.ca': { kind: path, doc: 'PEM file with the CA certificates trusted for Redis.' },
   'redis.tls.cert': { kind: path, doc: 'PEM file with the client certificate for Redis.' },
@@ -161,14 +161,14 @@ const DECLARATIONS = {
   'masterKey.file': {
     kind: path,
     alternative: 'the master keyring',
-    doc: 'File with the master keyring, one base64 256-bit key per line. The first key encrypts, and any of them can decrypt. Without a keyring, the embedded store creates <data>.master-key.',
+    doc: 'File with the master keyring, one base64 256-bit key per line. The first key encrypts, and every key can decrypt. Without a keyring, the embedded store creates <data>.master-key.',
   },
   'masterKey.command': {
     kind: text,
     class: 'command',
     masked: true,
     alternative: 'the master keyring',
-    doc: 'Command that prints the master keyring.',
+    doc: 'Command that prints the master keyring, for example from a vault. It must finish within the timeout.',
   },
   'masterKey.value': {
     kind: text,
@@ -194,21 +194,21 @@ const DECLARATIONS = {
   'token.clockTolerance': {
     kind: duration(),
     fallback: '5s',
-    doc: 'How far the clocks of issuers, verifiers, and stores may differ. If the clock of a host differs by more, jwtctl warns when it connects.',
+    doc: 'Largest accepted difference between the clocks of issuers, verifiers, and stores. If the clock of a host differs by more, jwtctl warns when it connects.',
   },
   'token.acceptLegacy': {
     kind: date,
-    doc: 'Last day (UTC), or the NumericDate, until which tokens registered with `token register --legacy` are accepted. Without it, they are refused.',
+    doc: 'Last day (UTC), or the NumericDate, until which tokens registered with `token register --legacy` are accepted. Without this setting, such tokens are refused.',
   },
   'refresh.ttl': {
     kind: duration(),
     fallback: '30d',
-    doc: 'Lifetime of a refresh token. Each use replaces it with a new one, so a session ends when it is unused for this long.',
+    doc: 'Lifetime of a refresh token. Each use replaces it with a new one, so a session ends if it is not refreshed for this long.',
   },
   'refresh.grace': {
     kind: duration(3600),
     fallback: '10s',
-    doc: 'How long after its use a refresh token still returns the same successor: for two tabs, or a lost answer. A later use ends the session.',
+    doc: 'How long after its use a refresh token still returns the same new tokens, for example to a second browser tab or after a lost response. A later use ends the session.',
   },
   'keys.bits': {
     kind: integer(2048, 8192),
@@ -232,7 +232,7 @@ const DECLARATIONS = {
     kind: duration(),
     fallback: '10m',
     inProjectFile: true,
-    doc: 'How long a key is published in the JWK Set before it signs. Must be at least as long as verifiers cache the set.',
+    doc: 'How long a key is published in the JWK Set before it signs. Must be at least the time for which verifiers cache the set.',
   },
   'users.source': {
     kind: oneOf('managed', 'table', 'off'),
@@ -247,7 +247,7 @@ const DECLARATIONS = {
   'users.idType': {
     kind: oneOf('text', 'uuid-binary'),
     fallback: 'text',
-    doc: 'Type of users.column: text, a number, or a string (text), or a UUID in BINARY(16) (uuid-binary). With uuid-binary, the subject is the UUID in lower case.',
+    doc: 'Type of users.column: text, a number, or a string (text), or a UUID in BINARY(16) (uuid-binary). With uuid-binary, the subject is the UUID in lowercase.',
   },
   'users.enabledWhere': {
     kind: CONDITION,
@@ -272,12 +272,12 @@ const DECLARATIONS = {
   'verifier.grace': {
     kind: duration(),
     fallback: '5m',
-    doc: 'How long a running verifier uses the keys and users that it knows while the database does not answer. At least 10s.',
+    doc: 'How long a running verifier uses the keys and users that it knows while the database does not respond. At least 10s.',
   },
   'registry.maxPerSubject': {
     // One atomic script looks at all of them when another is registered.
     kind: integer(1, 10_000),
-    doc: 'Number of live tokens that a subject can have, at most 10,000. A token beyond that removes the oldest.',
+    doc: 'Number of live tokens that a subject can have, at most 10,000. A new token beyond this number removes the oldest one.',
   },
   'serve.host': {
     kind: LINE,
@@ -287,14 +287,14 @@ const DECLARATIONS = {
   'serve.port': {
     kind: integer(0, 65_535),
     fallback: '8787',
-    doc: 'Port that the server listens on. 0 picks a free port, which the log names.',
+    doc: 'Port that the server listens on. With 0, the server picks a free port and logs its number.',
   },
   'serve.workers': { kind: integer(1, 256), fallback: '1', doc: 'Number of processes that share the port.' },
   'serve.cookie': { kind: COOKIE, doc: 'Cookie that holds the token if the Authorization header does not.' },
   'serve.drain': {
     kind: duration(3600),
     fallback: '3s',
-    doc: 'How long a stopping server keeps serving requests before it closes its port. Meanwhile, it reports that it is not ready.',
+    doc: 'How long a stopping server keeps serving requests before it closes its port. During this time, it reports that it is not ready.',
   },
   'serve.logLevel': {
     kind: oneOf('debug', 'info', 'warn', 'error'),
@@ -304,7 +304,7 @@ const DECLARATIONS = {
   'serve.clients': {
     kind: clients,
     class: 'structure',
-    doc: 'Applications that may use the HTTP API: a list of {id, secretFile or secretSha256, may: [introspect, issue, refresh, revoke, read, users], audiences}. Without audiences, a client may use all of them. In the variable, JSON. Without clients, the API is off.',
+    doc: 'Applications that can use the HTTP API: a list of {id, secretFile or secretSha256, may: [introspect, issue, refresh, revoke, read, users], audiences}. A client without audiences can use all audiences. The variable takes JSON. Without clients, the API is off.',
   },
   'serve.logout': {
     kind: boolean,
@@ -313,7 +313,7 @@ const DECLARATIONS = {
   },
   'serve.tls.cert': {
     kind: path,
-    doc: "PEM file with the server's certificate and its intermediate certificates. With it and serve.tls.key, the server speaks HTTPS. Read again when it changes.",
+    doc: "PEM file with the server's certificate and its intermediate certificates. With this file and serve.tls.key, the server uses HTTPS. Read again when it changes.",
   },
   'serve.tls.key': { kind: path, doc: "PEM file with the server's private key." },
 } as const satisfies Record<string, Declaration>;

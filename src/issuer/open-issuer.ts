@@ -33,7 +33,7 @@ export interface OpenIssuer {
   /**
    * Replaces a refresh token, and issues the next access token of its session. The new refresh token is valid
    * for `refresh.ttl`. For `refresh.grace`, the old one returns the same tokens again, so that two tabs or a
-   * lost answer do no harm.
+   * lost response do no harm.
    *
    * @throws JwtctlError `ERR_REFRESH_INVALID`, `ERR_REFRESH_EXPIRED`, `ERR_REFRESH_REVOKED` (refused);
    * `ERR_REFRESH_REUSED` (refused) if the token was used before that grace: this ends the session;

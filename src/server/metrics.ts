@@ -90,7 +90,7 @@ export function createMetrics(
     'Verdicts that needed a request to the registry.',
     (now) => now.nearCache?.misses ?? 0,
   );
-  gauge('jwtctl_keys_trusted', 'Keys that tokens are accepted under.', 'min', (now) => now.keys.trusted);
+  gauge('jwtctl_keys_trusted', 'Keys whose tokens are accepted.', 'min', (now) => now.keys.trusted);
   gauge(
     'jwtctl_active_key_age_seconds',
     'How long the active key has been signing; NaN without an active key.',
@@ -109,7 +109,7 @@ export function createMetrics(
   );
   new Gauge({
     name: 'jwtctl_store_state',
-    help: 'The state of a store after its last answer: 1 for the current state.',
+    help: 'The state of a store: 1 for the current state.',
     labelNames: ['store', 'state'],
     aggregator: 'max',
     registers,
@@ -135,7 +135,7 @@ export function createMetrics(
   });
   new Gauge({
     name: 'jwtctl_registry_master_warning',
-    help: 'Warnings about registry servers that answer: 1 while a warning applies.',
+    help: 'Warnings about registry servers that respond: 1 while a warning applies.',
     labelNames: ['node', 'warning'],
     aggregator: 'max',
     registers,

@@ -70,7 +70,7 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
     const { isReady, database, registry } = verifier.health();
     if (!isReady) {
       const stores = { database: database.state, registry: registry.state };
-      log.warn(stores, 'not ready: requests get 503 until every store answers');
+      log.warn(stores, 'not ready: requests get 503 until every store responds');
     }
 
     await aborted(stop);

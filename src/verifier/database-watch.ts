@@ -88,7 +88,7 @@ export class DatabaseWatch {
   assertComplete(): void {
     if (!this.#isAhead(this.#mark)) return;
     const message =
-      'MySQL lacks changes that Redis has recorded, so a key or user that it does not have may exist.';
+      'MySQL lacks changes that Redis has recorded, so a key or user that MySQL does not have may exist.';
     throw new JwtctlError('ERR_DATABASE_STALE', message);
   }
 
@@ -112,7 +112,7 @@ export class DatabaseWatch {
     this.#behindSince = isBehind ? clock.now() : null;
     warn(
       isBehind
-        ? 'MySQL lacks changes that this verifier has read: it was restored from a backup, it is an old primary, or it lags. The verifier keeps what it has read. If this lasts, run `jwtctl db recover`.'
+        ? 'MySQL lacks changes that this verifier has read: it was restored from a backup, is an old primary, or lags behind. The verifier keeps what it has read. If this lasts, run `jwtctl db recover`.'
         : `MySQL ${isSettled ? 'has been recovered' : 'has caught up'}. The verifier relies on it again.`,
     );
   }
@@ -171,10 +171,10 @@ export class DatabaseWatch {
 }
 
 const UNCONFIRMED =
-  'MySQL is read-only, and Redis has no high-water mark that shows whether it has all changes';
+  'MySQL is read-only, and Redis has no high-water mark to show whether MySQL has all changes';
 
 function whyRedial(before: DatabaseServer, found: DatabaseServer): { text: string; isHint: false } | null {
-  if (found.id !== before.id) return { text: 'A different MySQL server answers', isHint: false };
+  if (found.id !== before.id) return { text: 'A different MySQL server responds', isHint: false };
   if (!found.isReadOnly || before.isReadOnly) return null;
   return { text: 'MySQL no longer accepts writes', isHint: false };
 }

@@ -241,8 +241,8 @@ class StoreVerifier implements LiveVerifier {
     watch.assertConfirmed();
     const { code } = databaseState.health(false);
     const duration = formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)));
-    const silence = `has not answered for ${duration}${code === null ? '' : ` (${code})`}`;
-    const message = `The database ${silence}, so the known keys and revocations are too old.`;
+    const silence = `has not responded for ${duration}${code === null ? '' : ` (${code})`}`;
+    const message = `The database ${silence}, so the known keys and revocations are out of date.`;
     throw new JwtctlError('ERR_VERIFIER_GRACE_EXCEEDED', message);
   }
 

@@ -72,9 +72,9 @@ function databaseChanges(
   if (answering(before) === state) return [];
   const { since, code } = after;
   const texts = {
-    up: 'The database answers again.',
-    degraded: `The database does not answer. The verifier uses what it has read for up to ${formatDuration(graceSeconds)} (verifier.grace).`,
-    down: 'The database has not answered for verifier.grace. No tokens are accepted until it answers.',
+    up: 'The database responds again.',
+    degraded: `The database does not respond. The verifier uses what it has read for up to ${formatDuration(graceSeconds)} (verifier.grace).`,
+    down: 'The database has not responded for verifier.grace. No tokens are accepted until it responds.',
   };
   return [{ level: LEVELS[state], fields: { store: 'database', state, since, code }, text: texts[state] }];
 }

@@ -89,6 +89,6 @@ export class UserStates {
 function tooManyWaiting(): JwtctlError {
   return new JwtctlError(
     'ERR_VERIFIER_OVERLOADED',
-    `${MAX_WAITING} verifications are waiting for the user directory, which is slow or does not answer.`,
+    `${MAX_WAITING} verifications are waiting for the user directory, which is slow or does not respond.`,
   );
 }

@@ -106,7 +106,7 @@ describe('an account without DELETE on MySQL', () => {
       const { exitCode, stderr } = await stores.run(...command);
       expect([exitCode, stderr]).toEqual([
         0,
-        expect.stringContaining('Grant it DELETE on the table security_log'),
+        expect.stringContaining('Grant the account DELETE on the table security_log'),
       ]);
     }
     expect(await stores.query('SELECT id FROM security_log')).toHaveLength(2);

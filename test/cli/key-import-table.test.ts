@@ -137,7 +137,10 @@ test('says that the account may not read the table', async () => {
     const { exitCode, error } = await shell.run(...words, '--json');
     expect([exitCode, error()]).toMatchObject([
       2,
-      { message: expect.stringContaining('may not read'), hint: expect.stringContaining('GRANT SELECT') },
+      {
+        message: expect.stringContaining('lacks permission to read'),
+        hint: expect.stringContaining('GRANT SELECT'),
+      },
     ]);
   } finally {
     await stores.query(`DROP USER '${user}'@'%'`);

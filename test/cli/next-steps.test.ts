@@ -38,7 +38,7 @@ describe('a refused registration says what to do', () => {
     const token = `${input}.${createHmac('sha256', 'secret').update(input).digest('base64url')}`;
     expect(await refusalOf(token)).toMatchObject({
       message: "The token's alg is HS256; jwtctl verifies only RS256, RS384, RS512, PS256, PS384, PS512.",
-      hint: 'Tokens signed with HMAC or ECDSA cannot move: let them expire.',
+      hint: 'Tokens signed with HMAC or ECDSA cannot be registered: let them expire.',
     });
   });
 

@@ -108,13 +108,13 @@ describe('a text is named', () => {
     ['a PASETO', `v4.public.${PAYLOAD}`, 'PASETO'],
     ['a key', '{"kty":"RSA","n":"AAAA","e":"AQAB"}', 'a key (JWK)'],
     ['a key file', '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n', 'PEM'],
-    ['a decoded token', '{"sub":"secret-subject","exp":1}', 'decoded already'],
+    ['a decoded token', '{"sub":"secret-subject","exp":1}', 'already decoded'],
     ['a JWS in JSON', `{"payload":"${PAYLOAD}","signatures":[]}`, 'JSON Serialization'],
     ['other JSON', '{"error":"invalid_grant"}', 'a JSON object without'],
     ['a variable', '$TOKEN', 'a variable'],
     ['a variable of Windows', '%ACCESS_TOKEN%', 'a variable'],
     ['a placeholder', '<your-token-here>', 'placeholder'],
-    ['the name of a file', 'secret-name.jwt', 'put @ before the name of a file'],
+    ['the name of a file', 'secret-name.jwt', 'it is the name of a file, which needs an @ before it'],
   ])('%s', (_name, text, why) => {
     const { token, fault } = pastedToken(text);
     expect(fault).toContain(why);

@@ -61,7 +61,7 @@ describe('a pasted token', () => {
     ].join('\n');
     const { exitCode, lines, stderr } = await stores.run('token', 'register', '--token-file', '-', { stdin });
     expect({ exitCode, count: lines().length }).toEqual({ exitCode: 5, count: 5 });
-    expect(stderr).toContain('4 lines had more than the token. The rest was ignored.');
+    expect(stderr).toContain('4 lines contained more than the token. The rest was ignored.');
     expect(stderr).toContain('2 tokens: ERR_TOKEN_MALFORMED (lines 6–7)');
   });
 

@@ -85,7 +85,7 @@ describe('a server that expects the other of TLS and plain text', () => {
         isRefused(redis, /accepts only connections with TLS\. .*redis\.tls\.enabled/),
       );
       expect(await reach(plain, tlsVariables('redis', { CA: ca.file }))).toMatchObject(
-        isRefused(redis, /does not speak TLS\. .*remove the redis\.tls settings/),
+        isRefused(redis, /does not use TLS\. .*remove the redis\.tls settings/),
       );
     } finally {
       await plain.stop();

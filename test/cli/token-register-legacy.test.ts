@@ -173,7 +173,7 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
         'an exp in milliseconds',
         { exp: 1_796_006_897_000 },
         'ERR_CLAIM_INVALID',
-        /exp is 1796006897000; that looks like milliseconds; expected seconds/,
+        /exp is 1796006897000, which looks like milliseconds; expected seconds/,
       ],
       ['an iat in milliseconds', { iat: 1_796_006_897_000 }, 'ERR_CLAIM_INVALID', /iat is .* milliseconds/],
       ['a sub that is not an integer', { sub: 3.5 }, 'ERR_CLAIM_INVALID', /sub is a number \(3\.5\)/],

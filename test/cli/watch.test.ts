@@ -167,7 +167,7 @@ test('a watch continues while Redis is unreachable, and says so', async () => {
 
     expect(exitCode).toBe(130);
     for (const piece of pieces.slice(1, 3)) {
-      expect(piece).toContain('no answer for');
+      expect(piece).toContain('no response for');
       expect(piece).toContain('1 token of 1 subject');
     }
     // There is nothing to show if Redis was unreachable from the start.

@@ -33,16 +33,16 @@ async function becomes(
 
 test('reports once that the database stops answering, and once that it answers again', async () => {
   const [down] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
-  expect(down).toContain('does not answer');
+  expect(down).toContain('does not respond');
   expect(await becomes('degraded', 'ERR_MYSQL_UNREACHABLE')).toEqual([]);
-  expect(await becomes('up', null)).toEqual(['The database answers again.']);
+  expect(await becomes('up', null)).toEqual(['The database responds again.']);
 });
 
 test('does not report a database that lacks changes as not answering', async () => {
   expect(await becomes('degraded', 'ERR_DATABASE_BEHIND')).toEqual([]);
   const [down] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
-  expect(down).toContain('does not answer');
-  expect(await becomes('degraded', 'ERR_DATABASE_BEHIND')).toEqual(['The database answers again.']);
+  expect(down).toContain('does not respond');
+  expect(await becomes('degraded', 'ERR_DATABASE_BEHIND')).toEqual(['The database responds again.']);
   expect(await becomes('up', null)).toEqual([]);
 });
 

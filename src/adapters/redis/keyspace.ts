@@ -23,8 +23,8 @@ export const HASH_SLOTS = 16_384;
  * - `<prefix>:fleet`, a hash from verifier id to heartbeat
  * - `<prefix>:marks`, a hash: the high-water marks of the database
  * - `<prefix>:events:<n>`, sorted sets: the events of the security log, each with its expiry
- * Other bytes of `<sub>` than `A-Z a-z 0-9 . _ ~ @ -` are `%XX`, so it cannot end the hash tag or act as a
- * glob.
+ * In `<sub>`, all bytes except `A-Z a-z 0-9 . _ ~ @ -` are written as `%XX`, so a subject cannot end the hash tag
+ * or act as a glob.
  */
 export interface Keyspace {
   readonly prefix: string;

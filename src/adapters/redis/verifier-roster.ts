@@ -50,12 +50,12 @@ function tooMany(key: string, count: number): JwtctlError {
   const tooMuch = `too much data (${count} heartbeats)`;
   const message = `The key ${key} in Redis holds ${tooMuch} to list the running verifiers.`;
   return new JwtctlError('ERR_TOO_MANY_HEARTBEATS', message, {
-    hint: `Find the client that writes to it, then delete the key (redis-cli -c DEL ${key}). Verifiers report again within ${again}.`,
+    hint: `Find the client that writes the excess data to this key, and stop it. Then delete the key (redis-cli -c DEL ${key}). Verifiers report again within ${again}.`,
   });
 }
 
 function writesRefused(node: string): JwtctlError {
-  const message = `Redis at ${node} refuses writes, so verifiers cannot report to it.`;
+  const message = `Redis at ${node} refuses writes, so verifiers cannot write their heartbeats.`;
   return new JwtctlError('ERR_REDIS_NOT_READY', message, {
     hint: 'Find the cause with `redis-cli info persistence` and `redis-cli info replication`.',
     details: { nodes: [node] },

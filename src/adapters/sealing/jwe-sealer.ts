@@ -105,7 +105,7 @@ function contentKey(file: string): Sealable {
 }
 
 function unknownMasterKey(keyring: Keyring): JwtctlError {
-  return new JwtctlError('ERR_MASTER_KEY_UNKNOWN', 'The keyring does not contain it.', {
+  return new JwtctlError('ERR_MASTER_KEY_UNKNOWN', 'The keyring does not contain that key.', {
     hint: `The keyring contains ${keyring.map((key) => key.id).join(', ')}. Add the missing key on a new line.`,
   });
 }

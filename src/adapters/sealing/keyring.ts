@@ -25,7 +25,7 @@ export function parseKeyring(text: string, origin: string): Keyring {
     const secret = Buffer.from(encoded, 'base64');
     if (!BASE64.test(encoded) || secret.length !== SECRET_BYTES) {
       throw new JwtctlError('ERR_MASTER_KEY_INVALID', `Line ${index + 1} of ${origin} is not a master key.`, {
-        hint: 'A master key is 32 random bytes in base64, one key per line. Generate one with `openssl rand -base64 32`.',
+        hint: 'A master key is 32 random bytes in base64, one key per line. `openssl rand -base64 32` generates one.',
       });
     }
     keys.push({ id: masterKeyId(secret), secret });
@@ -33,7 +33,7 @@ export function parseKeyring(text: string, origin: string): Keyring {
   const [first, ...rest] = keys;
   if (first === undefined) {
     throw new JwtctlError('ERR_MASTER_KEY_INVALID', `There is no master key in ${origin}.`, {
-      hint: 'Restore it from your copy. If no key is sealed yet, generate one with `openssl rand -base64 32`.',
+      hint: 'Restore the keyring from your copy. If no private key is sealed yet, generate a master key with `openssl rand -base64 32`.',
     });
   }
   return [first, ...rest];

@@ -6,8 +6,8 @@ import type { MasterKeys } from './master-keys.js';
 
 /**
  * Seals contents as base64url of: version, id of the master key, nonce, ciphertext, and tag (AES-256-GCM). The
- * nonce is an HMAC of the contents, so every host makes the same token of the same contents. It is checked
- * again after decryption: two tokens that share a nonce by chance reveal no way to forge a third.
+ * nonce is an HMAC of the contents, so every host makes the same token from the same contents. The nonce is
+ * checked again after decryption, so two tokens that share a nonce by chance do not help to forge a third.
  */
 export class AesRefreshTokenSealer implements RefreshTokenSealer {
   readonly #masterKeys: MasterKeys;

@@ -12,7 +12,7 @@ export const defineServe: DefineCommand = (command, run) => {
     .option('--host <address>', 'address to listen on (default: serve.host, 127.0.0.1)')
     .option(
       '--port <number>',
-      'port to listen on; 0 picks a free one (default: serve.port, 8787)',
+      'port to listen on; 0 picks a free port (default: serve.port, 8787)',
       integerFlag('--port', 0, 65_535),
     )
     .option(

@@ -36,12 +36,14 @@ export async function readRecords(
   format: RecordFormat | undefined,
 ): Promise<Records> {
   const refuse = (what: string) => unknownKind(source.name, kind, what);
-  const { chunks, bytes, text } = await peek(inUtf8(source.chunks(), () => refuse('is broken UTF-16')));
+  const { chunks, bytes, text } = await peek(inUtf8(source.chunks(), () => refuse('is not valid UTF-16')));
   const [first = ''] = text.split(/\r?\n/, 1);
   const binary = binaryKind(bytes, first);
   if (binary !== null) throw refuse(`is ${binary}`);
   if (/^"?sep=.?"?$/i.test(first.trim()))
-    throw refuse(`begins with the line ${first.trim()}, which only spreadsheets read: remove it`);
+    throw refuse(
+      `begins with the line ${first.trim()}, which only spreadsheet programs understand; remove that line`,
+    );
   if (text === '' && kind.form !== undefined) throw refuse('is empty');
   const decided = format ?? formatOfName(source.name) ?? formatOfLine(first, kind, refuse);
   if (decided === 'csv') {
@@ -53,7 +55,7 @@ export async function readRecords(
   }
   if (decided === 'ndjson' && kind.isMixed !== true) return readObjects(readLines(chunks));
   if (format === undefined && kind.form?.test(text) === false) {
-    throw refuse('begins with neither one of them, a JSON object, nor the header of a CSV');
+    throw refuse('begins with a line that is not one of these, a JSON object, or the header of a CSV');
   }
   return plainLines(readLines(chunks), nameOfColumn(kind));
 }

@@ -108,14 +108,14 @@ function masterOf(given: readonly (string | undefined)[]): string | null {
   const [name, ...others] = new Set(given.filter((value) => value));
   if (others.length > 0) throw new AddressProblem('has two different names for the master');
   if (name !== undefined && !/^[\w.-]+$/.test(name))
-    throw new AddressProblem('has a name of the master with other characters than A-Z a-z 0-9 . _ -');
+    throw new AddressProblem('has a name of the master with characters other than A-Z a-z 0-9 . _ -');
   return name ?? null;
 }
 
 function credentialsOf(userinfo: string | null, parameters: { user?: string; password?: string }) {
   if (userinfo !== null && !userinfo.includes(':')) {
     throw new AddressProblem(
-      'has one word before the @, which may be a user or a password; write user:password@, or :password@ without a user',
+      'has one word before the @, which could be a user or a password; write user:password@, or :password@ without a user',
     );
   }
   const { user, password } = readUserinfo(userinfo);

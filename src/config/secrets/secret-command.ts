@@ -43,7 +43,7 @@ export function outputOf(
       settle(() =>
         reject(
           new JwtctlError(code, `The \`${setting}\` command ${how}.`, {
-            hint: 'Run it by hand to see why. jwtctl never shows its output.',
+            hint: 'Run the command by hand to see why. jwtctl never shows its output.',
             details: { setting },
           }),
         ),

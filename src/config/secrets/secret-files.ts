@@ -88,7 +88,7 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
     throw new JwtctlError('ERR_MASTER_KEY_MISSING', message, {
       hint: isForbidden
         ? 'Give the account that runs jwtctl read access to the file.'
-        : 'Restore it from your copy. Without it, jwtctl cannot open any private key in the store.',
+        : 'Restore the file from your copy. Without it, jwtctl cannot open any private key in the store.',
       cause: error.cause,
     });
   }

@@ -105,6 +105,6 @@ async function passwordFrom(group: 'mysql' | 'redis', command: string, timeoutMs
   throw new JwtctlError(
     'ERR_PASSWORD_COMMAND_FAILED',
     `The \`${setting}\` command did not print exactly one line of at most ${MAX_SECRET_BYTES} bytes.`,
-    { hint: 'Run it by hand to see why. jwtctl never shows its output.', details: { setting } },
+    { hint: 'Run the command by hand to see why. jwtctl never shows its output.', details: { setting } },
   );
 }

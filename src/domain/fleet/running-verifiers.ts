@@ -30,7 +30,7 @@ export async function askFleetWithin(milliseconds: number, ports: FleetPorts): P
   const timeout = delay(milliseconds, undefined, { signal: cancellation.signal }).then(
     (): Fleet => ({
       verifiers: [],
-      unavailableReason: `Redis did not answer within ${formatDuration(milliseconds / 1000)}. Check it with \`jwtctl cache nodes\`, or raise the setting timeout.`,
+      unavailableReason: `Redis did not respond within ${formatDuration(milliseconds / 1000)}. Run \`jwtctl cache nodes\` to find the cause, or raise the setting timeout.`,
     }),
   );
   // Rejects when aborted.

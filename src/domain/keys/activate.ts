@@ -104,7 +104,7 @@ function assertActivatable(key: SigningKey, input: ActivationInput, now: number)
     const signsFrom = publishedFrom(key, input.policy, now);
     throw new JwtctlError(
       'ERR_KEY_NOT_PUBLISHED',
-      `Key ${key.kid} may sign in ${formatDuration(signsFrom - now)}, when verifiers should know it.`,
+      `Key ${key.kid} can sign in ${formatDuration(signsFrom - now)}. Until then, some verifiers may not know it.`,
       { details: { signsFrom } },
     );
   }

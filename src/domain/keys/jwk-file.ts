@@ -120,7 +120,7 @@ function assertForSigning(
   throw keyRefused(
     'ERR_KEY_NOT_FOR_SIGNING',
     `${what} is not for signing: its ${isOtherUse ? `use is ${excerpt(use)}` : `key_ops lacks ${needed}`}.`,
-    `If your tokens are signed with this key, remove ${isOtherUse ? 'use' : 'key_ops'} and import it again.`,
+    `If your tokens are signed with this key, remove ${isOtherUse ? 'use' : 'key_ops'} from the JWK, and import it again.`,
   );
 }
 
@@ -146,7 +146,7 @@ function membersOf(
     throw keyRefused(
       'ERR_JWK_INCOMPLETE',
       `${what} lacks ${missing.join(', ')} (RFC 7518 §6.3.2).`,
-      'Export it again from its source, with all members.',
+      'Export the key again from its source, with all members.',
     );
   }
   for (const name of names) {

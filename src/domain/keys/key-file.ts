@@ -39,8 +39,8 @@ const MAGIC: ReadonlyArray<[begin: string, what: string, hint: string]> = [
     'a Java keystore (JCEKS)',
     'Run `keytool -importkeystore -srckeystore FILE -srcstoretype jceks -destkeystore key.p12 -deststoretype pkcs12`, then `openssl pkcs12 -in key.p12 -nocerts -noenc`.',
   ],
-  ['504b0304', 'a ZIP archive', 'Extract the key from it.'],
-  ['1f8b', 'a file compressed with gzip', 'Decompress it first.'],
+  ['504b0304', 'a ZIP archive', 'Extract the key from the archive first.'],
+  ['1f8b', 'a file compressed with gzip', 'Decompress the file first.'],
   ['53514c69746520666f726d61742033', 'an SQLite database', EXPECTED],
 ];
 
@@ -99,14 +99,14 @@ function textKind(text: string): Other | null {
     if (kind !== null) {
       return {
         what: `a ${kind.toLowerCase()} in base64, without its BEGIN and END lines`,
-        hint: `Put the lines -----BEGIN ${kind}----- and -----END ${kind}----- around it.`,
+        hint: `Put the line -----BEGIN ${kind}----- before the text, and the line -----END ${kind}----- after it.`,
       };
     }
   }
   if (/^[^\s]+$/.test(text) && text.length <= 1_024) {
     return {
       what: 'a secret or a password, such as the key of HS256, not an RSA key',
-      hint: 'Tokens with HS256 cannot be moved: everyone who verifies them could also sign. Generate a key with `jwtctl keys generate`.',
+      hint: 'jwtctl does not use HS256, because everyone who verifies such tokens could also sign them. Generate a key with `jwtctl keys generate`.',
     };
   }
   return null;
@@ -144,7 +144,7 @@ const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
   [
     /^(arn:aws:|projects\/|https?:\/\/|file:|vault:|\/|[A-Za-z]:\\|\.{1,2}\/)\S*$/,
     'the name or address of a key, not the key',
-    'Get the key from there first.',
+    'Get the key from that place first.',
   ],
 ];
 

@@ -45,7 +45,7 @@ export async function openPrivateKey({ database, sealer }: PromotionPorts, key: 
   const sealed = await database.keys.findSealed(key.kid);
   if (sealed === null) {
     const hint = `Restore the row of key ${key.kid} from a backup.`;
-    throw new JwtctlError('ERR_PRIVATE_KEY_MISSING', 'Its private key is missing.', { hint });
+    throw new JwtctlError('ERR_PRIVATE_KEY_MISSING', 'The private key is missing.', { hint });
   }
   toPrivateKey(key, await sealer.open(key.kid, sealed));
 }

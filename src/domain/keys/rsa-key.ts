@@ -128,7 +128,7 @@ function assertStrongPrimes({ n, p, q }: RsaNumbers, bits: number, what: string)
   const fault = isShort ? 'one of them is too short' : 'they are too close to each other';
   throw keyRefused(
     'ERR_KEY_WEAK_PRIMES',
-    `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so its private key may be computed from its public key.`,
+    `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so its private key could be computed from its public key.`,
     'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
   );
 }

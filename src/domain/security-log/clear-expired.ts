@@ -13,7 +13,7 @@ export async function clearExpiredEvents(log: Pick<SecurityLog, 'clearExpired'>)
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
     if (error.code === 'ERR_MYSQL_FORBIDDEN')
-      return `Expired events remain in the security log because this account cannot delete them. Grant it DELETE on the table security_log, or run \`jwtctl cache reconcile\` with an account that has this privilege.`;
+      return `Expired events remain in the security log because this account cannot delete them. Grant the account DELETE on the table security_log, or run \`jwtctl cache reconcile\` with an account that has this privilege.`;
   }
   return null;
 }

@@ -4,7 +4,7 @@ import { JwtctlError } from '../shared/errors.js';
 // Extra time for clocks that were set back.
 const RETENTION_MARGIN_SECONDS = 3_600;
 
-const REPEAT = 'Run the same command again when the registry answers. It completes the change.';
+const REPEAT = 'To complete the change, run the same command again when the registry responds.';
 
 /** @param seen null if a part of the registry was not read: a token there may be ahead by the tolerance */
 export function latestIssued(

@@ -36,7 +36,7 @@ function inQuotes(number: string): string {
 }
 
 function inexact(message: string, asText: string): JwtctlError {
-  return new JwtctlError('ERR_NUMBER_INEXACT', message, { hint: `Write it as a string: ${asText}` });
+  return new JwtctlError('ERR_NUMBER_INEXACT', message, { hint: `Write the number as a string: ${asText}` });
 }
 
 function survives(text: string): boolean {

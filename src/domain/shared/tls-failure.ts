@@ -27,7 +27,7 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
     if (names.includes(host)) {
       return {
         message: `${certificate} has ${host} as a host name, not as an IP address.`,
-        hint: `Issue it with the subjectAltName IP:${host}, or use a host name from it in ${address}.`,
+        hint: `Issue the certificate with the subjectAltName IP:${host}, or use a host name from it in ${address}.`,
       };
     }
     const map = ', or map the address that the cluster announces to such a name in redis.natMap';
@@ -39,7 +39,7 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   if (code === 'CERT_HAS_EXPIRED') {
     return {
       message: `${certificate} has expired.`,
-      hint: `Renew it on the server, or check ${group}.tls.ca and the clock of this host.`,
+      hint: `Renew the certificate on the server, or check ${group}.tls.ca and the clock of this host.`,
     };
   }
   if (code === 'CERT_NOT_YET_VALID') {
@@ -51,13 +51,13 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   if (code === 'INVALID_PURPOSE') {
     return {
       message: `${certificate} is not a server certificate (${code}).`,
-      hint: 'Issue it with the extendedKeyUsage serverAuth, or without an extendedKeyUsage.',
+      hint: 'Issue the certificate with the extendedKeyUsage serverAuth, or without an extendedKeyUsage.',
     };
   }
   if (UNTRUSTED.has(code)) {
     return {
       message: `${certificate} was not issued by a trusted CA (${code}).`,
-      hint: `Set ${group}.tls.ca to the PEM file of the CA that issued it.`,
+      hint: `Set ${group}.tls.ca to the PEM file of the CA that issued the certificate.`,
     };
   }
   if (
@@ -65,7 +65,7 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
     /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/.test(code)
   ) {
     return {
-      message: `${server} does not speak TLS.`,
+      message: `${server} does not use TLS.`,
       hint: `Enable TLS on the server, check ${address}, or remove the ${group}.tls settings.`,
     };
   }
@@ -77,7 +77,7 @@ export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsF
   if (tls.cert === undefined) {
     return {
       message: `${server} closed the TLS connection before the login.`,
-      hint: `If it requires a client certificate, set ${group}.tls.cert and ${group}.tls.key.`,
+      hint: `If the server requires a client certificate, set ${group}.tls.cert and ${group}.tls.key.`,
     };
   }
   return {
@@ -127,7 +127,7 @@ const UNTRUSTED = new Set([
 const OUTDATED = 'it has expired or is not valid yet';
 
 const CLIENT_CERTIFICATE_ALERTS: Record<string, string> = {
-  UNKNOWN_CA: 'it does not trust the CA that issued it',
+  UNKNOWN_CA: 'the server does not trust the CA that issued it',
   CERTIFICATE_EXPIRED: OUTDATED,
   CERTIFICATE_REVOKED: 'it has been revoked',
   BAD_CERTIFICATE: 'it cannot be verified',

@@ -55,7 +55,7 @@ export function checkClaims(
   if (refusal !== null) return refusal;
   if (!isJti(jti)) return invalid('jti', jti, 'a string of 1 to 255 bytes');
   if (isLegacyId(jti))
-    return invalid('jti', jti, 'a jti that is not the registry ID of a token without a jti');
+    return invalid('jti', jti, 'a jti that does not look like the registry ID of a legacy token');
   return { claims: inWholeSeconds(payload) as Claims };
 }
 
@@ -130,7 +130,7 @@ function dateRefusal(claim: 'exp' | 'nbf' | 'iat', value: unknown): Refusal | nu
     ? null
     : refuse(
         'ERR_CLAIM_INVALID',
-        `The token's ${claim} is ${value}; that looks like milliseconds; expected seconds.`,
+        `The token's ${claim} is ${value}, which looks like milliseconds; expected seconds.`,
       );
 }
 

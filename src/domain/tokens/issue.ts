@@ -479,7 +479,7 @@ function sessionEnded(): JwtctlError {
 
 function sessionReused(): JwtctlError {
   const message =
-    'The refresh token was used before, and its grace period is over. The session has been ended.';
+    'The refresh token was used before, and its grace period is over. jwtctl has ended the session.';
   return new JwtctlError('ERR_REFRESH_REUSED', message);
 }
 

@@ -161,10 +161,10 @@ function registrationHint(token: string, code: RefusalCode): string | undefined 
     case 'ERR_KEY_UNKNOWN': {
       const jws = parseJws(token);
       if (!('active' in jws))
-        return `If a key of yours signs with ${jws.alg}, import it: \`jwtctl keys import --alg ${jws.alg}\`.`;
+        return `If one of your keys signs with ${jws.alg}, import it: \`jwtctl keys import --alg ${jws.alg}\`.`;
       return code === 'ERR_KEY_UNKNOWN'
         ? undefined
-        : 'Tokens signed with HMAC or ECDSA cannot move: let them expire.';
+        : 'Tokens signed with HMAC or ECDSA cannot be registered: let them expire.';
     }
     default:
       return undefined;

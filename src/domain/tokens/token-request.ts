@@ -17,7 +17,7 @@ export interface IssuerPolicy {
   statusTtlSeconds: number;
   clockToleranceSeconds: number;
   refreshTtlSeconds: number;
-  /** How long after its use a refresh token returns the same successor. */
+  /** How long after its use a refresh token returns the same new tokens. */
   refreshGraceSeconds: number;
   /** Beyond this, the oldest live token of the subject is removed. */
   maxPerSubject?: number | undefined;

@@ -128,7 +128,7 @@ export async function removeUser(
   });
   const { removed: revoked } = await afterRecord(
     () => registry.remove(sub, {}, clock.now()),
-    'Run `jwtctl token revoke --all` for this subject when the registry answers. It completes the change.',
+    'To complete the change, run `jwtctl token revoke --all` for this subject when the registry responds.',
   );
   return { user, revoked, eventId };
 }

@@ -38,7 +38,8 @@ export function authentication({
       throw new JwtctlError('ERR_CLIENT_UNAUTHENTICATED', 'The client did not authenticate.');
     }
     request.client = client;
-    if (right === undefined || !client.may.has(right)) throw forbidden(`The client may not ${right}.`);
+    if (right === undefined || !client.may.has(right))
+      throw forbidden(`The client lacks the right ${right}.`);
     if (concernsAllAudiences === true && client.audiences !== null) {
       throw forbidden(
         'The client is limited to some audiences, but the registry does not know the audience of a token.',

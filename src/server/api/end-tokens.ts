@@ -64,16 +64,16 @@ type Selection = { except: string } | { issuedBefore?: number };
 function selectionOf({ all, except, issuedBefore }: EndQuery, now: number): Selection {
   const given = [all, except, issuedBefore].filter((value) => value !== undefined);
   if (given.length !== 1)
-    throw invalidRequest('all', 'The query needs exactly one of all=true, except, and issuedBefore.');
+    throw invalidRequest('all', 'The query needs exactly one of all=true, except=JTI, or issuedBefore=TIME.');
   if (except !== undefined) {
-    if (!isJti(except)) throw invalidRequest('except', 'The except is not a jti.');
+    if (!isJti(except)) throw invalidRequest('except', 'The value of except is not a jti.');
     return { except };
   }
   if (issuedBefore === undefined) return {};
   if (Number(issuedBefore) > now)
     throw invalidRequest(
       'issuedBefore',
-      'The issuedBefore is in the future: only existing tokens can be ended.',
+      'The time in issuedBefore is in the future: only existing tokens can be ended.',
     );
   return { issuedBefore: Number(issuedBefore) };
 }

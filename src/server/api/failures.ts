@@ -40,7 +40,7 @@ export function failureOf(error: unknown): Failure {
   }
   // The message may name hosts and files.
   if (kind === 'unavailable') {
-    const said = 'A store does not answer. Send the request again.';
+    const said = 'A store does not respond. Send the request again.';
     return { status: 503, code, message: said, headers: { 'retry-after': '1' } };
   }
   // The state of the installation is not the client's fault, and an operator can change it.

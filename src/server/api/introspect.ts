@@ -34,7 +34,7 @@ export const introspect: FastifyPluginCallback<AppOptions> = (app, options, done
   done();
 };
 
-const NOT_FOR_CLIENT = 'The client may not use the audience of the token.';
+const NOT_FOR_CLIENT = 'The client is not allowed to use the audience of the token.';
 
 /** RFC 7662 §2.2. */
 function introspected(claims: AcceptedClaims): Record<string, unknown> {

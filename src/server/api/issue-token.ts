@@ -28,9 +28,9 @@ export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, l
       const { createUser = false } = request.body;
       const wanted = requestOf(request.body, client.id);
       if (!mayUseAudience(client, wanted.aud ?? defaultAudience))
-        throw forbidden('The client may not issue tokens for this audience.');
+        throw forbidden('The client is not allowed to issue tokens for this audience.');
       if (createUser && !client.may.has('users'))
-        throw forbidden('A client needs the right users for createUser.');
+        throw forbidden('createUser requires that the client has the right users.');
       if (createUser && !managesUsers)
         throw new JwtctlError(
           'ERR_USERS_NOT_MANAGED',

@@ -38,7 +38,10 @@ describe('numbers in a JSON text', () => {
   test.each(INEXACT)('refuses %s alone and in depth', (number) => {
     for (const json of [number, `{"a":[{"b":${number}}]}`, ` [ ${number} ] `, `{"\\"1":1,"x":${number}}`]) {
       const error = thrown(() => assertExactNumbers(json, 'The line'));
-      expect(error).toMatchObject({ code: 'ERR_NUMBER_INEXACT', hint: `Write it as a string: "${number}"` });
+      expect(error).toMatchObject({
+        code: 'ERR_NUMBER_INEXACT',
+        hint: `Write the number as a string: "${number}"`,
+      });
     }
   });
 

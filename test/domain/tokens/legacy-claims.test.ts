@@ -26,7 +26,7 @@ test('the claims of an accepted token have whole seconds', () => {
 });
 
 test.each(['exp', 'nbf', 'iat'])('%s in milliseconds is named as such', (claim) => {
-  const message = `The token's ${claim} is 1796006897000; that looks like milliseconds; expected seconds.`;
+  const message = `The token's ${claim} is 1796006897000, which looks like milliseconds; expected seconds.`;
   for (const check of [checkClaims, checkLegacyClaims]) {
     expect(check({ ...CLAIMS, [claim]: 1_796_006_897_000 }, POLICY, NOW)).toMatchObject({
       error: { code: 'ERR_CLAIM_INVALID', message },

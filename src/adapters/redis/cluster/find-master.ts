@@ -44,9 +44,9 @@ export async function findMaster(options: RedisOptions, sentinel: SentinelOption
 function unknownMaster(node: HostPort, master: string): JwtctlError {
   return new JwtctlError(
     'ERR_REDIS_MASTER_UNKNOWN',
-    `The Sentinel at ${formatNode(node)} knows no master '${master}'.`,
+    `The Sentinel at ${formatNode(node)} does not watch a master named '${master}'.`,
     {
-      hint: `Set redis.sentinelMaster (JWTCTL_REDIS_SENTINEL_MASTER) to one of: redis-cli -p ${node.port} sentinel masters`,
+      hint: `Set redis.sentinelMaster (JWTCTL_REDIS_SENTINEL_MASTER) to a name that this command lists: redis-cli -p ${node.port} sentinel masters`,
       details: { nodes: [formatNode(node)], master },
     },
   );

@@ -144,7 +144,7 @@ async function whyNoCluster(
 function isSentinel(node: string): JwtctlError {
   const message = `Redis at ${node} is a Sentinel, which holds no tokens.`;
   return new JwtctlError('ERR_REDIS_MODE_MISMATCH', message, {
-    hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to sentinel, and redis.sentinelMaster to the name of the master: redis-cli -p 26379 sentinel masters',
+    hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to sentinel, and redis.sentinelMaster to a name that this command lists: redis-cli -p 26379 sentinel masters',
     details: { nodes: [node] },
   });
 }

@@ -191,8 +191,8 @@ export class RedisConnection {
       const address = lastMaster === undefined ? this.address : { ...this.address, nodes: [lastMaster] };
       throw clusterDown(
         lastMaster === undefined
-          ? `A master of the Redis Cluster at ${where} does not answer.`
-          : `The Redis Cluster master ${lastMaster} does not answer.`,
+          ? `A master of the Redis Cluster at ${where} does not respond.`
+          : `The Redis Cluster master ${lastMaster} does not respond.`,
         address,
         error,
       );

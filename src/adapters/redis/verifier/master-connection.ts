@@ -215,7 +215,7 @@ export class MasterConnection {
 function tooMany(node: string): JwtctlError {
   return new JwtctlError(
     'ERR_REDIS_OVERLOADED',
-    `The Redis master ${node} has ${MOST_PENDING} or more pending requests and gets no new ones.`,
+    `The Redis master ${node} has ${MOST_PENDING} or more pending requests, so jwtctl sends no more.`,
     { hint: 'Try again in a moment, or spread the load over more processes.', details: { nodes: [node] } },
   );
 }
@@ -225,7 +225,7 @@ function hasRestarted(node: string): JwtctlError {
     'ERR_REDIS_RESTARTED',
     `The Redis master ${node} has just restarted and may have lost tokens that its replica still has.`,
     {
-      hint: 'Try again in 30 s. By then a replica has taken over, or the master keeps its hash slots.',
+      hint: 'Try again in 30 s. By then, a replica has taken over, or the master keeps its hash slots.',
       details: { nodes: [node] },
     },
   );

@@ -303,7 +303,7 @@ export class RedisStatusReader implements StatusReader {
     const why =
       replyCode(reason) === 'NOPERM'
         ? 'the ACL lacks +client|tracking or +exists'
-        : `it answered ${replyCode(reason)}`;
+        : `it replied ${replyCode(reason)}`;
     this.#options.warn?.(`The near cache is off for the master ${name}: ${why}.`);
   }
 

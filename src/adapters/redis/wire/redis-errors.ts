@@ -123,9 +123,9 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
       const permissions = permissionsIn(cause);
       const missing = permissions.map((permission) => `+${permission}`).join(' ');
       const what = permissions.length === 0 ? 'a command' : quoted(permissions);
-      const message = `Redis at ${where} does not permit ${what} or access to its keys.`;
+      const message = `Redis at ${where} denies this account permission for ${what}, or access to the keys involved.`;
       return new JwtctlError('ERR_REDIS_FORBIDDEN', message, {
-        hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (full list: docs/redis-acl.md).`,
+        hint: `Grant the permission on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (full list: docs/redis-acl.md).`,
         details: { ...details, rights: permissions },
         cause,
       });
@@ -166,8 +166,12 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
     default:
       return new JwtctlError(
         'ERR_REDIS_UNEXPECTED_REPLY',
-        `Redis at ${where} answered ${code} to ${command === undefined ? 'a command' : `'${command}'`}.`,
-        { hint: 'jwtctl needs Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts.', details, cause },
+        `Redis at ${where} replied ${code} to ${command === undefined ? 'a command' : `'${command}'`}.`,
+        {
+          hint: 'jwtctl needs Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts enabled.',
+          details,
+          cause,
+        },
       );
   }
 }
@@ -183,7 +187,7 @@ export function replicaError(node: string, master: string | null): JwtctlError {
 
 export function wrongType(key: string): JwtctlError {
   return new JwtctlError('ERR_REDIS_WRONG_TYPE', `The key ${key} in Redis has an unexpected type.`, {
-    hint: 'Find the application that uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
+    hint: 'Find the application that uses the key, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
     details: { key },
   });
 }

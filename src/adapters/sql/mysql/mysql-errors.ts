@@ -113,8 +113,8 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
   if (FORBIDDEN.has(code)) {
     return unavailable(
       'ERR_MYSQL_FORBIDDEN',
-      `${server} does not let user '${decodeURIComponent(url.username)}' do this in database '${database}' (${code}).`,
-      'Grant the account SELECT, INSERT, UPDATE, and DELETE; for `jwtctl db migrate` also CREATE, ALTER, and INDEX.',
+      `${server} denied user '${decodeURIComponent(url.username)}' a privilege in database '${database}' (${code}).`,
+      'Grant the account SELECT, INSERT, UPDATE, and DELETE. `jwtctl db migrate` also needs CREATE, ALTER, and INDEX.',
     );
   }
   if (isReadOnly(error)) {
@@ -144,8 +144,8 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
   if (UNREACHABLE.has(errno) || code === 'ER_SERVER_GONE_ERROR' || !isAnswer(error)) {
     return unavailable(
       'ERR_MYSQL_UNREACHABLE',
-      `${server} cannot be reached or does not answer (${code}).`,
-      'Check the host and port in `mysql.url`, and that the server is running.',
+      `${server} cannot be reached or does not respond (${code}).`,
+      'Check the host and port in `mysql.url`, and check that the server is running.',
     );
   }
   return error;

@@ -50,7 +50,7 @@ function unreadable({ table, kidColumn, keyColumn }: KeyTableOptions, cause: Err
   switch (cause instanceof JwtctlError ? cause.code : null) {
     case 'ERR_MYSQL_FORBIDDEN':
       return refused(
-        `The MySQL account may not read the table ${printable(table)}`,
+        `The MySQL account lacks permission to read the table ${printable(table)}`,
         `Run as an administrator: GRANT SELECT ON ${printable(table)} TO the account in mysql.url.`,
       );
     case 'ERR_DATABASE_UNKNOWN':

@@ -161,8 +161,10 @@ function inOrder(
 
 function invalidRow({ id, type, sub, jti, kid }: SecurityEvent): string {
   const named =
-    jti || sub || kid ? 'The tokens that it names are refused.' : 'It names no token and is ignored.';
-  return `Row ${id} of the table security_log (type ${excerpt(type)}) holds values that this jwtctl cannot interpret. ${named} Correct the row, or update jwtctl.`;
+    jti || sub || kid
+      ? 'The tokens that the row names are refused.'
+      : 'The row names no token and is ignored.';
+  return `Row ${id} of the table security_log (type ${excerpt(type)}) holds values that this version of jwtctl cannot interpret. ${named} Correct the row, or update jwtctl.`;
 }
 
 function toEvent(row: Selectable<SecurityLogTable>): SecurityEvent {

@@ -36,6 +36,8 @@ function damaged(table: SingleRowTable): JwtctlError {
   return new JwtctlError(
     'ERR_DATABASE_DAMAGED',
     `The only row of the table ${table} is missing, or holds a number that is out of range.`,
-    { hint: `Another program changed it. Restore the row of ${table} as docs/operations.md describes.` },
+    {
+      hint: `Another program deleted or changed the row. Restore the row of ${table} as docs/operations.md describes.`,
+    },
   );
 }

@@ -51,7 +51,7 @@ export function sqlUserTable(
     }
   }
 
-  /** A UUID has one spelling as a subject, in lower case. Another one is not a user, and needs no query. */
+  /** As a subject, a UUID has only one spelling, in lowercase. Any other spelling is not a user, and needs no query. */
   const isPossible = (sub: string) => !isBinary || UUID.test(sub);
   const storedAs = (sub: string) => (isBinary ? Buffer.from(sub.replaceAll('-', ''), 'hex') : sub);
 
@@ -189,14 +189,14 @@ function refusedCodeOf(error: Error): string {
 function unusableTable(table: string, problem: string, cause: Error): JwtctlError {
   const driverCode = refusedCodeOf(cause);
   return new JwtctlError('ERR_USER_TABLE_UNREADABLE', `The user table ${table} ${problem} (${driverCode}).`, {
-    hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database refuses the SQL made from them.',
+    hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database rejected the SQL made from these settings.',
     details: { driverCode },
     cause,
   });
 }
 
 function notReadable(table: string, cause: JwtctlError): JwtctlError {
-  return new JwtctlError(cause.code, `The MySQL account may not read the user table ${table}.`, {
+  return new JwtctlError(cause.code, `The MySQL account lacks permission to read the user table ${table}.`, {
     hint: `Run as an administrator: GRANT SELECT ON ${table} TO the account in mysql.url. SELECT on the columns in users.column and users.enabledWhere is enough.`,
     details: cause.details,
     cause,

@@ -87,7 +87,7 @@ async function createLook({ context: open, signal }: Invocation, flags: InspectF
 }
 
 function requireLiveOutput({ format, canRedraw }: Globals): void {
-  const hint = 'Use -o ndjson to print one JSON object for each look.';
+  const hint = 'Use -o ndjson to print one JSON object for each inspection.';
   if (format === 'json' || format === 'quiet') {
     throw contradiction(`--watch cannot be combined with --${format}.`, hint);
   }

@@ -98,6 +98,6 @@ function dateWarnings({ settings, clock }: Context): string[] {
   const { acceptLegacy } = settings.token;
   if (acceptLegacy === null || clock.now() < acceptLegacy) return [];
   return [
-    `token.acceptLegacy ended ${describeEnd(acceptLegacy)}, so tokens registered with --legacy are refused. Set a later date, or remove it.`,
+    `token.acceptLegacy ended ${describeEnd(acceptLegacy)}, so tokens registered with --legacy are refused. Set a later date, or remove the setting.`,
   ];
 }

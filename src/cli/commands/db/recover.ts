@@ -96,11 +96,13 @@ function unverifiedWarnings({ unverified }: Losses): string[] {
       (key) =>
         `The key ${key} in Redis holds a value that jwtctl did not write. Events in it were lost and cannot be shown. Delete the key, and repeat genuine revocations by hand.`,
     ),
-    ...(mark || keys ? ['The marks in Redis do not verify under this keyring and are ignored.'] : []),
+    ...(mark || keys
+      ? ['The marks in Redis cannot be verified with this keyring, so they are ignored.']
+      : []),
     ...(count === 0
       ? []
       : [
-          `${pluralize(count, 'event')} in Redis cannot be verified and will not be applied: written by a host without the keyring, or forged. Repeat genuine revocations by hand.`,
+          `${pluralize(count, 'event')} in Redis cannot be verified and will not be applied. Such events come from a host without the keyring, or are forged. Repeat genuine revocations by hand.`,
         ]),
   ];
 }

@@ -73,6 +73,6 @@ function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[]
       : [
           'Add the master key of the active key to the keyring, or run `jwtctl keys rotate --now` to sign with another key.',
         ]),
-    'The key is refused anyway. Run the same command again when all servers are reachable, to finish it.',
+    'The key is already refused. To finish the rest, run the same command again when all servers can be reached.',
   ];
 }

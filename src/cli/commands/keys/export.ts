@@ -17,7 +17,10 @@ export const defineExport: DefineCommand = (group, run) => {
     .option('--pem', 'export one key in PEM format: SPKI, or PKCS#8 with --private; requires --kid')
     .option('--kid <kid>', 'key ID', parseKid)
     .option('--private', 'write unencrypted private keys to a new file that only its owner can read')
-    .option('--out <file>', 'name of that file (default: <kid>.private.pem or jwks.private.json)')
+    .option(
+      '--out <file>',
+      'name of the file for --private (default: <kid>.private.pem or jwks.private.json)',
+    )
     .examples('jwtctl keys export --jwks > jwks.json', 'jwtctl keys export --kid 2026-q1 --pem --private')
     .action(run(exportKeys));
 };

@@ -31,7 +31,7 @@ export const defineImport: DefineCommand = (group, run) => {
   group
     .command('import')
     .description(
-      'Import keys.\n\nAn imported key verifies.\n\nIt signs only if it is the only key of the file and no key signs yet, or with --sign.\n\nAny other key is verify-only: only its public key is stored, and it verifies until --verify-until, or until `keys retire` or `keys compromise` ends it.',
+      'Import keys.\n\nEvery imported key verifies tokens.\n\nA key also signs if --sign names it, or if it is the only key of the file and no key signs yet.\n\nEvery other key is verify-only: only its public key is stored, and it verifies until --verify-until, or until `keys retire` or `keys compromise` ends it.',
     )
     .option(
       '--pem <file>',
@@ -68,7 +68,7 @@ export const defineImport: DefineCommand = (group, run) => {
     )
     .option(
       '--sign [kid]',
-      'let the key sign: at once if no key does, otherwise after `keys rotate` or `keys activate`; needs the key ID if there are several keys',
+      'let the key sign: at once if no key signs yet, otherwise after `keys rotate` or `keys activate`; needs the key ID if there are several keys',
     )
     .option('--verify-only', 'store only public keys, which verify and never sign')
     .option(
@@ -77,7 +77,7 @@ export const defineImport: DefineCommand = (group, run) => {
     )
     .option(
       '--verify-until <time>',
-      'end of the verify-only keys (NumericDate or ISO 8601; default: none)',
+      'time until which verify-only keys verify (NumericDate or ISO 8601; default: no limit)',
       momentFlag('--verify-until'),
     )
     .option('--strict', 'import all keys or none')
@@ -177,7 +177,7 @@ async function readFile(invocation: Invocation, flags: ImportFlags): Promise<Key
   if (/-----BEGIN |^\s*[[{]/.test(file)) {
     throw new JwtctlError(
       'ERR_FLAG_INVALID',
-      `--${form} takes the name of a file, but got the text of a key.`,
+      `--${form} takes the name of a file, but the value is the text of a key.`,
       {
         hint: `Pipe it: printf %s "$KEY" | jwtctl keys import --${form} -`,
       },

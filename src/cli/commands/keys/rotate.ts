@@ -45,7 +45,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   if (flags.now && flags.ifOlderThan !== undefined) {
     throw new JwtctlError(
       'ERR_FLAG_COMBINATION',
-      '--now cannot be combined with --if-older-than, because it rotates at any age.',
+      '--now cannot be combined with --if-older-than, because --now rotates at any age.',
     );
   }
   const context = await open();

@@ -8,9 +8,13 @@ export function parseNameValues(flag: string, values: readonly string[]): TokenM
   for (const text of values) {
     const equals = text.indexOf('=');
     if (equals < 1) {
-      throw new JwtctlError('ERR_FLAG_INVALID', `${flag} ${excerpt(text)} is not name=value.`, {
-        hint: `For example: ${flag} device=iPhone`,
-      });
+      throw new JwtctlError(
+        'ERR_FLAG_INVALID',
+        `${flag} ${excerpt(text)} does not have the form name=value.`,
+        {
+          hint: `For example: ${flag} device=iPhone`,
+        },
+      );
     }
     const name = text.slice(0, equals);
     if (pairs.has(name)) {

@@ -132,7 +132,7 @@ function withoutPadding(text: string): string {
 function certainFault(text: string): string | null {
   if (text === '') return 'it is empty';
   if (/[\w-](?:…|\.{3})|(?:…|\.{3})[\w-]/.test(text))
-    return 'it is shortened: an ellipsis is in place of a part';
+    return 'it is shortened: an ellipsis takes the place of a part';
   if (/^(?:authorization\s*[:=]\s*)?basic\s/i.test(text))
     return 'it is a user name and a password (Basic), not a token';
   if (/^[\w-]+\.[\w-]+\.[\w-]*~/.test(text)) return 'it is a token with disclosures (SD-JWT)';
@@ -150,8 +150,7 @@ function likelyFault(text: string): string {
   if (object !== null) {
     if ('signature' in object || 'signatures' in object) return 'it is a JWS in JSON Serialization';
     if ('kty' in object || 'keys' in object) return 'it is a key (JWK)';
-    if ('sub' in object || 'exp' in object || 'alg' in object)
-      return 'it is a token that was decoded already';
+    if ('sub' in object || 'exp' in object || 'alg' in object) return 'it is a token that is already decoded';
     return 'it is a JSON object without a member token or access_token';
   }
   const words = decoded(text).match(/[\w.-]+/g) ?? [];
@@ -164,7 +163,7 @@ function likelyFault(text: string): string {
     return 'it is cut off: only its JOSE Header is there';
   const refusal = REDIS_ERROR.exec(text)?.[1];
   if (refusal !== undefined) return `it looks like an error of redis-cli (${refusal})`;
-  if (/\.(?:txt|jwt|token|json)$/i.test(text)) return 'put @ before the name of a file';
+  if (/\.(?:txt|jwt|token|json)$/i.test(text)) return 'it is the name of a file, which needs an @ before it';
   if (/^(?:bearer\s+)?[\w+/=-]{8,}$/i.test(text))
     return 'it is an opaque token, which only its issuer can read';
   const reason = parseCompactJws(text);

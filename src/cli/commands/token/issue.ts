@@ -11,7 +11,7 @@ export const defineIssue: DefineCommand = (group, run) => {
   group
     .command('issue')
     .description(
-      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject, a row of a CSV with a header, or an NDJSON object. Columns and members are sub and, optionally, aud, ttl, notBefore, and, in NDJSON, claims and meta; name is ignored. A flag applies to each line that does not set that value.',
+      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject, a row of a CSV with a header, or an NDJSON object. A row or an object has sub and can have aud, ttl, and notBefore. An object can also have claims and meta. A column or member called name is ignored. A flag applies to each line that does not set that value itself.',
     )
     .option('--sub <sub>', 'subject: an enabled user')
     .option(
@@ -35,7 +35,7 @@ export const defineIssue: DefineCommand = (group, run) => {
       repeatedFlag,
     )
     .option('--refresh', 'begin a session: also print a refresh token, on the second line')
-    .option('--create-user', 'add the user if it does not exist')
+    .option('--create-user', 'add the user if the user does not exist')
     .examples(
       'jwtctl token issue --sub alice',
       'jwtctl token issue --sub alice --ttl 15m --claim role=admin',

@@ -122,7 +122,9 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
       const keys = [...raised].map(([kid, maxTtlSeconds]) => ({ kid, maxTtlSeconds }));
       const sentences = [...keys.map(raisedNote), ...legacy.warnings(context)];
       if (pasted > 0)
-        sentences.unshift(`${pluralize(pasted, 'line')} had more than the token. The rest was ignored.`);
+        sentences.unshift(
+          `${pluralize(pasted, 'line')} contained more than the token. The rest was ignored.`,
+        );
       return {
         sentences: refusedLegacy === 0 ? sentences : [...sentences, legacyNote(refusedLegacy)],
         data: {

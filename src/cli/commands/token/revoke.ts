@@ -106,7 +106,7 @@ type Selection =
   | { by: 'global'; kid?: string; issuedBefore?: number | undefined };
 
 const FORMS =
-  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K, --issued-before T, or both of the last two';
+  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K, --issued-before T, or --kid K --issued-before T';
 
 function revocationSelection(flags: RevokeFlags, token: string | undefined): Selection {
   const { jti, all, kid, issuedBefore } = flags;

@@ -15,7 +15,7 @@ export const defineImport: DefineCommand = (group, run) => {
     .command('import')
     .argument(
       '<file>',
-      'one subject per line, CSV with the columns sub and, optionally, name, or NDJSON; - reads standard input',
+      'file with one subject per line, CSV (columns sub and, optionally, name), or NDJSON; - reads standard input',
     )
     .description(
       'Add users from a file.\n\nUsers that already exist are not changed, so it is safe to import a file again.',
@@ -56,7 +56,7 @@ const importUsers: Action<ImportFlags, [string]> = async (invocation, flags, fil
       for (const outcome of outcomes) counts[outcome] += 1;
       return outcomes.map((outcome, index) => ({ sub: users[index]?.sub ?? '', outcome }));
     },
-    summary: () => `${counts.added} users added, ${counts.existing} existed`,
+    summary: () => `${counts.added} users added, ${counts.existing} already existed`,
     errors: flags.errors,
   };
   if (flags.errors === 'stdout') {

@@ -177,7 +177,7 @@ const ANOMALIES: ReadonlyArray<readonly [keyof Anomalies, string]> = [
   ['noTtl', 'subjects with data that never expires'],
   ['ttlMismatch', 'subjects whose data does not expire with the last token'],
   ['unknownKid', 'tokens of keys that are not in the key store'],
-  ['unknownUser', 'subjects with tokens that are not users'],
+  ['unknownUser', 'subjects that have tokens but are not users'],
   ['malformed', 'set members that are not tokens'],
 ];
 

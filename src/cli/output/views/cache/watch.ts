@@ -24,7 +24,7 @@ function lookSections(look: Look, intervalSeconds: number): Section[] {
       ? [`${isoTime(at)}, every ${every}${change === null ? '' : `: ${inWords(change)}`}`]
       : [
           {
-            text: `${isoTime(at)}: no answer for ${formatDuration(at - failure.since)}; the data below is older. ${failure.error.message}`,
+            text: `${isoTime(at)}: no response for ${formatDuration(at - failure.since)}; the data below is older. ${failure.error.message}`,
             tone: 'bad',
           },
         ];

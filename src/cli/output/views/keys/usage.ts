@@ -44,4 +44,4 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
 }
 
 const COLUMN_NOTE =
-  'RETIRABLE FROM is when the last live token of the key expires. VERIFIES UNTIL is when jwtctl retires the key by itself.';
+  'RETIRABLE FROM is when the last live token of the key expires. VERIFIES UNTIL is when jwtctl retires the key automatically.';
