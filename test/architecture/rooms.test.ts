@@ -37,7 +37,7 @@ const REDIS = [
 ];
 const CONFIG = [
   'addresses',
-  'clients',
+  'serve-clients',
   'setting-kinds',
   'nested-settings',
   'settings',
