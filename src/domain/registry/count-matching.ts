@@ -1,5 +1,6 @@
 import { matches } from '../model/registry-entry.js';
 import type { EntryFilter, GlobalRemoval, RegistryScanner, WalkOptions } from '../ports/index.js';
+import type { EntriesAhead } from './entries-ahead.js';
 import { scanSubjects } from './scan-subjects.js';
 
 /** Counts the entries that {@link EntryStore.removeEverywhere} would remove. */
@@ -7,6 +8,7 @@ export async function countMatching(
   registry: RegistryScanner,
   filter: EntryFilter,
   options: WalkOptions,
+  ahead?: EntriesAhead,
 ): Promise<GlobalRemoval> {
   const byNode = new Map<string, number>();
   const byKeyId = new Map<number, number>();
@@ -22,6 +24,7 @@ export async function countMatching(
         for (const entry of part.entries) {
           if (!matches(entry, filter)) continue;
           count += 1;
+          ahead?.add(part.sub, entry);
           largestIat = Math.max(largestIat, entry.iat);
           byKeyId.set(entry.keyId, (byKeyId.get(entry.keyId) ?? 0) + 1);
         }

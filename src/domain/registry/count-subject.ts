@@ -1,5 +1,6 @@
 import type { RegistryEntry, RegistryScanner } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
+import type { EntriesAhead } from './entries-ahead.js';
 
 export interface SubjectTokens {
   count: number;
@@ -12,6 +13,7 @@ export async function countSubjectTokens(
   sub: string,
   now: number,
   isMatch: (entry: RegistryEntry) => boolean = () => true,
+  ahead?: EntriesAhead,
 ): Promise<SubjectTokens> {
   const tokens: SubjectTokens = { count: 0, latestIat: now };
   const count = (parts: ReadonlyArray<{ entries: readonly RegistryEntry[] }>) => {
@@ -19,6 +21,7 @@ export async function countSubjectTokens(
       for (const entry of entries) {
         if (!isMatch(entry)) continue;
         tokens.count += 1;
+        ahead?.add(sub, entry);
         tokens.latestIat = Math.max(tokens.latestIat, entry.iat);
       }
     }

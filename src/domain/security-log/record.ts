@@ -6,13 +6,19 @@ const RETENTION_MARGIN_SECONDS = 3_600;
 
 const REPEAT = 'To complete the change, run the same command again when the registry responds.';
 
-/** @param seen null if a part of the registry was not read: a token there may be ahead by the tolerance */
+/**
+ * Returns the `issuedBefore` of an event that ends all tokens issued so far. Entries in Redis can be forged, so it is at
+ * most the clock tolerance ahead: a later one would refuse new tokens. `nameTokens` ends tokens that are further ahead.
+ *
+ * @param seen null if a part of the registry was not read: a token there may be ahead by the tolerance
+ */
 export function latestIssued(
   now: number,
   { clockToleranceSeconds }: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
   seen: { latestIat: number } | null,
 ): number {
-  return seen === null ? now + clockToleranceSeconds : Math.max(now, seen.latestIat);
+  const latest = now + clockToleranceSeconds;
+  return seen === null ? latest : Math.min(Math.max(now, seen.latestIat), latest);
 }
 
 /**

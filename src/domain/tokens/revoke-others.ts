@@ -1,11 +1,9 @@
 import { familyOf } from '../model/family.js';
 import type { EventPolicy } from '../model/lifetime.js';
-import type { Administration, NewSecurityEvent } from '../ports/index.js';
+import type { Administration } from '../ports/index.js';
 import { type ListedToken, listTokens } from '../registry/list-tokens.js';
-import { afterRecord, eventExpiry } from '../security-log/record.js';
-
-/** In one transaction, to keep it short. */
-const MOST_EVENTS = 500;
+import { MOST_NAMED, type NamedToken, nameTokens } from '../security-log/name-tokens.js';
+import { afterRecord } from '../security-log/record.js';
 
 export interface OthersOutcome {
   revoked: number;
@@ -30,12 +28,9 @@ export async function revokeOthers(
   const families = [...new Set(others.flatMap(({ jti }) => familyOf(jti) ?? []))];
   const single = others.filter(({ jti }) => familyOf(jti) === null);
 
-  const events = [
-    ...families.map((jti) => ({ type: 'family_revoked', sub, jti }) as const),
-    ...single.map(({ jti }) => ({ type: 'token_revoked', sub, jti }) as const),
-  ];
-  for (let from = 0; from < events.length; from += MOST_EVENTS)
-    await record(ports, policy, events.slice(from, from + MOST_EVENTS), { sub, reason });
+  const tokens = others.map(({ jti, iat }) => ({ sub, jti, iat }));
+  for (let from = 0; from < tokens.length; from += MOST_NAMED)
+    await record(ports, policy, tokens.slice(from, from + MOST_NAMED), reason);
 
   return afterRecord(async () => {
     let revoked = 0;
@@ -57,21 +52,14 @@ export async function revokeOthers(
 function record(
   { database, clock, actor }: Administration,
   policy: EventPolicy,
-  events: ReadonlyArray<Pick<NewSecurityEvent, 'type'> & { sub: string; jti: string }>,
-  { sub, reason }: { sub: string; reason: string | null },
+  tokens: readonly NamedToken[],
+  reason: string | null,
 ): Promise<void> {
   return database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = clock.now();
-    const expiry = eventExpiry(await keys.longestTtlSeconds(), policy, at);
-    for (const event of events) {
-      // A token outside a session has no refresh token.
-      const isSession = event.type === 'family_revoked';
-      const kept = isSession ? expiry : { expiresAt: expiry.verifiersUntil };
-      await securityLog.append({ ...event, reason, at, ...kept });
-    }
-    const rows = events.map(({ jti }) => `${sub} ${jti}`);
+    const names = await nameTokens({ keys, securityLog }, policy, tokens, { reason, at });
     await auditLog.append(
-      ...rows.map((target) => ({ at, actor, action: 'token.revoke', target, outcome: 'done', reason })),
+      ...names.map((target) => ({ at, actor, action: 'token.revoke', target, outcome: 'done', reason })),
     );
   });
 }

@@ -13,6 +13,8 @@ import type {
 } from '../ports/index.js';
 import { countMatching } from '../registry/count-matching.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
+import { EntriesAhead } from '../registry/entries-ahead.js';
+import { type NamedToken, nameTokens } from '../security-log/name-tokens.js';
 import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
 import { ifReachable } from '../shared/unavailable.js';
 import { endFamily } from './end-family.js';
@@ -80,7 +82,7 @@ function tokenOutcome({ removed, families, replicasConfirmed }: Removal, eventId
   });
 }
 
-/** Ends a subject's tokens issued at or before `issuedBefore`; without it, all: see {@link latestIssued}. */
+/** Ends a subject's tokens issued at or before `issuedBefore`; without it, all: {@link latestIssued} and those ahead. */
 export async function revokeSubject(
   ports: Administration,
   policy: EventPolicy,
@@ -89,16 +91,20 @@ export async function revokeSubject(
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
-  const count = () =>
-    countSubjectTokens(registry, sub, now, ({ iat }) => issuedBefore === undefined || iat <= issuedBefore);
+  const ahead = new EntriesAhead(latestIssued(now, policy, null));
+  const isMatch = ({ iat }: RegistryEntry) => issuedBefore === undefined || iat <= issuedBefore;
+  const count = () => countSubjectTokens(registry, sub, now, isMatch, ahead);
   if (options.dryRun) return outcome({ revoked: (await count()).count });
   const until = issuedBefore ?? latestIssued(now, policy, await ifReachable(count, null));
 
   const eventId = await record(ports, policy, options, {
     event: { type: 'subject_revoked', sub, issuedBefore: until },
     target: sub,
+    ahead: ahead.nearest(),
   });
-  const removal = await afterRecord(() => registry.remove(sub, { issuedBefore: until }, now));
+  // Also removes those ahead that were too many to name. The event covers any token that is issued meanwhile.
+  const filter = ahead.isEmpty ? { issuedBefore: until } : {};
+  const removal = await afterRecord(() => registry.remove(sub, filter, now));
   const { removed, families, replicasConfirmed } = removal;
   return outcome({
     revoked: removed,
@@ -113,15 +119,26 @@ export interface GlobalSelection {
   issuedBefore?: number | undefined;
 }
 
+export interface GlobalCount {
+  matched: number;
+  subjects: number;
+  issuedBefore: number;
+  /** Tokens that are issued after `issuedBefore`, by their `iat`. */
+  ahead: NamedToken[];
+  complete: boolean;
+  missed: string[];
+}
+
 /** Counts the tokens that {@link revokeGlobally} would end. */
 export async function countGlobal(
   ports: Administration,
   policy: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
   selection: GlobalSelection,
   control: WalkControl = {},
-): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
+): Promise<GlobalCount> {
   const now = ports.clock.now();
-  const count = () => countMatching(ports.registry, filterOf(selection), { now, ...control });
+  const ahead = new EntriesAhead(latestIssued(now, policy, null));
+  const count = () => countMatching(ports.registry, filterOf(selection), { now, ...control }, ahead);
   const unseen = {
     matched: 0,
     subjects: 0,
@@ -132,26 +149,27 @@ export async function countGlobal(
   const found = await ifReachable<Pick<GlobalRemoval, keyof typeof unseen>>(count, unseen);
   const seen = found.complete ? { latestIat: found.largestIat ?? now } : null;
   const issuedBefore = selection.issuedBefore ?? latestIssued(now, policy, seen);
-  return { ...found, issuedBefore };
+  return { ...found, issuedBefore, ahead: ahead.nearest() };
 }
 
-/** Ends tokens of all subjects. `issuedBefore` comes from {@link countGlobal}. */
+/** Ends tokens of all subjects. `issuedBefore` and `ahead` come from {@link countGlobal}. */
 export async function revokeGlobally(
   ports: Administration,
   policy: EventPolicy,
-  selection: GlobalSelection & { issuedBefore: number },
+  selection: GlobalSelection & Pick<GlobalCount, 'issuedBefore'> & Partial<Pick<GlobalCount, 'ahead'>>,
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
-  const { key, issuedBefore } = selection;
+  const { key, issuedBefore, ahead = [] } = selection;
   const eventId = await record(ports, policy, options, {
     event:
       key === undefined
         ? { type: 'all_revoked', issuedBefore }
         : { type: 'kid_revoked', kid: key.kid, issuedBefore },
     target: key === undefined ? `issued before ${issuedBefore}` : key.kid,
+    ahead,
   });
   const removal = await afterRecord(() =>
-    ports.registry.removeEverywhere(filterOf(selection), {
+    ports.registry.removeEverywhere(filterOf(ahead.length === 0 ? selection : { key }), {
       now: ports.clock.now(),
       signal: options.signal,
       onProgress: options.onProgress,
@@ -175,10 +193,17 @@ async function record(
   {
     event,
     target,
-  }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt' | 'verifiersUntil'>; target: string },
+    ahead = [],
+  }: {
+    event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt' | 'verifiersUntil'>;
+    target: string;
+    /** Recorded first, so that the ID returned is that of the last event. */
+    ahead?: readonly NamedToken[];
+  },
 ): Promise<number> {
   return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = ports.clock.now();
+    await nameTokens({ keys, securityLog }, policy, ahead, { reason, at });
     const longestTtl = await keys.longestTtlSeconds();
     const expiry = eventExpiry(longestTtl, policy, Math.max(at, event.issuedBefore ?? at));
     // A token outside a session has no refresh token.

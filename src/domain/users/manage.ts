@@ -1,7 +1,9 @@
 import type { EventPolicy } from '../model/lifetime.js';
 import type { Administration, SecurityEventType, Stores, User, UserStatus } from '../ports/index.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
+import { EntriesAhead } from '../registry/entries-ahead.js';
 import { cacheStatus } from '../security-log/cached-user-status.js';
+import { nameTokens } from '../security-log/name-tokens.js';
 import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
@@ -104,7 +106,8 @@ export async function removeUser(
 ): Promise<UserRemoval> {
   const { database, registry, clock } = ports;
   const { sub, reason } = input;
-  const count = () => countSubjectTokens(registry, sub, clock.now());
+  const ahead = new EntriesAhead(latestIssued(clock.now(), policy, null));
+  const count = () => countSubjectTokens(registry, sub, clock.now(), undefined, ahead);
   if (input.dryRun) {
     const user = found(await database.users.find(sub), sub);
     return { user, revoked: (await count()).count, eventId: null };
@@ -118,7 +121,8 @@ export async function removeUser(
     const expiry = eventExpiry(await stores.keys.longestTtlSeconds(), policy, issuedBefore);
     const userVersion = removed.version + 1;
     await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, ...expiry });
-    // The later of the two events. Both become visible together, and are read in the order of their ids.
+    await nameTokens(stores, policy, ahead.nearest(), { reason, at });
+    // The last of the events. They become visible together, and are read in the order of their ids.
     const eventId = await stores.securityLog.append({
       type: 'subject_revoked',
       ...{ sub, issuedBefore, reason, at, ...expiry },

@@ -153,10 +153,10 @@ async function revokeSelected(
       const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
       const scope = { key, issuedBefore: selection.issuedBefore };
       const { withProgress } = invocation;
-      const { matched, subjects, issuedBefore, complete, missed } = await withProgress(
-        'Counting',
-        (onProgress) => countGlobal(ports, policy, scope, { signal, onProgress }),
+      const found = await withProgress('Counting', (onProgress) =>
+        countGlobal(ports, policy, scope, { signal, onProgress }),
       );
+      const { matched, subjects, issuedBefore, ahead, complete, missed } = found;
       if (globals.dryRun) {
         const nothing = { sessions: 0, alreadyGone: 0, replicasConfirmed: 0, eventId: null };
         return { revoked: matched, ...nothing, complete, missed };
@@ -169,7 +169,7 @@ async function revokeSelected(
         );
       }
       return withProgress('Removing', (onProgress) =>
-        revokeGlobally(ports, policy, { ...scope, issuedBefore }, { ...options, onProgress }),
+        revokeGlobally(ports, policy, { ...scope, issuedBefore, ahead }, { ...options, onProgress }),
       );
     }
   }

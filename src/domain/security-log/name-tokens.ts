@@ -1,0 +1,45 @@
+import { familyOf } from '../model/family.js';
+import type { EventPolicy } from '../model/lifetime.js';
+import type { Stores } from '../ports/index.js';
+import { DAY_SECONDS } from '../shared/duration.js';
+import { eventExpiry } from './record.js';
+
+/** At most, in one transaction, to keep it short. */
+export const MOST_NAMED = 500;
+
+/** How far ahead of the database's clock the clock of an issuer may be. Limits how long a forged `iat` keeps a row. */
+const LONGEST_LEAD_SECONDS = 7 * DAY_SECONDS;
+
+export interface NamedToken {
+  sub: string;
+  jti: string;
+  iat: number;
+}
+
+/**
+ * Records an event for each token by its name; for a token of a session, one that ends the session. Returns the
+ * names: the `jti` of the token, or the family.
+ */
+export async function nameTokens(
+  { keys, securityLog }: Pick<Stores, 'keys' | 'securityLog'>,
+  policy: EventPolicy,
+  tokens: readonly NamedToken[],
+  { reason, at }: { reason: string | null; at: number },
+): Promise<string[]> {
+  if (tokens.length === 0) return [];
+  const longestTtl = await keys.longestTtlSeconds();
+  const names = new Set<string>();
+  for (const { sub, jti, iat } of tokens) {
+    const family = familyOf(jti);
+    const name = family ?? jti;
+    if (names.has(`${sub}\n${name}`)) continue;
+    names.add(`${sub}\n${name}`);
+    const issuedAt = Math.max(at, Math.min(iat, at + LONGEST_LEAD_SECONDS));
+    const expiry = eventExpiry(longestTtl, policy, issuedAt);
+    // A token outside a session has no refresh token.
+    const kept = family === null ? { ...expiry, expiresAt: expiry.verifiersUntil } : expiry;
+    const type = family === null ? 'token_revoked' : 'family_revoked';
+    await securityLog.append({ type, sub, jti: name, reason, at, ...kept });
+  }
+  return [...names].map((name) => name.replace('\n', ' '));
+}
