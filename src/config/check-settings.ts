@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import { isAcceptedType } from '../domain/tokens/token-type.js';
 import {
   clientSecretSetting,
   embeddedKeyringFile,
@@ -25,6 +26,12 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     contradict(
       ['token.ttl', 'token.maxTtl'],
       `token.ttl (${formatDuration(token.ttl)}, ${from('token.ttl')}) is longer than token.maxTtl (${formatDuration(token.maxTtl)}, ${from('token.maxTtl')}).`,
+    );
+  }
+  if (!isAcceptedType(token.type, token.acceptTypes)) {
+    contradict(
+      ['token.type', 'token.acceptTypes'],
+      `token.type is ${token.type} (${from('token.type')}), but token.acceptTypes (${from('token.acceptTypes')}) does not include it.`,
     );
   }
   if (redis.mode === 'standalone' && redis.nodes !== null && redis.nodes.length !== 1) {

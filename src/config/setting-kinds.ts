@@ -19,6 +19,8 @@ export type Kind =
   | { readonly type: 'nodes' }
   | { readonly type: 'natMap' }
   | { readonly type: 'mysqlUrl' }
+  /** Texts of this form, in text separated by commas. */
+  | { readonly type: 'list'; readonly item: RegExp; readonly expected: string }
   /** Applications that may use the HTTP API. */
   | { readonly type: 'clients' };
 
@@ -32,13 +34,15 @@ export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' |
         ? readonly HostPort[]
         : K extends { type: 'natMap' }
           ? Readonly<Record<string, HostPort>>
-          : K extends { type: 'clients' }
-            ? readonly ClientSetting[]
-            : string;
+          : K extends { type: 'list' }
+            ? readonly string[]
+            : K extends { type: 'clients' }
+              ? readonly ClientSetting[]
+              : string;
 
 export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
   ? number | string
-  : K extends { type: 'nodes' }
+  : K extends { type: 'nodes' | 'list' }
     ? string | readonly string[]
     : K extends { type: 'natMap' }
       ? string | Readonly<Record<string, string>>
@@ -72,4 +76,8 @@ export function oneOf<const Values extends readonly string[]>(...values: Values)
 
 export function pattern(form: RegExp, expected: string) {
   return { type: 'pattern', pattern: form, expected } as const;
+}
+
+export function list(item: RegExp, expected: string) {
+  return { type: 'list', item, expected } as const;
 }

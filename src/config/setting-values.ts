@@ -87,6 +87,7 @@ export function expectedOf(kind: Kind): string {
     case 'text':
       return 'non-empty text';
     case 'pattern':
+    case 'list':
       return kind.expected;
     case 'duration':
       return `${DURATION_FORM}, at most ${formatDuration(kind.maxSeconds)}`;
@@ -126,6 +127,8 @@ export function formatValue(kind: Kind, value: unknown): string {
       return natEntries(value as Readonly<Record<string, HostPort>>)
         .map((sides) => sides.join('='))
         .join(',');
+    case 'list':
+      return (value as readonly string[]).join(',');
     case 'clients':
       return JSON.stringify(jsonValue(kind, value));
     case 'text':
@@ -176,6 +179,8 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       return readBy(z.string().check(z.regex(/^[^\0]+$/)), absolute);
     case 'natMap':
       return readBy(z.union([z.string(), z.record(z.string(), z.string())]), natMapOf);
+    case 'list':
+      return readBy(z.union([z.string(), z.array(z.string())]), (raw) => listOf(raw, kind.item));
     // Read by readNamingProblems, unless the type is wrong.
     case 'clients':
     case 'nodes':
@@ -205,6 +210,12 @@ function secondsOf(text: string, maxSeconds: number): number | null {
   } catch {
     return null;
   }
+}
+
+/** Returns each text once. */
+function listOf(raw: string | readonly string[], item: RegExp): readonly string[] | null {
+  const texts = (typeof raw === 'string' ? raw.split(',') : raw).map((text) => text.trim());
+  return texts.length > 0 && texts.every((text) => item.test(text)) ? [...new Set(texts)] : null;
 }
 
 /** Returns the map with ioredis's keys: `host:port`, IPv6 without brackets. */

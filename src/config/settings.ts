@@ -9,6 +9,7 @@ import {
   type InputOf,
   integer,
   type Kind,
+  list,
   mysqlUrl,
   natMap,
   nodes,
@@ -52,6 +53,8 @@ const TABLE = pattern(
 // A question mark would be a placeholder without a value.
 const CONDITION = pattern(/^[^?]{1,4096}$/, 'an SQL condition without a question mark');
 const COOKIE = pattern(/^[\w!#$%&'*+.^`|~-]{1,128}$/, "a cookie's name (RFC 6265 §4.1.1)");
+// What a media type may have (RFC 6838 §4.2), and a slash.
+const TYPES = list(/^[A-Za-z0-9][\w!#$&^.+/-]{0,126}$/, 'types separated by commas, such as JWT,at+jwt');
 const COLUMN = pattern(/^[\w$]{1,64}$/, "a column's name, of A-Z a-z 0-9 _ $");
 
 /** Every setting, once. Variables, flags, and types derive from this. */
@@ -195,6 +198,16 @@ const DECLARATIONS = {
     kind: duration(),
     fallback: '5s',
     doc: 'Largest accepted difference between the clocks of issuers, verifiers, and stores. If the clock of a host differs by more, jwtctl warns when it connects.',
+  },
+  'token.type': {
+    kind: oneOf('JWT', 'at+jwt'),
+    fallback: 'JWT',
+    doc: 'typ header of new tokens. With at+jwt, they are access tokens of RFC 9068: each needs a client_id, which is the ID of the API client or --client-id.',
+  },
+  'token.acceptTypes': {
+    kind: TYPES,
+    fallback: 'JWT,at+jwt',
+    doc: 'typ headers that verification accepts. Case and the prefix application/ do not matter. A token without typ is accepted.',
   },
   'token.acceptLegacy': {
     kind: date,

@@ -18,6 +18,8 @@ export interface OpenIssuer {
    * @param request.ttlSeconds default: `token.ttl`; at most `token.maxTtl`
    * @param request.claims claims other than the registered ones (RFC 7519 §4.1)
    * @param request.refresh whether to begin a session: the result then has a refresh token
+   * @param request.clientId the client that the token is issued to: its `client_id` if `token.type` is `at+jwt`, which then
+   * requires it. Only this client can use the refresh token
    * @param request.meta facts about the session, such as its device, shown by `token list`: at most 8 pairs, 512 bytes as JSON
    * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
    * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` if a store does not answer
@@ -29,6 +31,7 @@ export interface OpenIssuer {
     claims?: Record<string, unknown>;
     refresh?: boolean;
     meta?: TokenMeta;
+    clientId?: string;
   }): Promise<IssuedToken>;
   /**
    * Replaces a refresh token, and issues the next access token of its session. The new refresh token is valid
@@ -50,10 +53,10 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
   return closingOnFailure(context, async () => {
     const issuer = await openStoreIssuer(context);
     const lifecycle = lifecycleOf(context);
-    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims, refresh, meta }) =>
+    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims, refresh, meta, clientId }) =>
       lifecycle.during(() =>
         issuer.issue({
-          ...{ sub, ttlSeconds, claims, refresh, meta },
+          ...{ sub, ttlSeconds, claims, refresh, meta, clientId },
           aud: aud === undefined ? undefined : [aud].flat(),
         }),
       );

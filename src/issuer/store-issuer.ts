@@ -67,6 +67,7 @@ function policyOf({ settings }: Context): IssuerPolicy {
   return {
     issuer: settings.token.issuer,
     audience: settings.token.audience,
+    type: settings.token.type,
     ttlSeconds: settings.token.ttl,
     maxTtlSeconds: settings.token.maxTtl,
     statusTtlSeconds: settings.users.statusTtl,

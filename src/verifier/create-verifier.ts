@@ -2,6 +2,7 @@ import { describeValue } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { ClaimsPolicy } from '../domain/tokens/check-claims.js';
 import type { TokenStatus } from '../domain/tokens/check-status.js';
+import { ACCEPTED_TYPES } from '../domain/tokens/token-type.js';
 import {
   type VerificationPorts,
   type VerificationResult,
@@ -35,7 +36,10 @@ export interface VerifierOptions {
    * it, `user` is `'enabled'`, and `revoked` is `false`. Any other value refuses it.
    */
   findStatus(token: VerifiedToken): Promise<TokenStatus> | TokenStatus;
-  /** `clockToleranceSeconds`: an integer from 0 to 86,400; default: 5. */
+  /**
+   * `clockToleranceSeconds`: an integer from 0 to 86,400; default: 5. `acceptTypes`: the accepted `typ` headers; default:
+   * `JWT` and `at+jwt`. A token without `typ` is accepted.
+   */
   policy: Omit<ClaimsPolicy, 'clockToleranceSeconds'> & { clockToleranceSeconds?: number | undefined };
   /** Returns NumericDate seconds, an integer; default: the clock of the host. */
   now?: (() => number) | undefined;
@@ -54,7 +58,12 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const { findKey, findStatus, policy, now = systemNow } = objectOf(options, 'the options');
   for (const [name, callback] of Object.entries({ findKey, findStatus, now }))
     if (typeof callback !== 'function') throw invalidOption(name, callback, 'a function');
-  const { issuer, audience, clockToleranceSeconds = DEFAULT_TOLERANCE_SECONDS } = objectOf(policy, 'policy');
+  const {
+    issuer,
+    audience,
+    acceptTypes = ACCEPTED_TYPES,
+    clockToleranceSeconds = DEFAULT_TOLERANCE_SECONDS,
+  } = objectOf(policy, 'policy');
   for (const [name, text] of Object.entries({ issuer, audience }))
     if (typeof text !== 'string' || text === '')
       throw invalidOption(`policy.${name}`, text, 'a string that is not empty');
@@ -64,11 +73,13 @@ export function createVerifier(options: VerifierOptions): Verifier {
       clockToleranceSeconds,
       `an integer from 0 to ${MAX_TOLERANCE_SECONDS} (seconds)`,
     );
+  if (!isTextList(acceptTypes))
+    throw invalidOption('policy.acceptTypes', acceptTypes, 'an array of strings that are not empty');
   const ports: VerificationPorts = {
     findKey: async (kid) => keyOf(await findKey.call(options, kid)),
     findStatus: async ({ issuedAt: _, ...token }) => statusOf(await findStatus.call(options, token)),
     // A copy, because later changes to the caller's object would not be checked.
-    policy: { issuer, audience, clockToleranceSeconds },
+    policy: { issuer, audience, clockToleranceSeconds, acceptTypes: [...acceptTypes] },
     now: () => timeOf(now.call(options)),
   };
   return { verify: (token) => verifyToken(token, ports) };
@@ -120,6 +131,12 @@ function isOwnOrOfClass(value: object, name: string): boolean {
 
 function isObject<T>(value: T): value is T & object {
   return typeof value === 'object' && value !== null;
+}
+
+function isTextList(value: unknown): value is string[] {
+  return (
+    Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === 'string' && item !== '')
+  );
 }
 
 function isIntegerUpTo(max: number, value: unknown): value is number {

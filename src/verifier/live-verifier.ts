@@ -91,6 +91,7 @@ export async function openLiveVerifier(
       ...statusPolicy,
       issuer: token.issuer,
       audience: token.audience,
+      acceptTypes: token.acceptTypes,
       graceSeconds,
       rememberedTokens: verifierSettings.rememberedTokens,
       nearCache,
@@ -251,7 +252,7 @@ class StoreVerifier implements LiveVerifier {
     // First, because reading the keys again for an unknown kid takes a second, and few tokens may wait for that.
     const early = this.#hasUnknownKid(token) ? await this.#checkLegacy(token, UNKNOWN_KEY) : null;
     if (early !== null && !('active' in early)) return this.#verifyLegacy(token, early);
-    const jws = await checkJws(token, this.#keyPorts);
+    const jws = await checkJws(token, this.#keyPorts, this.#policy);
     if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
     const checked = 'active' in jws ? jws : checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
     if ('active' in checked || 'active' in jws) {

@@ -43,6 +43,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
     policy: {
       issuer: settings.token.issuer,
       audience: settings.token.audience,
+      acceptTypes: settings.token.acceptTypes,
       clockToleranceSeconds: settings.token.clockTolerance,
     },
     now: clock.now,

@@ -12,6 +12,7 @@ const REASONS = {
   ERR_ISSUER_MISMATCH: 'Invalid Token',
   ERR_AUDIENCE_MISMATCH: 'Invalid Token',
   ERR_CLAIM_INVALID: 'Invalid Token',
+  ERR_TOKEN_TYPE_REFUSED: 'Invalid Token',
   ERR_TOKEN_NOT_REGISTERED: 'Authorization Failure',
   ERR_REGISTRATION_MISMATCH: 'Authorization Failure',
   ERR_TOKEN_REVOKED: 'Authorization Failure',

@@ -11,6 +11,8 @@ export interface ClaimsPolicy {
   audience: string;
   /** How far the clocks of issuer and verifier may differ. */
   clockToleranceSeconds: number;
+  /** The accepted `typ` headers. Default: `JWT` and `at+jwt` */
+  acceptTypes?: readonly string[] | undefined;
 }
 
 /** The claims of an accepted token. Times are NumericDate seconds, integers. */

@@ -12,7 +12,8 @@ import {
 } from '../model/signing-key.js';
 import { describeClaim } from '../shared/describe-value.js';
 import { excerpt } from '../shared/text.js';
-import type { AcceptedClaims } from './check-claims.js';
+import type { AcceptedClaims, ClaimsPolicy } from './check-claims.js';
+import { checkType } from './token-type.js';
 
 export interface SignedToken<Key extends VerificationKey = VerificationKey> {
   kid: string;
@@ -28,11 +29,14 @@ export interface CheckedToken<Key extends VerificationKey = VerificationKey>
   claims: AcceptedClaims;
 }
 
-/** Makes the first check. With `anyState`, keys that are not trusted verify too. */
+/**
+ * Makes the first check.
+ * @param policy null to identify a token: then keys that are not trusted verify too, and any `typ` passes
+ */
 export async function checkJws<Key extends VerificationKey>(
   token: string,
   ports: { findKey(kid: string): Promise<Key | null | undefined> | Key | null | undefined },
-  { anyState = false } = {},
+  policy: Pick<ClaimsPolicy, 'acceptTypes'> | null,
 ): Promise<SignedToken<Key> | Refusal> {
   const jws = parseJws(token);
   if ('active' in jws) return jws;
@@ -49,7 +53,9 @@ export async function checkJws<Key extends VerificationKey>(
   const key = await ports.findKey(kid);
   const isKey = typeof key === 'object' && key !== null;
   if (!isKey || key.kid !== kid) return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${excerpt(kid)}.`);
-  const refusal = await checkKey(jws, key, { anyState });
+  const refusal =
+    (await checkKey(jws, key, { anyState: policy === null })) ??
+    (policy === null ? null : checkType(header, policy.acceptTypes));
   if (refusal !== null) return refusal;
   const payload = parseJsonObject(jws.payload);
   if (payload === null) return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a JSON object.');

@@ -13,6 +13,7 @@ import {
   type LegacyClaims,
 } from './check-claims.js';
 import { type CheckedToken, checkKey, parseJws } from './check-jws.js';
+import { checkType } from './token-type.js';
 
 export interface LegacyPorts<Key extends VerificationKey = VerificationKey> {
   /** Legacy tokens are accepted before this time. NumericDate seconds; null if never. */
@@ -69,7 +70,7 @@ export async function checkLegacyToken<Key extends VerificationKey>(
   }
   const key = await ports.findKey(entry.keyId);
   if (key === null) return refuse('ERR_KEY_UNKNOWN', "The key of the token's entry does not exist.");
-  const signature = await checkKey(jws, key);
+  const signature = (await checkKey(jws, key)) ?? checkType(header, policy.acceptTypes);
   if (signature !== null) return signature;
   if (claims.iat !== null && claims.iat !== entry.iat)
     return refuse('ERR_REGISTRATION_MISMATCH', 'The registry has this token with a different iat.');

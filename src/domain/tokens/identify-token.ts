@@ -27,7 +27,7 @@ export async function identifyToken(
     if (isSubject(sub)) return { sub, jti: legacy.id, payload: legacy.payload };
   }
   const findKey = (kid: string) => known.find((key) => key.kid === kid);
-  const signed = await checkJws(token, { findKey }, { anyState: true });
+  const signed = await checkJws(token, { findKey }, null);
   if ('active' in signed) return signed;
   const { payload } = signed;
   const { sub, jti } = payload;

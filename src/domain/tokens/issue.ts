@@ -45,6 +45,7 @@ import {
   assertReadable,
   assertUsable,
   claimsSet,
+  clientMissing,
   type IssuerPolicy,
   type TokenRequest,
 } from './token-request.js';
@@ -165,11 +166,21 @@ export class Issuer {
         throw new JwtctlError('ERR_REFRESH_EXPIRED', 'The refresh token has expired.');
       const ttlSeconds =
         request.ttlSeconds === undefined ? undefined : Math.min(request.ttlSeconds, maxTtlSeconds);
-      return { request: { ...request, sub, ttlSeconds, refresh: true }, last };
+      return {
+        request: { ...request, ...this.#clientOf(request, clientId), sub, ttlSeconds, refresh: true },
+        last,
+      };
     } catch (error) {
       if (!(error instanceof JwtctlError) || error.kind !== 'refused') throw error;
       return error;
     }
+  }
+
+  /** A session that began without a client gets the one that presents its refresh token, if its tokens need one. */
+  #clientOf(request: Pick<TokenRequest, 'clientId'>, presenting: string | undefined) {
+    if (request.clientId !== undefined || this.#policy.type !== 'at+jwt') return {};
+    if (presenting === undefined) throw clientMissing();
+    return { clientId: presenting };
   }
 
   async #issueDrafts(
@@ -295,7 +306,9 @@ export class Issuer {
     now: number,
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
-    const header = encodeBase64url(JSON.stringify({ alg: key.alg, typ: 'JWT', kid: key.kid }));
+    const header = encodeBase64url(
+      JSON.stringify({ alg: key.alg, typ: this.#policy.type ?? 'JWT', kid: key.kid }),
+    );
     const unsigned = forEachDraft(drafts, outcomes, ({ request, ...draft }) => {
       const known = users.get(request.sub);
       if (known === undefined && this.#ports.addUsers !== undefined) parseNewSubject(request.sub);

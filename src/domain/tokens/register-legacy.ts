@@ -8,7 +8,7 @@ import { excerpt } from '../shared/text.js';
 import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims } from './check-claims.js';
 import { checkKey, parseJws } from './check-jws.js';
 import { isLegacy, mayBeLegacy } from './check-legacy.js';
-import { type OtherTokenType, otherTokenType } from './token-type.js';
+import { checkType, type OtherTokenType, otherTokenType } from './token-type.js';
 
 export interface LegacyRegistration<Key> {
   key: Key;
@@ -38,6 +38,8 @@ export async function checkLegacyRegistration<Key extends VerificationKey>(
   const signed = await findLegacySigner(token, keys);
   if (signed === null) return refusal;
   if ('active' in signed) return signed;
+  const type = checkType(signed.header, policy.acceptTypes);
+  if (type !== null) return type;
   const checked = checkLegacyClaims(signed.payload, policy, now);
   if ('active' in checked) return checked;
   const { key, id } = signed;

@@ -213,7 +213,7 @@ async function checkTokens(
   const known = new Map(keys.map((key) => [key.kid, { ...toVerificationKey(key), row: key }]));
   const findKey = (kid: string) => known.get(kid) ?? null;
   const checked = tokens.map(async (token, index): Promise<Candidate[]> => {
-    const jws = await checkJws(token, { findKey });
+    const jws = await checkJws(token, { findKey }, policy);
     const result = 'active' in jws ? jws : checkClaims(jws.payload, policy, now);
     if (!('active' in jws || 'active' in result)) {
       const otherType = otherTokenType(jws.header, jws.payload);

@@ -12,6 +12,8 @@ import { type Claims, REGISTERED_CLAIMS } from './check-claims.js';
 export interface IssuerPolicy {
   issuer: string;
   audience: string;
+  /** The `typ` header. A token of the type `at+jwt` has a `client_id` (RFC 9068 §2.2). Default: `JWT` */
+  type?: 'JWT' | 'at+jwt' | undefined;
   ttlSeconds: number;
   maxTtlSeconds: number;
   statusTtlSeconds: number;
@@ -34,7 +36,7 @@ export interface TokenRequest {
   meta?: TokenMeta | undefined;
   /** Whether to begin a session: to issue a refresh token with the token. */
   refresh?: boolean | undefined;
-  /** The only client that may use the refresh token (RFC 6749 §6). */
+  /** The client that the token is issued to, and the only one that may use the refresh token (RFC 6749 §6). */
   clientId?: string | undefined;
 }
 
@@ -77,8 +79,38 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
       'Use the flags for sub, aud, exp, and nbf. iss is `token.issuer`; iat and jti are generated.',
     );
   }
+  assertUsableClient(request, policy);
   for (const [claim, value] of Object.entries(claims)) assertExactValue(value, `The claim ${excerpt(claim)}`);
   assertUsableMeta(meta);
+}
+
+function assertUsableClient({ clientId, claims = {} }: TokenRequest, { type }: IssuerPolicy): void {
+  if (clientId === undefined) {
+    if (type === 'at+jwt') throw clientMissing();
+    return;
+  }
+  if (typeof clientId !== 'string' || !/^[^\p{Cc}]{1,255}$/u.test(clientId)) {
+    const expected = '1 to 255 characters without control characters';
+    throw unusable(
+      'ERR_CLIENT_ID_INVALID',
+      `The client ID is ${describeValue(clientId)}; expected ${expected}.`,
+    );
+  }
+  // Else a client could pass for another one.
+  if (Object.hasOwn(claims, 'client_id') && claims.client_id !== clientId) {
+    throw unusable(
+      'ERR_CLAIM_RESERVED',
+      `The claim client_id cannot be set, because it names the client that the token is issued to: ${excerpt(clientId)}.`,
+      'Leave the claim out.',
+    );
+  }
+}
+
+export function clientMissing(): JwtctlError {
+  return unusable(
+    'ERR_CLIENT_ID_INVALID',
+    'The token needs the ID of the client that it is issued to, because token.type is at+jwt.',
+  );
 }
 
 export function claimsSet(
@@ -90,6 +122,7 @@ export function claimsSet(
   const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
   return {
     ...claims,
+    ...(policy.type === 'at+jwt' ? { client_id: request.clientId } : {}),
     iss: policy.issuer,
     sub: request.sub,
     aud: aud.length === 1 ? (aud[0] as string) : aud,

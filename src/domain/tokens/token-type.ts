@@ -1,3 +1,37 @@
+import { type Refusal, refuse } from '../model/refusal-codes.js';
+import { describeClaim } from '../shared/describe-value.js';
+
+/** What verification accepts by default. */
+export const ACCEPTED_TYPES: readonly string[] = ['JWT', 'at+jwt'];
+
+/** Checks the `typ` of a JOSE Header. It is optional (RFC 7519 §5.1). */
+export function checkType(
+  { typ }: Record<string, unknown>,
+  accepted: readonly string[] = ACCEPTED_TYPES,
+): Refusal | null {
+  if (typ === undefined || (typeof typ === 'string' && isAcceptedType(typ, accepted))) return null;
+  const found = typeof typ === 'string' && isTypeName(typ) ? typ : describeClaim(typ);
+  return refuse(
+    'ERR_TOKEN_TYPE_REFUSED',
+    `The typ of the JOSE Header is ${found}; expected one of ${accepted.join(', ')}.`,
+  );
+}
+
+export function isAcceptedType(typ: string, accepted: readonly string[]): boolean {
+  return accepted.includes(typ) || accepted.some((type) => mediaType(type) === mediaType(typ));
+}
+
+/** Media types are case-insensitive, and `at+jwt` is short for `application/at+jwt` (RFC 7515 §4.1.9). */
+function mediaType(typ: string): string {
+  const name = typ.toLowerCase();
+  return name.includes('/') ? name : `application/${name}`;
+}
+
+/** A text that is safe to print. */
+function isTypeName(typ: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9+./-]{0,39}$/.test(typ);
+}
+
 export type OtherTokenType = 'refresh token' | 'ID token';
 
 /**

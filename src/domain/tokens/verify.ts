@@ -62,7 +62,7 @@ async function checkToken(
   ports: VerificationPorts,
 ): Promise<(CheckedToken & { issuedAt: number }) | Refusal> {
   const { policy, legacy } = ports;
-  const jws = await checkJws(token, ports);
+  const jws = await checkJws(token, ports, policy);
   const checked = 'active' in jws ? jws : checkClaims(jws.payload, policy, ports.now());
   if ('active' in checked)
     return legacy === undefined ? checked : checkLegacyToken(token, checked, legacy, policy, ports.now());

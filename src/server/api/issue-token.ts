@@ -57,8 +57,7 @@ function requestOf(
     ttlSeconds: secondsOf(ttl, 'ttl'),
     notBeforeSeconds: secondsOf(notBefore, 'notBefore'),
     ...{ claims, meta, refresh },
-    // Only this client may use the refresh token.
-    clientId: refresh === true ? clientId : undefined,
+    clientId,
   };
 }
 

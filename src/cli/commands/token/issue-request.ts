@@ -20,6 +20,7 @@ export interface IssueFlags {
   claims?: string;
   meta?: string[];
   refresh?: true;
+  clientId?: string;
   createUser?: true;
 }
 
@@ -34,6 +35,7 @@ export async function sharedRequest(
     notBeforeSeconds: flags.notBefore,
     meta: flags.meta && parseNameValues('--meta', flags.meta),
     refresh: flags.refresh,
+    clientId: flags.clientId,
   };
 }
 

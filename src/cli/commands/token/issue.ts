@@ -35,6 +35,10 @@ export const defineIssue: DefineCommand = (group, run) => {
       repeatedFlag,
     )
     .option('--refresh', 'begin a session: also print a refresh token, on the second line')
+    .option(
+      '--client-id <id>',
+      'client that the token is issued to: its client_id if token.type is at+jwt, and the only client that can use the refresh token',
+    )
     .option('--create-user', 'add the user if the user does not exist')
     .examples(
       'jwtctl token issue --sub alice',

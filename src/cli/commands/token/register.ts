@@ -161,6 +161,7 @@ function policyOf({ settings }: Context, { aud }: RegisterFlags): RegisterPolicy
   const { token, users, registry } = settings;
   return {
     issuer: token.issuer,
+    acceptTypes: token.acceptTypes,
     audience: aud ?? token.audience,
     clockToleranceSeconds: token.clockTolerance,
     maxTtlSeconds: token.maxTtl,

@@ -22,8 +22,12 @@ export const TOKENS_ERRORS = {
     'Fix the program that issued the token. To revoke a token by its IDs, run `jwtctl token revoke --sub S --jti J`.',
   ),
   ERR_CLAIM_RESERVED: usage(
-    'A registered claim (`iss sub aud exp nbf iat jti`) cannot be set like other claims.',
-    'Set `sub`, `aud`, the lifetime, and the not-before time with their own flags. `iss` comes from `token.issuer`, and jwtctl sets `iat` and `jti`.',
+    'A registered claim (`iss sub aud exp nbf iat jti`), or a `client_id` that names another client, cannot be set like other claims.',
+    'Set `sub`, `aud`, the lifetime, and the not-before time with their own flags. `iss` comes from `token.issuer`, and jwtctl sets `iat`, `jti`, and `client_id`.',
+  ),
+  ERR_CLIENT_ID_INVALID: usage(
+    'The ID of the client that a token is issued to is missing, although `token.type` is `at+jwt`, or is not valid.',
+    'Pass `--client-id`, or `clientId` to the library. A token issued over HTTP has the ID of the API client.',
   ),
   ERR_ISSUER_MISMATCH: refused(
     'The `iss` of the token is not the expected issuer.',
@@ -114,8 +118,8 @@ export const TOKENS_ERRORS = {
     'Put fewer or shorter claims into the token.',
   ),
   ERR_TOKEN_TYPE_REFUSED: refused(
-    'The token to be registered says that it is a refresh token or an ID token. Once registered, it would be accepted as an access token.',
-    'Leave the token out, or pass `--any-type` to register it anyway.',
+    'The `typ` of the token is not one of `token.acceptTypes`, or a token to register says that it is a refresh token or an ID token.',
+    'Send an access token. To accept a `typ`, add it to `token.acceptTypes`. To register a refresh or ID token anyway, pass `--any-type`.',
   ),
   ERR_TTL_INVALID: usage(
     'The lifetime is not a whole number of seconds above zero.',
