@@ -1,6 +1,7 @@
 import type { Line } from '../../domain/batch/line-batches.js';
 import { utf16Of } from '../../domain/shared/decode-text.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
+import { FORMAT_NAMES, fileFormat } from '../../domain/shared/file-format.js';
 import { excerpt } from '../../domain/shared/text.js';
 import { type CsvColumns, formOfHeader, headerInvalid, nameOfColumn } from './csv-header.js';
 import { readLines } from './lines.js';
@@ -93,10 +94,9 @@ function formatOfLine(first: string, kind: RecordKind, refuse: (what: string) =>
 }
 
 function binaryKind(bytes: Buffer, first: string): string | null {
-  const start = bytes.toString('latin1', 0, 16);
-  if (start.startsWith('PK\x03\x04')) return 'a ZIP archive or a spreadsheet: export it as CSV';
-  if (start.startsWith('%PDF-')) return 'a PDF';
-  if (start.startsWith('\x1f\x8b')) return 'compressed: decompress it';
+  const format = fileFormat(bytes);
+  if (format === 'ZIP') return 'a ZIP archive or a spreadsheet: export it as CSV';
+  if (format !== null) return FORMAT_NAMES[format];
   if (first.includes('\0')) return 'a binary file';
   if (first.startsWith('-----BEGIN ')) return 'a PEM file';
   return /^<(!doctype|html|\?xml)/i.test(first) ? 'HTML or XML' : null;

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { decodeAnyText, utf16Of } from '../shared/decode-text.js';
+import { type FileFormat, FORMAT_NAMES, fileFormat } from '../shared/file-format.js';
 
 /** What a file given as a key is. */
 export type KeyFile =
@@ -28,25 +29,19 @@ interface Other {
 
 const EXPECTED = 'Use a PEM file (BEGIN PRIVATE KEY) or a JWK.';
 
-const MAGIC: ReadonlyArray<[begin: string, what: string, hint: string]> = [
-  [
-    'feedfeed',
-    'a Java keystore (JKS)',
-    'Run `keytool -importkeystore -srckeystore FILE -destkeystore key.p12 -deststoretype pkcs12`, then `openssl pkcs12 -in key.p12 -nocerts -noenc`.',
-  ],
-  [
-    'cececece',
-    'a Java keystore (JCEKS)',
+const FORMAT_HINTS: Readonly<Record<FileFormat, string>> = {
+  JKS: 'Run `keytool -importkeystore -srckeystore FILE -destkeystore key.p12 -deststoretype pkcs12`, then `openssl pkcs12 -in key.p12 -nocerts -noenc`.',
+  JCEKS:
     'Run `keytool -importkeystore -srckeystore FILE -srcstoretype jceks -destkeystore key.p12 -deststoretype pkcs12`, then `openssl pkcs12 -in key.p12 -nocerts -noenc`.',
-  ],
-  ['504b0304', 'a ZIP archive', 'Extract the key from the archive first.'],
-  ['1f8b', 'a file compressed with gzip', 'Decompress the file first.'],
-  ['53514c69746520666f726d61742033', 'an SQLite database', EXPECTED],
-];
+  ZIP: 'Extract the key from the archive first.',
+  gzip: 'Decompress the file first.',
+  PDF: EXPECTED,
+  SQLite: EXPECTED,
+};
 
 function binaryKind(bytes: Buffer): Other | null {
-  const begin = bytes.subarray(0, 16).toString('hex');
-  for (const [magic, what, hint] of MAGIC) if (begin.startsWith(magic)) return { what, hint };
+  const format = fileFormat(bytes);
+  if (format !== null) return { what: FORMAT_NAMES[format], hint: FORMAT_HINTS[format] };
   const kind = derKind(bytes);
   if (kind === 'PKCS#12') return { what: PKCS12, hint: DER_HINTS[kind] };
   if (kind !== null) return { what: `a ${kind.toLowerCase()} in DER form`, hint: DER_HINTS[kind] };
