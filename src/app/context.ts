@@ -3,7 +3,6 @@ import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
-import { socketOf } from '../config/addresses/mysql-url.js';
 import { incompleteStores } from '../config/check-settings.js';
 import type { NamedBy } from '../config/secrets/secret-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
@@ -25,6 +24,7 @@ import type { DatabaseGuard } from '../domain/recovery/database-guard.js';
 import type { Written } from '../domain/recovery/record-marks.js';
 import type { RecoveryPorts } from '../domain/recovery/recover.js';
 import { failureText, JwtctlError } from '../domain/shared/errors.js';
+import { socketPath } from '../domain/shared/socket-path.js';
 import { noDirectory } from '../domain/users/no-directory.js';
 import { chooseKeyringSource } from './choose-keyring-source.js';
 import { shifted, systemClock } from './clock.js';
@@ -147,7 +147,7 @@ export function createContext(options: ContextOptions): Context {
       import('../config/secrets/store-credentials.js'),
     ]);
     const { url, tablePrefix } = settings.mysql;
-    trace(`Opening MySQL at ${socketOf(String(url)) ?? new URL(String(url)).host}.`);
+    trace(`Opening MySQL at ${socketPath(String(url)) ?? new URL(String(url)).host}.`);
     const credentials = credentialsReader('mysql', settings, namedBy);
     return openMysql({ url: String(url), timeoutMs, credentials, tablePrefix: tablePrefix ?? undefined });
   }

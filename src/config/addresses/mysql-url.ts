@@ -181,8 +181,3 @@ function hostOf(server: string): string {
       : 'has a host that is neither a name nor an IP address (IPv6 in brackets)',
   );
 }
-
-/** The path of a Unix socket; null for a connection over TCP. */
-export function socketOf(mysqlUrl: string): string | null {
-  return new URL(mysqlUrl).searchParams.get('socket');
-}

@@ -1,12 +1,12 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { socketPath } from '../../domain/shared/socket-path.js';
 import { formatHostPort } from '../addresses/host-port.js';
-import { socketOf } from '../addresses/mysql-url.js';
 import type { Settings } from '../settings.js';
 
 /** Returns a warning for each store on another host that gets a password without TLS. */
 export function plaintextWarnings({ mysql, redis }: Settings): string[] {
   const warnings: string[] = [];
-  if (mysql.url !== null && socketOf(mysql.url) === null && !mysql.tls.enabled) {
+  if (mysql.url !== null && socketPath(mysql.url) === null && !mysql.tls.enabled) {
     const { hostname, host } = new URL(mysql.url);
     if (!isLoopback(hostname.replace(/^\[|\]$/g, ''))) warnings.push(warning('MySQL', host, 'mysql'));
   }

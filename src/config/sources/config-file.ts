@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import { socketOf } from '../addresses/mysql-url.js';
+import { socketPath } from '../../domain/shared/socket-path.js';
 import type { SettingPath } from '../settings.js';
 import type { Places } from '../standard-paths.js';
 import type { FileText } from './find-config-files.js';
@@ -97,7 +97,7 @@ function mayStandInProjectFile(assignment: Assignment): boolean {
 
 /** The server trusts the account that connects to its socket, without a password. */
 function isSocket({ setting, value }: Assignment): boolean {
-  return setting.kind.type === 'mysqlUrl' && socketOf(String(value)) !== null;
+  return setting.kind.type === 'mysqlUrl' && socketPath(String(value)) !== null;
 }
 
 function forbiddenPart(assignment: Assignment): string {

@@ -3,7 +3,8 @@ import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import mysql, { type Connection, type ConnectionOptions } from 'mysql2';
 import { type Credentials, dialWith, type ReadCredentials } from '../../../domain/shared/credentials.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { hostOf, type MysqlServer, socketOf, translateConnectError } from './mysql-errors.js';
+import { socketPath } from '../../../domain/shared/socket-path.js';
+import { hostOf, type MysqlServer, translateConnectError } from './mysql-errors.js';
 
 export interface MysqlOptions {
   /** `mysql://user@host[:port]/database[?socket=path]` */
@@ -34,7 +35,7 @@ function logIn(
 ): Promise<Connection> {
   const { url } = server;
   const host = hostOf(url);
-  const path = socketOf(url);
+  const path = socketPath(url);
   const place = path === null ? { host, port: Number(url.port || 3306) } : { path };
   const socket = connect({ ...place, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 });
   sockets.add(socket);

@@ -1,5 +1,6 @@
 import type { TlsMaterial } from '../../../domain/shared/credentials.js';
 import { type ErrorCode, JwtctlError } from '../../../domain/shared/errors.js';
+import { socketPath } from '../../../domain/shared/socket-path.js';
 import { describeClientCertificate, describeTlsFailure } from '../../../domain/shared/tls-failure.js';
 import { ConflictError, duplicateKeyError } from '../stores/conflicts.js';
 
@@ -232,13 +233,8 @@ export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');
 }
 
-/** The path of a Unix socket; null for a connection over TCP. */
-export function socketOf(url: URL): string | null {
-  return url.searchParams.get('socket');
-}
-
 function serverAt(url: URL): string {
-  return `MySQL at ${socketOf(url) ?? `${url.hostname}:${url.port || 3306}`}`;
+  return `MySQL at ${socketPath(url) ?? `${url.hostname}:${url.port || 3306}`}`;
 }
 
 function driverCodeOf({ code, errno, fatal }: DriverError): string {
