@@ -45,16 +45,9 @@ export function checkClaims(
   policy: ClaimsPolicy,
   now: number,
 ): { claims: Claims } | Refusal {
-  const { exp, nbf, iat, iss, aud, sub, jti } = payload;
-  const refusal =
-    dateRefusal('exp', exp) ??
-    (nbf === undefined ? null : dateRefusal('nbf', nbf)) ??
-    dateRefusal('iat', iat) ??
-    timesRefusal(exp as number, nbf as number | undefined, iat as number, policy, now) ??
-    issuerRefusal(iss, policy) ??
-    audienceRefusal(aud, policy) ??
-    subjectRefusal(sub);
+  const refusal = claimsRefusal(payload, { mayLack: false }, policy, now);
   if (refusal !== null) return refusal;
+  const { jti } = payload;
   if (!isJti(jti)) return invalid('jti', jti, 'a string of 1 to 255 bytes');
   if (isLegacyId(jti))
     return invalid('jti', jti, 'a jti that does not look like the registry ID of a legacy token');
@@ -77,28 +70,40 @@ export function checkLegacyClaims(
   policy: ClaimsPolicy,
   now: number,
 ): { claims: LegacyClaims } | Refusal {
-  const { exp, sub } = payload;
+  const { exp } = payload;
   const [nbf, iat, iss, aud] = [payload.nbf, payload.iat, payload.iss, payload.aud].map(
     (value) => value ?? undefined,
   );
-  const subject = legacySubject(sub);
-  const refusal =
-    dateRefusal('exp', exp) ??
-    (nbf === undefined ? null : dateRefusal('nbf', nbf)) ??
-    (iat === undefined ? null : dateRefusal('iat', iat)) ??
-    timesRefusal(exp as number, nbf as number | undefined, iat as number | undefined, policy, now) ??
-    (iss === undefined ? null : issuerRefusal(iss, policy)) ??
-    (aud === undefined ? null : audienceRefusal(aud, policy)) ??
-    subjectRefusal(subject);
+  const sub = legacySubject(payload.sub);
+  const refusal = claimsRefusal({ exp, nbf, iat, iss, aud, sub }, { mayLack: true }, policy, now);
   if (refusal !== null) return refusal;
   const claims: LegacyClaims = {
-    sub: subject as string,
+    sub: sub as string,
     exp: Math.floor(exp as number),
     iat: iat === undefined ? null : Math.ceil(iat as number),
     nbf: nbf === undefined ? null : Math.ceil(nbf as number),
     aud: (aud as string | string[] | undefined) ?? null,
   };
   return { claims };
+}
+
+/** @param options.mayLack whether `iat`, `iss`, and `aud` may be undefined, as `nbf` always may */
+function claimsRefusal(
+  { exp, nbf, iat, iss, aud, sub }: Record<string, unknown>,
+  { mayLack }: { mayLack: boolean },
+  policy: ClaimsPolicy,
+  now: number,
+): Refusal | null {
+  const lacks = (value: unknown) => mayLack && value === undefined;
+  return (
+    dateRefusal('exp', exp) ??
+    (nbf === undefined ? null : dateRefusal('nbf', nbf)) ??
+    (lacks(iat) ? null : dateRefusal('iat', iat)) ??
+    timesRefusal(exp as number, nbf as number | undefined, iat as number | undefined, policy, now) ??
+    (lacks(iss) ? null : issuerRefusal(iss, policy)) ??
+    (lacks(aud) ? null : audienceRefusal(aud, policy)) ??
+    subjectRefusal(sub)
+  );
 }
 
 /** Writes an integer `sub` in decimal. */
