@@ -139,10 +139,10 @@ describe('users import', () => {
     expect(stderr).not.toContain('Line 5: ');
   });
 
-  test('warns about numbers that a spreadsheet changed', async () => {
-    const { exitCode, stderr } = await imported('sub\n1.23457E+12\n4711.0\n17\n');
-    expect(exitCode).toBe(0);
-    expect(stderr).toContain('2 subjects look like a number that a spreadsheet changed, such as 1.23457E+12');
+  test('refuses numbers that a spreadsheet changed', async () => {
+    const { exitCode, stdout, stderr } = await imported('sub\n1.23457E+12\n4711.0\n17\n');
+    expect([exitCode, stdout]).toEqual([5, expect.stringMatching(/added +1/)]);
+    expect(stderr).toContain('Line 2: The line has a number that a spreadsheet or a data frame changed');
   });
 
   test('names a column that it does not know', async () => {

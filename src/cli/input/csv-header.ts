@@ -19,15 +19,24 @@ export interface CsvForm {
   trim: boolean;
 }
 
+const DELIMITERS = [',', ';', '\t'] as const;
+
 /** Returns the form of a table whose header has a required column; null if the line is no such header. */
 export function formOfHeader(line: string, columns: CsvColumns): CsvForm | null {
-  for (const delimiter of [',', ';', '\t']) {
+  for (const delimiter of DELIMITERS) {
     const cells = line.split(delimiter);
     const names = cells.map((cell) => columnNamed(cell.trim().replace(/^"|"$/g, ''), columns));
     if (!names.some((name) => name !== undefined && columns.required.includes(name))) continue;
     return { delimiter, trim: cells.some((cell) => cell.trim() !== cell) };
   }
   return null;
+}
+
+/** Returns the form with the most columns, so that a message shows the names of the header. */
+export function likelyForm(line: string): CsvForm {
+  const count = (delimiter: string) => line.split(delimiter).length;
+  const delimiter = DELIMITERS.reduce((one, other) => (count(other) > count(one) ? other : one));
+  return { delimiter, trim: false };
 }
 
 /** Returns the columns by their own names, whatever case and white space the header has. */

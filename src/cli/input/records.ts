@@ -3,7 +3,8 @@ import { utf16Of } from '../../domain/shared/decode-text.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { FORMAT_NAMES, fileFormat } from '../../domain/shared/file-format.js';
 import { excerpt } from '../../domain/shared/text.js';
-import { type CsvColumns, formOfHeader, headerInvalid, nameOfColumn } from './csv-header.js';
+import { type CsvColumns, formOfHeader, headerInvalid, likelyForm, nameOfColumn } from './csv-header.js';
+import { changedValue, type ForeignFormat, foreignFormat } from './foreign-format.js';
 import { readLines } from './lines.js';
 import { readObjects } from './objects.js';
 import type { InputSource } from './source.js';
@@ -36,7 +37,7 @@ export async function readRecords(
   kind: RecordKind,
   format: RecordFormat | undefined,
 ): Promise<Records> {
-  const refuse = (what: string) => unknownKind(source.name, kind, what);
+  const refuse: Refuse = (what, hint) => unknownKind(source.name, kind, what, hint);
   const { chunks, bytes, text } = await peek(inUtf8(source.chunks(), () => refuse('is not valid UTF-16')));
   const [first = ''] = text.split(/\r?\n/, 1);
   const binary = binaryKind(bytes, first);
@@ -50,16 +51,19 @@ export async function readRecords(
   if (decided === 'csv') {
     const { readCsv } = await import('./csv.js');
     // Reads the header at once, so that nothing begins under a wrong one.
-    const rows = readCsv(chunks, kind, formOfHeader(first, kind) ?? undefined);
+    const rows = readCsv(chunks, kind, formOfHeader(first, kind) ?? likelyForm(first));
     const begun = await rows.next();
-    return begun.done === true ? rows : chain([begun.value], rows);
+    return refusing(begun.done === true ? rows : chain([begun.value], rows), kind, changedValue);
   }
   if (decided === 'ndjson' && kind.isMixed !== true) return readObjects(readLines(chunks));
   if (format === undefined && kind.form?.test(text) === false) {
     throw refuse('begins with a line that is not one of these, a JSON object, or the header of a CSV');
   }
-  return plainLines(readLines(chunks), nameOfColumn(kind));
+  const lines = plainLines(readLines(chunks), nameOfColumn(kind));
+  return format === undefined ? refusing(lines, kind, foreignFormat) : lines;
 }
+
+type Refuse = (what: string, hint?: string) => JwtctlError;
 
 async function* plainLines(lines: AsyncIterable<ReadonlyArray<Line<string>>>, column: string): Records {
   for await (const some of lines) {
@@ -67,6 +71,26 @@ async function* plainLines(lines: AsyncIterable<ReadonlyArray<Line<string>>>, co
       'error' in line ? line : { number: line.number, value: { [column]: line.value } },
     );
   }
+}
+
+/** Refuses the lines whose first column has something that other programs write instead of a value. */
+async function* refusing(
+  records: Records,
+  kind: RecordKind,
+  find: (text: string) => ForeignFormat | null,
+): Records {
+  const column = nameOfColumn(kind);
+  for await (const some of records) {
+    yield some.map((line) => {
+      const text = 'value' in line && kind.form === undefined ? line.value[column] : undefined;
+      const found = typeof text === 'string' ? find(text) : null;
+      return found === null ? line : { number: line.number, error: foreignLine(found, kind) };
+    });
+  }
+}
+
+function foreignLine({ what, hint }: ForeignFormat, { plural }: RecordKind): JwtctlError {
+  return new JwtctlError('ERR_ROW_INVALID', `The line has ${what}; expected one of the ${plural}.`, { hint });
 }
 
 function formatOfName(name: string): RecordFormat | undefined {
@@ -78,19 +102,24 @@ function formatOfName(name: string): RecordFormat | undefined {
 const OTHER_HEADERS =
   /^"?(subject|user|user[ _-]?name|user[ _-]?id|uid|id|e?-?mail|login|name|account|jwt)"?$/i;
 
-function formatOfLine(first: string, kind: RecordKind, refuse: (what: string) => JwtctlError): RecordFormat {
+/** The cells of a header, or of a CSV without one. An equals sign is part of a name in a directory (LDAP). */
+const CELLS = /^"?[\w@][\w.@+' -]*"?([,;\t]\s*"?[\w@][\w.@+' -]*"?)+$/;
+
+function formatOfLine(first: string, kind: RecordKind, refuse: Refuse): RecordFormat {
   const line = first.trim();
-  if (/^([[{]|\[\s*[{"].*)$/s.test(line)) throw refuse('is one JSON document over several lines');
+  if (/^[[{]$/.test(line)) throw refuse('is one JSON document over several lines');
+  if (/^\[\s*[{"']/.test(line)) throw refuse('is a JSON array');
   if (line.startsWith('{')) return 'ndjson';
   if (formOfHeader(first, kind) !== null) return 'csv';
-  if (/^"?\w[\w ]*"?([,;\t]\s*"?\w[\w ]*"?)+$/.test(line) || OTHER_HEADERS.test(line)) {
-    throw headerInvalid(
-      first,
-      kind,
-      `If this is not a header but one of the ${kind.plural}, pass --format text.`,
-    );
-  }
-  return 'text';
+  const asText = `If this is not a header but one of the ${kind.plural}, pass --format text.`;
+  if (CELLS.test(line) || OTHER_HEADERS.test(line)) throw headerInvalid(first, kind, asText);
+  const foreign = kind.form === undefined ? foreignFormat(line) : null;
+  if (foreign === null) return 'text';
+  const { what, hint } = foreign;
+  throw refuse(
+    `begins with ${what}`,
+    `${hint} If the line is one of the ${kind.plural}, pass --format text.`,
+  );
 }
 
 function binaryKind(bytes: Buffer, first: string): string | null {
@@ -102,8 +131,9 @@ function binaryKind(bytes: Buffer, first: string): string | null {
   return /^<(!doctype|html|\?xml)/i.test(first) ? 'HTML or XML' : null;
 }
 
-function unknownKind(name: string, { plural }: RecordKind, what: string): JwtctlError {
-  return new JwtctlError('ERR_FILE_KIND_UNKNOWN', `${excerpt(name)} is not a list of ${plural}: it ${what}.`);
+function unknownKind(name: string, { plural }: RecordKind, what: string, hint?: string): JwtctlError {
+  const message = `${excerpt(name)} is not a list of ${plural}: it ${what}.`;
+  return new JwtctlError('ERR_FILE_KIND_UNKNOWN', message, { hint });
 }
 
 /** Turns UTF-16 into UTF-8. The first two bytes decide. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type RecordKind, readRecords } from '../../../src/cli/input/records.js';
+import { type RecordFormat, type RecordKind, readRecords } from '../../../src/cli/input/records.js';
 import type { JwtctlError } from '../../../src/index.js';
 
 const SUBJECTS = { plural: 'subjects', required: ['sub'], optional: ['name'] } as const;
@@ -9,20 +9,31 @@ const TOKENS: RecordKind = {
 };
 
 /** Returns the values or error codes of all lines, and checks that the size of the chunks does not matter. */
-async function recordsOf(input: string | Buffer, kind: RecordKind, name = 'list'): Promise<unknown[]> {
+async function recordsOf(
+  input: string | Buffer,
+  kind: RecordKind,
+  name = 'list',
+  format?: RecordFormat,
+): Promise<unknown[]> {
   const bytes = Buffer.from(input as string);
-  const whole = await readIn(bytes, bytes.length + 1, kind, name);
-  for (const size of [1, 5]) expect(await readIn(bytes, size, kind, name)).toEqual(whole);
+  const whole = await readIn(bytes, bytes.length + 1, kind, name, format);
+  for (const size of [1, 5]) expect(await readIn(bytes, size, kind, name, format)).toEqual(whole);
   return whole;
 }
 
-async function readIn(bytes: Buffer, size: number, kind: RecordKind, name: string): Promise<unknown[]> {
+async function readIn(
+  bytes: Buffer,
+  size: number,
+  kind: RecordKind,
+  name: string,
+  format?: RecordFormat,
+): Promise<unknown[]> {
   async function* chunks() {
     for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
   }
   const source = { name, chunks, fractionRead: () => null, close: () => {} };
   const found: unknown[] = [];
-  for await (const some of await readRecords(source, kind, undefined)) {
+  for await (const some of await readRecords(source, kind, format)) {
     for (const line of some) found.push('value' in line ? line.value : line.error.code);
   }
   return found;
@@ -76,13 +87,92 @@ describe('subjects', () => {
       'sub,sub\na,b\n',
       'sub,status\na,b\n',
     ],
-    ...['ID\n1\n', 'subject\nalice\n'],
+    ...['ID\n1\n', 'subject\nalice\n', 'alice@example.com,Alice\n', 'Doe, Alice\n'],
   ])('are not read under the header of %j', async (input) => {
     await expect(recordsOf(input, SUBJECTS)).rejects.toMatchObject({ code: 'ERR_CSV_HEADER_INVALID' });
   });
 });
 
 const JWS = 'eyJhbGciOiJSUzI1NiJ9.e30.AAAA';
+
+describe('lines of other programs', () => {
+  test.each([
+    ['mysql -t', '+-------+\n| sub   |\n+-------+\n| alice |\n', 'a table with borders'],
+    ['a table of Markdown', '| alice | Alice |\n', 'a table with borders'],
+    ['psql', ' login | name  \n-------+-------\n alice | Alice\n(1 row)\n', 'a table with borders'],
+    ['mysqldump', '-- MySQL dump 10.13\n--\n', 'SQL'],
+    ['mariadb-dump', '/*M!999999\\- enable the sandbox mode */ \n', 'SQL'],
+    ['an INSERT', "INSERT INTO `users` VALUES (1,'alice');\n", 'SQL'],
+    ['rows of an INSERT', "('alice', 1),\n", 'SQL'],
+    ['pg_dump', '--\n-- PostgreSQL database dump\n', 'SQL'],
+    ['LDIF', 'dn: uid=alice,ou=people,dc=example\nuid: alice\n', 'LDIF'],
+    ['ldapsearch', '# extended LDIF\n', 'LDIF'],
+    ['/etc/passwd', 'root:x:0:0:root:/root:/bin/bash\n', 'an account with fields'],
+    ['/etc/shadow', 'alice:!:19000:0:99999:7:::\n', 'an account with fields'],
+    ['/etc/group', 'adm:x:4:syslog,alice\n', 'an account with fields'],
+    ['htpasswd', 'alice:$apr1$abc$def\n', 'an account with fields'],
+    ['a comment', '# our users\nalice\n', 'a comment'],
+    ['YAML', '- alice\n- bob\n', 'YAML'],
+    ['a member of YAML', 'user: alice\n', 'YAML'],
+    ['quotes', '"alice"\n"bob"\n', 'a value in quotes'],
+    ['single quotes and commas', "'alice',\n'bob'\n", 'a value in quotes'],
+    ['commas', 'alice,\nbob,\n', 'a value with a separator at its end'],
+    ['numbers of a spreadsheet', '1.14795E+18\n', 'a number that a spreadsheet'],
+    ['the apostrophe of a spreadsheet', "'21811093452789012\n", 'a number that a spreadsheet'],
+    ['the formula of a spreadsheet', '="21811093452789012"\n', 'a number that a spreadsheet'],
+    ['the example of a learning platform', 'jdoe;\njmontoya;\n', 'a value with a separator at its end'],
+    ['numbers of a data frame', '4711.0\n', 'a number that a spreadsheet'],
+    ['mysql -N', 'NULL\nalice\n', 'the NULL of a database'],
+  ])('are named if a list begins with them: %s', async (_name, input, what) => {
+    const refused = await recordsOf(input, SUBJECTS).catch((error: JwtctlError) => error);
+    expect(refused).toMatchObject({ code: 'ERR_FILE_KIND_UNKNOWN' });
+    expect((refused as JwtctlError).message).toContain(`it begins with ${what}`);
+    expect((refused as JwtctlError).hint).toContain('--format text');
+    expect(await recordsOf(`zoe\n${input.split('\n')[0]}\n`, SUBJECTS)).toEqual([
+      { sub: 'zoe' },
+      'ERR_ROW_INVALID',
+    ]);
+  });
+
+  test.each([
+    ['a JSON array in one line', '["alice","bob"]\n', 'is a JSON array'],
+    ['a list of Python', "['alice', 'bob']\n", 'is a JSON array'],
+    ['a JSON document', '[\n"alice"\n]\n', 'is one JSON document over several lines'],
+  ])('are named if they are %s', async (_name, input, what) => {
+    await expect(recordsOf(input, SUBJECTS)).rejects.toThrow(what);
+  });
+
+  test('are taken as they are with the format text', async () => {
+    expect(await recordsOf('# a\n"b"\n4711.0\n', SUBJECTS, 'list', 'text')).toEqual(
+      ['# a', '"b"', '4711.0'].map((sub) => ({ sub })),
+    );
+  });
+
+  test('are refused in the rows of a CSV', async () => {
+    const psql = ' sub \n-------\n alice\n(1 row)\n';
+    expect(await recordsOf(psql, SUBJECTS)).toEqual(['ERR_ROW_INVALID', { sub: 'alice' }, 'ERR_ROW_INVALID']);
+    const sheet = 'sub\n1.14795E+18\n"1,14795E+18"\n4711.0\n4711\n';
+    expect(await recordsOf(sheet, SUBJECTS)).toEqual([
+      ...['ERR_ROW_INVALID', 'ERR_ROW_INVALID', 'ERR_ROW_INVALID'],
+      { sub: '4711' },
+    ]);
+  });
+
+  test.each([
+    ...['auth0|5f7c8ec7c33c6c004bbafe82', 'arn:aws:iam::123456789012:user/alice', 'urn:uuid:3f2504e0'],
+    ...['system:serviceaccount:default:app', 'did:web:a#k1', 'google-oauth2|1147', 'DOMAIN\\alice'],
+    ...[
+      'uid=alice,ou=people,dc=example',
+      'CN=Doe\\, Alice,OU=x',
+      "O'Neil",
+      'alice-',
+      '1147953659032899584',
+      '1e5',
+    ],
+  ])('are not confused with the subject %s', async (sub) => {
+    expect(await recordsOf(`${sub}\n`, SUBJECTS)).toEqual([{ sub }]);
+  });
+});
 
 describe('tokens', () => {
   test.each([
@@ -118,4 +208,10 @@ test.each<[string, string | Buffer, RecordKind]>([
   const refused = await recordsOf(input, kind).catch((error: JwtctlError) => error);
   expect(refused).toMatchObject({ code: 'ERR_FILE_KIND_UNKNOWN' });
   expect((refused as JwtctlError).message).toMatch(/^list is not a list of (subjects|tokens): it [a-z ]+/);
+});
+
+test('a header with semicolons that is not known is shown, whatever the name of the file', async () => {
+  const refused = recordsOf('"id";"name"\n1;a\n', SUBJECTS, 'users.csv');
+  await expect(refused).rejects.toMatchObject({ code: 'ERR_CSV_HEADER_INVALID' });
+  await expect(refused).rejects.toThrow("The header is 'id,name'");
 });

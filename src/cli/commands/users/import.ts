@@ -40,17 +40,12 @@ const importUsers: Action<ImportFlags, [string]> = async (invocation, flags, fil
   const database = await context.database(dryRun ? 'pretend' : 'create');
   const ports = { database, clock: context.clock };
   const counts = { added: 0, existing: 0 };
-  const changed: string[] = [];
   const bulk = {
     action: 'users.import',
     label: 'importing',
     noun: 'user',
     input,
-    source: mapLines(records, (row) => {
-      const user = newUser(row);
-      if (CHANGED_NUMBER.test(user.sub)) changed.push(user.sub);
-      return user;
-    }),
+    source: mapLines(records, newUser),
     work: async (users: readonly NewUser[]) => {
       const outcomes = await (dryRun ? planUsers(ports, users) : addUsers(ports, users));
       for (const outcome of outcomes) counts[outcome] += 1;
@@ -60,32 +55,14 @@ const importUsers: Action<ImportFlags, [string]> = async (invocation, flags, fil
     errors: flags.errors,
   };
   if (flags.errors === 'stdout') {
-    return streamThrough(invocation, context, {
-      ...bulk,
-      item: importedUser,
-      counts: () => counts,
-      also: () => ({ sentences: changedNumbers(changed), data: {} }),
-    });
+    return streamThrough(invocation, context, { ...bulk, item: importedUser, counts: () => counts });
   }
   const run = workThrough(invocation, context, { ...bulk, isPrinting: false });
   for await (const _lines of run.results);
   const { failed, lastLine, complete, exitCode, failures, error } = run.end();
   const view = userImport({ ...counts, failed, lastLine, complete }, dryRun);
-  const warnings = [...failures, ...changedNumbers(changed)];
-  return { view, exitCode, warnings, ...(error === null ? {} : { error }) };
+  return { view, exitCode, warnings: failures, ...(error === null ? {} : { error }) };
 };
-
-/** `1.23457E+12` and `4711.0`, as spreadsheets and data frames write numbers. */
-const CHANGED_NUMBER = /^\d+\.\d+E\+\d+$|^\d+\.0+$/i;
-
-function changedNumbers(subs: readonly string[]): string[] {
-  const [first] = subs;
-  if (first === undefined) return [];
-  const [users, look] = subs.length === 1 ? ['subject', 'looks'] : ['subjects', 'look'];
-  return [
-    `${subs.length} ${users} ${look} like a number that a spreadsheet changed, such as ${first}. Check the column in the program that wrote the file.`,
-  ];
-}
 
 const SUBJECTS = { plural: 'subjects', required: ['sub'], optional: ['name'] } as const;
 
