@@ -4,6 +4,7 @@ import { typeName } from '../shared/describe-value.js';
 import type { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 import { collectKeys, type SkippedKey } from './collect-keys.js';
+import { base64Kind } from './key-file.js';
 import {
   checkPrivateKey,
   checkPublicKey,
@@ -87,9 +88,6 @@ function withoutEmpty(jwk: Record<string, unknown>): Record<string, unknown> {
 
 function assertIsJwk(jwk: Record<string, unknown>, what: string): void {
   if (typeof jwk.kty === 'string') return;
-  if (typeof jwk.private_key === 'string' && jwk.private_key.includes('-----BEGIN ')) {
-    throw keyRefused('ERR_JWK_INVALID', `${what} is a PEM key inside JSON; expected a JWK.`);
-  }
   if (typeof jwk.jwks_uri === 'string') {
     throw keyRefused(
       'ERR_JWK_INVALID',
@@ -149,6 +147,14 @@ function membersOf(
       'Export the key again from its source, with all members.',
     );
   }
+  const other = names.includes('n') ? otherNotation(jwk.n) : null;
+  if (other !== null) {
+    throw keyRefused(
+      'ERR_JWK_INVALID',
+      `${what} is refused: its member n is ${other}; expected base64url (RFC 7518 §6.3.1).`,
+      'Convert n and all other numbers of the key. For hexadecimal: `printf %s DIGITS | xxd -r -p | base64 -w 0`.',
+    );
+  }
   for (const name of names) {
     if (!isBase64url(jwk[name])) throw illTyped(what, name, jwk[name], 'a string in base64url');
   }
@@ -172,6 +178,19 @@ function isBase64url(value: unknown): value is string {
   const digits = typeof value === 'string' ? /^([A-Za-z0-9_+/-]+)={0,2}$/.exec(value)?.[1] : undefined;
   return digits !== undefined && digits.length % 4 !== 1;
 }
+
+/** Names the notation of a modulus whose digits could also be read as base64url. */
+function otherNotation(n: unknown): string | null {
+  if (typeof n !== 'string') return null;
+  if (DECIMAL.test(n)) return 'decimal';
+  if (HEXADECIMAL.test(n)) return 'hexadecimal';
+  if (HEXADECIMAL.test(Buffer.from(n, 'base64url').toString('latin1'))) return 'hexadecimal in base64';
+  return base64Kind(n) === null ? null : 'a whole key in base64';
+}
+
+/** Shorter numbers are too short for a key, and are refused for that. */
+const DECIMAL = /^\d{256,}$/;
+const HEXADECIMAL = /^(?:0x)?[0-9a-f:\s]{256,}$/i;
 
 /** The value is not shown, because it may be a part of a private key. */
 function illTyped(what: string, member: string, value: unknown, expected: string): JwtctlError {

@@ -81,23 +81,20 @@ function derKind(der: Buffer): DerKind | null {
 function textKind(text: string): Other | null {
   if (text === '') return { what: 'empty', hint: 'Check the name of the file and how it was copied.' };
   for (const [pattern, what, hint] of TEXTS) if (pattern.test(text)) return { what, hint };
-  const compact = text.replace(/\s/g, '');
-  if (/^[A-Za-z0-9+/_-]{40,}={0,2}$/.test(compact)) {
-    const decoded = Buffer.from(compact, 'base64');
-    if (decoded.includes('-----BEGIN ')) {
-      return { what: 'a PEM file encoded in base64', hint: 'Decode it once: `base64 -d FILE > key.pem`.' };
-    }
-    const kind = derKind(decoded);
-    if (kind === 'PKCS#12') {
-      return { what: `${PKCS12} in base64`, hint: `Decode it with \`base64 -d\`. ${DER_HINTS[kind]}` };
-    }
-    if (kind !== null) {
-      return {
-        what: `a ${kind.toLowerCase()} in base64, without its BEGIN and END lines`,
-        hint: `Put the line -----BEGIN ${kind}----- before the text, and the line -----END ${kind}----- after it.`,
-      };
-    }
+  const kind = base64Kind(text);
+  if (kind === 'PEM') {
+    return { what: 'a PEM file encoded in base64', hint: 'Decode it once: `base64 -d FILE > key.pem`.' };
   }
+  if (kind === 'PKCS#12') {
+    return { what: `${PKCS12} in base64`, hint: `Decode it with \`base64 -d\`. ${DER_HINTS[kind]}` };
+  }
+  if (kind !== null) {
+    return {
+      what: `a ${kind.toLowerCase()} in base64, without its BEGIN and END lines`,
+      hint: `Put the line -----BEGIN ${kind}----- before the text, and the line -----END ${kind}----- after it.`,
+    };
+  }
+  if (text.includes(PEM_IN_BASE64)) return aroundBase64(text);
   if (/^[^\s]+$/.test(text) && text.length <= 1_024) {
     return {
       what: 'a secret or a password, such as the key of HS256, not an RSA key',
@@ -105,6 +102,30 @@ function textKind(text: string): Other | null {
     };
   }
   return null;
+}
+
+/** `-----BEGIN ` in base64. */
+const PEM_IN_BASE64 = 'LS0tLS1CRUdJTi';
+
+function aroundBase64(text: string): Other {
+  const isSecret = /^kind:\s*["']?Secret\b/m.test(text);
+  return isSecret
+    ? {
+        what: 'a Kubernetes Secret, whose values are in base64',
+        hint: "Take the key out: `kubectl get secret NAME -o jsonpath='{.data.MEMBER}' | base64 -d > key.pem`.",
+      }
+    : {
+        what: 'text around a PEM file in base64',
+        hint: 'Decode the part that begins with LS0t: `base64 -d > key.pem`.',
+      };
+}
+
+/** Returns what a text in base64 encodes; null if it is no key. */
+export function base64Kind(text: string): 'PEM' | DerKind | null {
+  const compact = text.replace(/\s/g, '');
+  if (!/^[A-Za-z0-9+/_-]{40,}={0,2}$/.test(compact)) return null;
+  const decoded = Buffer.from(compact, 'base64');
+  return decoded.includes('-----BEGIN ') ? 'PEM' : derKind(decoded);
 }
 
 const OPENSSH_PUBLIC =

@@ -72,6 +72,7 @@ export async function checkPublicKey(key: KeyObject, what: string): Promise<Chec
   const [modulus, exponent] = [toNumber(String(n)), toNumber(String(e))];
   const bits = modulus.toString(2).length;
   assertSize(bits, what);
+  assertModulus(modulus, bits, what);
   assertExponent(exponent, what);
   assertNotRoca(modulus, what);
   return describe(key, bits);
@@ -92,6 +93,17 @@ async function describe(key: KeyObject, bits: number): Promise<CheckedKey> {
 function assertSize(bits: number, what: string): void {
   if (bits >= MIN_BITS && bits <= MAX_BITS) return;
   throw keyRefused('ERR_KEY_SIZE', `${what} has ${bits} bits; expected ${MIN_BITS} to ${MAX_BITS}.`);
+}
+
+/** Detects a wrong notation: two primes make an odd number, and generators give it an even number of bits. */
+function assertModulus(n: bigint, bits: number, what: string): void {
+  if (bits % 2 === 0 && n % 2n === 1n) return;
+  const fault = n % 2n === 0n ? 'is an even number' : `has ${bits} bits, which is an odd number`;
+  throw keyRefused(
+    'ERR_KEY_INCONSISTENT',
+    `${what} is not an RSA key: its n ${fault}.`,
+    'Check the notation of n, and export the key again from its source.',
+  );
 }
 
 function assertExponent(e: bigint, what: string): void {

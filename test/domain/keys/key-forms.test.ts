@@ -239,6 +239,16 @@ describe('a file that is no PEM file of an RSA key is named', () => {
       () => lines(pkcs8).slice(1, -1).join('\n'),
       /without its BEGIN and END lines/,
     ],
+    [
+      'a Kubernetes Secret',
+      () => `apiVersion: v1\nkind: Secret\ndata:\n  key: ${Buffer.from(pkcs8).toString('base64')}\n`,
+      /a Kubernetes Secret/,
+    ],
+    [
+      'base64 of a PEM file in an .env file',
+      () => `JWT_KEY=${Buffer.from(pkcs8).toString('base64')}\n`,
+      /text around a PEM file in base64/,
+    ],
     ['an OpenSSH public key', () => 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ me@host', /OpenSSH public key/],
     ['a PuTTY key', () => 'PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n', /PuTTY/],
     ['a fingerprint', () => 'SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8', /fingerprint/],
@@ -388,6 +398,86 @@ describe('a JWK is read', () => {
         type: 'pkcs8',
       }).export({ format: 'jwk' });
       expect([p, q].sort()).toEqual([rest.p, rest.q].sort());
+    }
+  });
+
+  test('but not JSON around a key, which is named with the way to take it out', async () => {
+    const base64 = Buffer.from(pkcs8).toString('base64');
+    const body = lines(pkcs8).slice(1, -1).join('');
+    const keycloak = { providerId: 'rsa', config: { privateKey: [body], priority: ['100'] } };
+    const documents: Array<[document: object, what: RegExp, hint: string]> = [
+      [keycloak, /a key provider of Keycloak/, "jq -r '.config.privateKey[0]' FILE"],
+      [{ components: { x: [keycloak] } }, /Keycloak/, "'.components.x[0].config.privateKey[0]'"],
+      [
+        { kind: 'Secret', data: { 'tls.crt': 'TUlJ', 'tls.key': base64 } },
+        /a Kubernetes Secret/,
+        `jq -r '.data["tls.key"]' FILE | base64 -d`,
+      ],
+      [{ type: 'service_account', private_key: pkcs8 }, /around a PEM key/, 'keys import --pem FILE'],
+      [{ data: { keys: { 1: pkcs1 } } }, /around a PEM key/, 'keys import --pem FILE'],
+      [{ publicKey: { kty: 'RSA' }, privateKey: jwk }, /around a JWK/, "jq '.privateKey' FILE"],
+    ];
+    for (const [document, what, hint] of documents) {
+      await expect(readJwks(JSON.stringify(document))).rejects.toMatchObject({
+        code: 'ERR_JWK_INVALID',
+        message: expect.stringMatching(what),
+        hint: expect.stringContaining(hint),
+      });
+    }
+    await expect(readPem(JSON.stringify(keycloak))).rejects.toThrow('Keycloak');
+  });
+
+  test('from a map of kids to PEM files, as Google publishes certificates', async () => {
+    const folder = temporaryFolder();
+    writeKeyFile(folder, 'key.pem', pkcs8);
+    const certificate = await openssl(folder, 'req', '-x509', '-new', '-key', 'key.pem', '-subj', '/CN=x');
+    const kid = 'a50f6e70ef4b548a5fd9142eecd1fb8f54dce9ee';
+    const text = JSON.stringify({ [kid]: certificate, b: 'x-----BEGIN ' });
+    for (const form of ['jwk', 'pem', undefined] as const) {
+      const { isSet, keys, skipped } = await readFile(text, { form, wanted: 'public' });
+      expect(isSet).toBe(true);
+      expect(keys).toMatchObject([{ kid, thumbprint: thumbprintOf(jwk) }]);
+      expect(skipped).toMatchObject([{ kid: 'b' }]);
+    }
+    await expect(readJwks(text)).rejects.toMatchObject({ code: 'ERR_KEY_NOT_PRIVATE' });
+  });
+
+  test('not with numbers in another notation, which is named', async () => {
+    const { kty, ...numbers } = jwk;
+    const notations: Array<[form: (hex: string) => string, name: RegExp]> = [
+      [(hex) => hex, /n is hexadecimal;/],
+      [(hex) => `00${hex.toUpperCase()}`, /n is hexadecimal;/],
+      [(hex) => `0x${hex}`, /n is hexadecimal;/],
+      [(hex) => hex.replace(/..(?!$)/g, '$&:'), /n is hexadecimal;/],
+      [(hex) => BigInt(`0x${hex}`).toString(), /n is decimal;/],
+      [(hex) => Buffer.from(hex).toString('base64'), /n is hexadecimal in base64;/],
+      [() => Buffer.from(spki).toString('base64'), /n is a whole key in base64;/],
+      [() => lines(spki).slice(1, -1).join(''), /n is a whole key in base64;/],
+    ];
+    for (const [form, name] of notations) {
+      const others = Object.entries(numbers).map(([member, value]) => [
+        member,
+        form(Buffer.from(String(value), 'base64url').toString('hex')),
+      ]);
+      const foreign = { kty, ...Object.fromEntries(others), e: 'AQAB' };
+      for (const wanted of ['private', 'public'] as const) {
+        await expect(readFile(JSON.stringify(foreign), { form: 'jwk', wanted })).rejects.toMatchObject({
+          code: 'ERR_JWK_INVALID',
+          message: expect.stringMatching(name),
+        });
+      }
+    }
+  });
+
+  test('not with a modulus that no two primes have', async () => {
+    const bytes = Buffer.from(jwk.n, 'base64url');
+    const even = Buffer.from(bytes);
+    even[even.length - 1] = (even.at(-1) ?? 0) & 0xfe;
+    for (const n of [even, Buffer.concat([Buffer.from([1]), bytes])]) {
+      const text = JSON.stringify({ kty: 'RSA', n: n.toString('base64url'), e: 'AQAB' });
+      await expect(readFile(text, { form: 'jwk', wanted: 'public' })).rejects.toMatchObject({
+        code: 'ERR_KEY_INCONSISTENT',
+      });
     }
   });
 
