@@ -1,4 +1,5 @@
 import { appendFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
@@ -24,19 +25,32 @@ describe.each(BACKENDS)('a host that cannot open the next key, on %s', (backend)
     ['keys', 'rotate', '--now'],
     ['keys', 'activate', 'next'],
   ])('keeps the old key active: %s %s %s', async (...words) => {
-    expect((await stores.run(...words, '--dry-run')).exitCode).toBe(0);
     const before = await stores.content();
-    const { exitCode, stdout, error } = await stores.run(...words, '--json');
-    expect({ exitCode, stdout, code: error().code }).toEqual({
-      ...{ exitCode: 3, stdout: '', code: 'ERR_MASTER_KEY_UNKNOWN' },
-    });
-    expect(error().hint).toContain('`jwtctl keys retire next`');
+    for (const more of [[], ['--dry-run']]) {
+      const { exitCode, stdout, error } = await stores.run(...words, ...more, '--json');
+      expect({ exitCode, stdout, code: error().code }).toEqual({
+        ...{ exitCode: 3, stdout: '', code: 'ERR_MASTER_KEY_UNKNOWN' },
+      });
+      expect(error().hint).toContain('`jwtctl keys retire next`');
+    }
     expect(await stores.content()).toBe(before);
     expect((await stores.json('token', 'issue', '--sub', 'alice')).kid).toBe('first');
 
     appendFileSync(String(stores.env.JWTCTL_MASTER_KEY_FILE), readThere(other));
     expect((await stores.run(...words, '--json')).exitCode).toBe(0);
     expect((await stores.json('token', 'issue', '--sub', 'alice')).kid).toBe('next');
+  });
+
+  test.each([
+    ['keys', 'rotate', '--now'],
+    ['keys', 'activate', 'next', '--now'],
+    ['keys', 'generate'],
+  ])('is told by a dry run that its keyring is missing: %s %s %s', async (...words) => {
+    stores.env.JWTCTL_MASTER_KEY_FILE = join(stores.home, 'lost.key');
+    for (const more of [[], ['--dry-run']]) {
+      const { exitCode, stdout } = await stores.run(...words, ...more, '--json');
+      expect({ exitCode, stdout }).toEqual({ exitCode: expect.toBeOneOf([2, 3]), stdout: '' });
+    }
   });
 
   test('rotates to another key after that one is retired', async () => {

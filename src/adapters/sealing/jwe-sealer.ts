@@ -22,6 +22,10 @@ export class JweSealer implements Sealer, ContentKeySealer {
     return this.#seal(toPrivateKey(kid), pkcs8);
   }
 
+  assertSeals(): Promise<void> {
+    return this.#masterKeys.assertUsable();
+  }
+
   open(kid: string, sealed: string): Promise<Uint8Array> {
     return this.#open(toPrivateKey(kid), sealed);
   }

@@ -41,10 +41,15 @@ export async function isConfigured(source: KeyringSource): Promise<boolean> {
 async function readOrCreateFile(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
   const { file } = source;
   if (!(await exists(file))) {
-    if (!(await source.mayCreate())) throw notConfigured(file);
+    await assertMayCreate(source);
     if (await makeKeyringFile(file)) source.onCreated(file);
   }
   return source.read(file);
+}
+
+/** @throws JwtctlError `ERR_MASTER_KEY_MISSING` if the keyring is missing and may not be created */
+export async function assertMayCreate(source: KeyringSource): Promise<void> {
+  if (source.kind === 'embedded' && !(await source.mayCreate())) throw notConfigured(source.file);
 }
 
 /** No setting names this file. On a new host or under another account, a setting is probably missing. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../domain/ports/index.js';
 import type { Keyring, MasterKey } from './keyring.js';
-import { isConfigured, type KeyringSource, loadKeyring } from './keyring-source.js';
+import { assertMayCreate, isConfigured, type KeyringSource, loadKeyring } from './keyring-source.js';
 
 const COOL_DOWN_SECONDS = 1;
 const MAX_AGE_SECONDS = 60;
@@ -32,6 +32,11 @@ export class MasterKeys {
   async existing(): Promise<Keyring | null> {
     const isThere = this.#keyring !== undefined || (await isConfigured(this.#source));
     return isThere ? this.keyring() : null;
+  }
+
+  /** Fails as {@link keyring} would, but creates none. */
+  async assertUsable(): Promise<void> {
+    if ((await this.existing()) === null) await assertMayCreate(this.#source);
   }
 
   /** @throws JwtctlError if an unknown key makes it fetch the keyring again, and that fails */

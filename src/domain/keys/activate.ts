@@ -52,10 +52,6 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
     assertActivatable(key, input, clock.now());
     const fleet = await (input.now ? askFleet(ports) : askWholeFleet(ports, key.kid));
     assertLoaded(key, fleet, input);
-    if (input.dryRun) {
-      const outcome = unchanged({ ...key, state: 'active' }, fleet);
-      return { outcome: { ...outcome, isNotPrePublished: !isPublished(key, input.policy, clock.now()) } };
-    }
     try {
       await assertOpens(ports, key);
     } catch (error) {
@@ -64,6 +60,11 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
       return null;
     }
     const isNextNeeded = !keys.some(({ state, kid }) => state === 'pending' && kid !== key.kid);
+    if (input.dryRun) {
+      if (isNextNeeded) await ports.sealer.assertSeals();
+      const outcome = unchanged({ ...key, state: 'active' }, fleet);
+      return { outcome: { ...outcome, isNotPrePublished: !isPublished(key, input.policy, clock.now()) } };
+    }
     const next = isNextNeeded ? await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, keys) : null;
     const active = keys.find(({ state }) => state === 'active');
     return {

@@ -99,7 +99,7 @@ export async function rotateKeys(
     }
     const { plan: expected, fleet } = await planWithFleet(ports, keys, policy);
     const isNothingDue = expected.transitions.length === 0 && newKeyCount(expected) === 0;
-    if (input.dryRun || isNothingDue) return { outcome: outcomeOf(expected, [], fleet) };
+    if (isNothingDue) return { outcome: outcomeOf(expected, [], fleet) };
     const promoted = promotedBy(expected, keys);
     try {
       if (promoted !== undefined) await assertOpensOnce(promoted);
@@ -110,6 +110,10 @@ export async function rotateKeys(
     // A pending key that opened proves the keyring. A forced run may replace the keyring.
     const isKeyringUnproven = promoted === undefined && newKeyCount(expected) > 0 && !policy.isForced;
     if (active !== undefined && isKeyringUnproven) await assertKeyringFits(ports, active);
+    if (input.dryRun) {
+      if (newKeyCount(expected) > 0) await ports.sealer.assertSeals();
+      return { outcome: outcomeOf(expected, [], fleet) };
+    }
     const made = await makeKeys(ports, input, expected, keys);
     return {
       changeAt: (now) => {

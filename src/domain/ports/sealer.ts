@@ -1,6 +1,8 @@
 /** Seals private keys under the master keyring. */
 export interface Sealer {
   seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey>;
+  /** Fails as {@link seal} would, for a dry run. Creates no keyring. */
+  assertSeals(): Promise<void>;
   /**
    * @throws JwtctlError (state) `ERR_MASTER_KEY_UNKNOWN` if the keyring lacks the master key named in the
    * JWE, `ERR_DECRYPTION_FAILED` if the JWE cannot be decrypted or was sealed for another kid

@@ -71,7 +71,8 @@ function beforeOpening(work: (kid: string) => unknown, sealer: Sealer = service.
   };
   const seal: Sealer['seal'] = (kid, pkcs8) => sealer.seal(kid, pkcs8);
   const [sealingKeyId, openingKeyId] = [() => sealer.sealingKeyId(), () => ''];
-  return { ...service.ports, sealer: { seal, open, sealingKeyId, openingKeyId } };
+  const assertSeals = () => sealer.assertSeals();
+  return { ...service.ports, sealer: { seal, assertSeals, open, sealingKeyId, openingKeyId } };
 }
 
 function countOpenings(): { ports: RotationPorts; opened: string[] } {
@@ -144,11 +145,10 @@ describe.each(Object.entries(PROMOTIONS))('promoting a pending key by %s', (_nam
 });
 
 describe('rotate', () => {
-  test('opens no key if none is promoted, or in a dry run', async () => {
+  test('opens no key if none is promoted', async () => {
     await publish('k2', sealerOfOtherHost());
     const { ports, opened } = countOpenings();
     expect(await rotateKeys(ports, rotation())).toMatchObject({ reason: 'not_due' });
-    expect(await rotateKeys(ports, rotation({ isForced: true }, true))).toMatchObject({ reason: 'forced' });
     const lead = rotation({ rotateAfterSeconds: 1, publishLeadSeconds: 40 * DAY });
     service.clock.advance(2);
     expect(await rotateKeys(ports, lead)).toMatchObject({ reason: 'waiting' });
@@ -228,6 +228,24 @@ describe('rotate on a host with another keyring', () => {
     expect(await states()).toEqual(before);
   });
 
+  test('makes the same checks in a dry run', async () => {
+    await publish('k2', sealerOfOtherHost());
+    await expect(rotateKeys(service.ports, rotation({ isForced: true }, true))).rejects.toMatchObject({
+      code: 'ERR_MASTER_KEY_UNKNOWN',
+    });
+    await retireKey(service.ports, { kid: 'k2', force: false, dryRun: false, clockToleranceSeconds: 0 });
+    const vault = newSealer(
+      { kind: 'command', run: () => runKeyringCommand('exit 3', 5_000) },
+      service.clock,
+    );
+    const ports = { ...service.ports, sealer: vault };
+    for (const policy of [{ isForced: true }, {}]) {
+      await expect(rotateKeys(ports, rotation(policy, true))).rejects.toMatchObject({
+        code: 'ERR_MASTER_KEY_COMMAND_FAILED',
+      });
+    }
+  });
+
   test('rotates when forced, because the master key may be lost', async () => {
     const ports = { ...service.ports, sealer: sealerOfOtherHost() };
     expect(await rotateKeys(ports, rotation({ isForced: true }))).toMatchObject({ rotated: true });
@@ -235,13 +253,16 @@ describe('rotate on a host with another keyring', () => {
 });
 
 describe('activate', () => {
-  test('opens no key for the active key, or in a dry run', async () => {
-    await publish('k2', sealerOfOtherHost());
+  test('opens no key for the active key', async () => {
     const { ports, opened } = countOpenings();
-    const input = { policy: ROTATION, now: true, ...MADE };
-    await activateKey(ports, { ...input, kid: 'k1', dryRun: false });
-    await activateKey(ports, { ...input, kid: 'k2', dryRun: true });
+    await activateKey(ports, { policy: ROTATION, now: true, ...MADE, kid: 'k1', dryRun: false });
     expect(opened).toEqual([]);
+  });
+
+  test('makes the same checks in a dry run', async () => {
+    await publish('k2', sealerOfOtherHost());
+    const input = { policy: ROTATION, now: true, ...MADE, kid: 'k2', dryRun: true };
+    await expect(activateKey(service.ports, input)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_UNKNOWN' });
   });
 
   test('succeeds if another host activated the key that does not open here', async () => {

@@ -112,6 +112,7 @@ describe('rewrap', () => {
       open: (kid, sealed) => both.open(kid, sealed),
       openingKeyId: (kid, sealed) => both.openingKeyId(kid, sealed),
       sealingKeyId: () => both.sealingKeyId(),
+      assertSeals: () => both.assertSeals(),
       seal: async (kid, pkcs8) => {
         const { revision } = await service.database.keys.snapshot();
         const transition = { kid, from: 'pending', to: 'retired', at: service.clock.now() } as const;
@@ -130,6 +131,7 @@ describe('rewrap', () => {
       open: (kid, sealed) => both.open(kid, sealed),
       openingKeyId: (kid, sealed) => both.openingKeyId(kid, sealed),
       sealingKeyId: () => both.sealingKeyId(),
+      assertSeals: () => both.assertSeals(),
       seal: (kid, pkcs8) => {
         interrupt.abort();
         return both.seal(kid, pkcs8);
@@ -148,6 +150,7 @@ describe('rewrap', () => {
       open: (kid, jwe) => both.open(kid, jwe),
       openingKeyId: (kid, jwe) => both.openingKeyId(kid, jwe),
       sealingKeyId: () => both.sealingKeyId(),
+      assertSeals: () => both.assertSeals(),
       seal: (kid, pkcs8) => {
         sealed += 1;
         if (sealed === 2) throw new JwtctlError('ERR_MASTER_KEY_COMMAND_FAILED', 'away');

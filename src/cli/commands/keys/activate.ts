@@ -25,7 +25,7 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
   const { settings } = context;
   const ports = await keyPorts(context);
   const { dryRun } = globals;
-  if (!dryRun) await (await context.guard()).assertCurrent();
+  await (await context.guard()).assertCurrent();
   const activation = await activateKey(ports, {
     kid,
     policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },

@@ -46,7 +46,7 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
   };
   const database = await context.database(globals.dryRun ? 'pretend' : 'create');
   if (globals.dryRun) {
-    await context.checkKeyring();
+    await (await context.sealer()).assertSeals();
     return { view: generationPlan(await planGeneration(database, input)) };
   }
 

@@ -137,7 +137,7 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
   const outcome = await importKeys({ database, sealer: await context.sealer(), clock, actor }, input);
   const { keys, skipped, alreadyThere } = outcome;
   const isSealed = keys.some((key) => !isVerifyOnly(key) && !alreadyThere.includes(key.kid));
-  if (dryRun && isSealed) await context.checkKeyring();
+  if (dryRun && isSealed) await (await context.sealer()).assertSeals();
   return {
     view: importedKeys(keys, skipped, { isSet: file.isSet, dryRun, now: clock.now() }),
     notes: [...file.keys.flatMap(({ note }) => note ?? []), ...importNotes(outcome, input, clock.now())],

@@ -51,7 +51,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   const context = await open();
   const { settings } = context;
   const ports = await keyPorts(context);
-  if (!globals.dryRun) await (await context.guard()).assertCurrent();
+  await (await context.guard()).assertCurrent();
   const input = {
     policy: {
       rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
