@@ -42,6 +42,71 @@ describe('legacy tokens', () => {
     expect(exitCode).toBe(0);
   });
 
+  describe('a token that is refused for what it lacks', () => {
+    const complete = () => ({ iss: 'jwtctl', aud: 'user', iat: stores.clock.now(), jti: 'complete' });
+    const refusalOf = async (stdin: string) => {
+      const { exitCode, error } = await stores.run('token', 'register', '-', '--json', { stdin });
+      expect(exitCode).toBe(1);
+      return error();
+    };
+
+    test.each(['iss', 'aud', 'iat', 'jti'])('is pointed to --legacy if it lacks %s', async (claim) => {
+      for (const value of [undefined, null]) {
+        const stdin = await token({ ...complete(), [claim]: value }, { kid: 'theirs' });
+        expect(await refusalOf(stdin)).toMatchObject({
+          code: 'ERR_CLAIM_INVALID',
+          message: expect.stringContaining(`The token's ${claim} is`),
+          hint: expect.stringContaining('--legacy'),
+        });
+      }
+    });
+
+    test.each([{}, { kid: null }, { kid: 7 }, { kid: '' }])(
+      'is pointed to --legacy with the kid of %j',
+      async (header) => {
+        const { code, hint } = await refusalOf(await token(complete(), header));
+        expect([code, hint]).toEqual(['ERR_KEY_UNKNOWN', expect.stringContaining('--legacy')]);
+      },
+    );
+
+    test('is not pointed to --legacy if it has no exp, which no token may lack', async () => {
+      const { hint } = await refusalOf(await token({ exp: undefined }, { kid: 'theirs' }));
+      expect(hint).toContain('without an exp never expires');
+    });
+
+    test('is shown the digits of a sub beyond 2^53', async () => {
+      const stdin = await token({ ...complete(), sub: 'SUB' }, { kid: 'theirs' });
+      const payload = Buffer.from(String(stdin.split('.')[1]), 'base64url').toString();
+      const big = payload.replace('"SUB"', '1147953659032899585');
+      const signed = await signJws({ privateKey: key }, { alg: 'RS256', kid: 'theirs' }, big);
+      for (const more of [[], ['--legacy']]) {
+        const { exitCode, error } = await stores.run('token', 'register', '-', ...more, '--json', {
+          stdin: signed,
+        });
+        expect([exitCode, error().message]).toEqual([
+          1,
+          "The token's sub is a number beyond 2^53; expected a string. It is 1147953659032899585.",
+        ]);
+      }
+    });
+  });
+
+  test('tokens that are registered again are counted', async () => {
+    const shell = until('2999-12-31');
+    const [one, two] = [await token({ again: 1 }), await token({ again: 2 })];
+    const first = await shell.run('token', 'register', '--legacy', '-', { stdin: one });
+    expect([first.exitCode, first.stderr]).toEqual([0, expect.not.stringContaining('before')]);
+    const again = await shell.run('token', 'register', '--legacy', '-', { stdin: one });
+    expect(again.stderr).toContain('The token was registered before.');
+    const words = ['token', 'register', '--legacy', '--token-file', '-'];
+    for (const dry of [['--dry-run'], []]) {
+      const many = await shell.run(...words, ...dry, { stdin: `${one}\n${two}\n` });
+      expect(many.stderr).toContain('1 of them was registered before.');
+    }
+    const json = await shell.run(...words, '-o', 'ndjson', { stdin: `${one}\n${two}\n` });
+    expect(json.stderr).toContain('"alreadyRegistered":2');
+  });
+
   test.each([
     [() => '', 'token.acceptLegacy is not set'],
     [() => '2020-01-31', 'token.acceptLegacy ended on 2020-01-31 (UTC)'],

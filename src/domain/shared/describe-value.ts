@@ -22,7 +22,8 @@ export function describeValue(value: unknown): string {
   }
 }
 
-/** Describes a value of a token. Never shows a text, because messages go to logs. */
+/** Describes a value of a token. Never shows a text, because messages go to logs, nor digits that parsing changed. */
 export function describeClaim(value: unknown): string {
+  if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) return 'a number beyond 2^53';
   return typeof value === 'string' ? 'a string of another form' : describeValue(value);
 }

@@ -84,7 +84,10 @@ export function looksLegacy(token: string, code: RefusalCode): boolean {
   const jws = parseJws(token);
   if ('active' in jws || !mayBeLegacy(code)) return false;
   const payload = parseJsonObject(jws.payload);
-  return payload !== null && isLegacy(payload, { hasKey: code !== 'ERR_KEY_UNKNOWN' });
+  // Every token needs an exp.
+  return (
+    payload !== null && payload.exp !== undefined && isLegacy(payload, { hasKey: code !== 'ERR_KEY_UNKNOWN' })
+  );
 }
 
 const MOST_NAMED = 10;

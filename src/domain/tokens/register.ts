@@ -1,7 +1,6 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
-import { parseJsonObject } from '../jose/jws.js';
 import { toVerificationKey } from '../jose/verification-key.js';
-import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.js';
+import { type Refusal, refuse } from '../model/refusal-codes.js';
 import { isTrusted, isVerifyOnly, type SigningKey, stateName } from '../model/signing-key.js';
 import type {
   Clock,
@@ -19,19 +18,16 @@ import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { DAY_SECONDS, formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
-import { excerpt } from '../shared/text.js';
 import { type ClaimsPolicy, checkClaims } from './check-claims.js';
-import { checkJws, parseJws } from './check-jws.js';
+import { checkJws } from './check-jws.js';
 import { checkStatus } from './check-status.js';
+import { explainRefusal } from './explain-refusal.js';
 import type { IssuedToken } from './issued-token.js';
 import { checkLegacyRegistration, looksLegacy } from './register-legacy.js';
 import { type OtherTokenType, otherTokenType } from './token-type.js';
 
 /** An `exp` beyond this is probably in milliseconds, and would keep its key forever. */
 const MAX_LIFETIME_SECONDS = 100 * 365 * DAY_SECONDS;
-
-const LEGACY_HINT =
-  'To register tokens that lack kid, jti, iat, iss, or aud, have a kid that no key has, or have an integer sub, use `jwtctl token register --legacy`.';
 
 export interface RegisterPorts {
   database: Database;
@@ -65,6 +61,8 @@ export interface RegisterReport {
   refusedLegacy: number;
   /** Signing keys whose longest known lifetime was raised. */
   raised: Array<{ kid: string; maxTtlSeconds: number }>;
+  /** How many of the outcomes were registered before. A token whose entry could not be read does not count. */
+  known: number;
 }
 
 /**
@@ -84,11 +82,10 @@ export async function registerTokens(
   const outcomes: RegisterReport['outcomes'] = [];
   let refusedLegacy = 0;
   const refuseAt = ({ index }: { index: number }, { error }: Refusal) => {
-    const isLegacy = !acceptsLegacy && looksLegacy(tokens[index] as string, error.code);
+    const token = tokens[index] as string;
+    const isLegacy = !acceptsLegacy && looksLegacy(token, error.code);
     if (isLegacy) refusedLegacy += 1;
-    const hint = isLegacy ? LEGACY_HINT : registrationHint(tokens[index] as string, error.code);
-    const message = `${error.message}${foundClaim(tokens[index] as string, error.code)}`;
-    outcomes[index] = new JwtctlError(error.code, message, { kind: 'refused', hint });
+    outcomes[index] = explainRefusal(token, error, { isLegacy });
   };
   const refuseUser: Refuse = (candidate, refusal) => {
     const missing = refusal.error.code === 'ERR_USER_UNKNOWN' ? ports.users.missing : undefined;
@@ -119,7 +116,8 @@ export async function registerTokens(
     const { jti, sub, aud, iat, exp } = claims;
     outcomes[index] = { jti, kid: key.kid, sub, aud, iat, exp };
   }
-  if (dryRun) return { outcomes, refusedLegacy, raised };
+  const before = await readKnown(ports.registry, valid, now);
+  if (dryRun) return { outcomes, refusedLegacy, raised, known: before.size };
 
   const registrations = valid.map((candidate) => registrationOf(candidate, users, policy, now));
   const errors = await registerMany(ports.registry, registrations);
@@ -132,7 +130,8 @@ export async function registerTokens(
   const kept = new Set(await checkStatuses(ports, trusted, users, refuseUser));
   const refused = valid.filter((candidate) => !kept.has(candidate));
   await removeNamedEntries(ports.registry, refused.map(nameOf), now);
-  return { outcomes, refusedLegacy, raised };
+  const known = [...before].filter(({ index }) => !(outcomes[index] instanceof JwtctlError)).length;
+  return { outcomes, refusedLegacy, raised, known };
 }
 
 /** Writes an audit row. @throws JwtctlError the reason for a refusal; errors of the stores */
@@ -141,43 +140,15 @@ export async function registerToken(
   policy: RegisterPolicy,
   token: string,
   options: RegisterOptions,
-): Promise<{ registered: RegisteredToken; raised: RegisterReport['raised'] }> {
-  const { outcomes, raised } = await registerTokens(ports, policy, [token], options);
+): Promise<{ registered: RegisteredToken } & Pick<RegisterReport, 'raised' | 'known'>> {
+  const { outcomes, raised, known } = await registerTokens(ports, policy, [token], options);
   const [registered] = outcomes as [RegisteredToken | JwtctlError];
   if (registered instanceof JwtctlError) throw registered;
   if (!options.dryRun) {
     const target = `${registered.sub} ${registered.jti}`;
     await writeAuditRow(ports, { action: 'token.register', target, outcome: 'done', reason: null });
   }
-  return { registered, raised };
-}
-
-/** Returns what to do about a token that cannot be registered; undefined if its code says it. */
-function registrationHint(token: string, code: RefusalCode): string | undefined {
-  switch (code) {
-    case 'ERR_SIGNATURE_INVALID':
-      return 'Check that the whole token was copied. If another program signed it, import its public key: `jwtctl keys import --verify-only`.';
-    case 'ERR_ALG_NOT_ALLOWED':
-    case 'ERR_KEY_UNKNOWN': {
-      const jws = parseJws(token);
-      if (!('active' in jws))
-        return `If one of your keys signs with ${jws.alg}, import it: \`jwtctl keys import --alg ${jws.alg}\`.`;
-      return code === 'ERR_KEY_UNKNOWN'
-        ? undefined
-        : 'Tokens signed with HMAC or ECDSA cannot be registered: let them expire.';
-    }
-    default:
-      return undefined;
-  }
-}
-
-/** Shows what a verifier, whose refusals go to logs, does not show. */
-function foundClaim(token: string, code: RefusalCode): string {
-  if (code !== 'ERR_ISSUER_MISMATCH' && code !== 'ERR_AUDIENCE_MISMATCH') return '';
-  const jws = parseJws(token);
-  const payload = 'active' in jws ? null : parseJsonObject(jws.payload);
-  if (payload === null) return '';
-  return ` It is ${excerpt(JSON.stringify(code === 'ERR_ISSUER_MISMATCH' ? payload.iss : payload.aud))}.`;
+  return { registered, raised, known };
 }
 
 interface Candidate {
@@ -385,6 +356,21 @@ function registrationOf(
     user: user && knownStatus(user, now, statusTtlSeconds),
     maxPerSubject,
   };
+}
+
+/** Returns the candidates whose entries exist. */
+async function readKnown(
+  registry: TokenStatusReader,
+  candidates: readonly Candidate[],
+  now: number,
+): Promise<ReadonlySet<Candidate>> {
+  const looks = candidates.map(async (candidate) => {
+    const { sub, entry } = nameOf(candidate);
+    const { exp } = await registry.tokenStatus(sub, entry, now);
+    return exp === null ? [] : [candidate];
+  });
+  const read = await Promise.allSettled(looks);
+  return new Set(read.flatMap((look) => (look.status === 'fulfilled' ? look.value : [])));
 }
 
 function nameOf({ key, claims: { sub, jti, iat } }: Candidate): NamedEntry {

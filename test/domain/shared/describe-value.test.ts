@@ -24,3 +24,8 @@ test('no text of a token is shown', () => {
   expect(describeClaim('secret')).toBe('a string of another form');
   expect(describeClaim(3)).toBe('a number (3)');
 });
+
+test('no digits are shown that parsing may have changed', () => {
+  for (const json of ['1147953659032899584', '-9007199254740993', '1e400'])
+    expect(describeClaim(JSON.parse(json))).toBe('a number beyond 2^53');
+});

@@ -79,6 +79,7 @@ describe('an external token under a known key', () => {
     expect(await registerOne([token])).toEqual({
       outcomes: [{ jti: 'theirs', kid: 'k1', sub: 'alice', aud: 'user', iat: now, exp: now + 600 }],
       refusedLegacy: 0,
+      known: 0,
       raised: [{ kid: 'k1', maxTtlSeconds: 600 }],
     });
     expect(await service.verdict(token)).toBe('active');
@@ -93,6 +94,7 @@ describe('an external token under a known key', () => {
     expect(await registerOne([token, token])).toEqual({
       outcomes: [...first.outcomes, ...first.outcomes],
       refusedLegacy: 0,
+      known: 2,
       raised: [],
     });
     expect(await service.registry.list('alice', now)).toHaveLength(1);

@@ -74,12 +74,12 @@ async function registerOne(invocation: Invocation, flags: RegisterFlags, token: 
   const context = await invocation.context();
   const { dryRun } = invocation.globals;
   const [ports, policy] = [await openPorts(context, dryRun), policyOf(context, flags)];
-  const { registered, raised } = await registerToken(ports, policy, text, optionsOf(flags, dryRun));
+  const { registered, raised, known } = await registerToken(ports, policy, text, optionsOf(flags, dryRun));
   const legacy = new LegacyTally();
   legacy.add(registered);
   return {
     view: registeredToken(registered, context.clock.now(), dryRun),
-    notes: raised.map(raisedNote),
+    notes: [...raised.map(raisedNote), ...(known === 0 ? [] : ['The token was registered before.'])],
     warnings: legacy.warnings(context),
   };
 }
@@ -96,6 +96,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   const legacy = new LegacyTally();
   let refusedLegacy = 0;
   let pasted = 0;
+  let known = 0;
   return streamThrough(invocation, context, {
     action: 'token.register',
     label: 'registering',
@@ -111,6 +112,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
       const ports = await openPorts(context, dryRun);
       const report = await registerTokens(ports, policy, tokens, optionsOf(flags, dryRun));
       refusedLegacy += report.refusedLegacy;
+      known += report.known;
       for (const outcome of report.outcomes) if ('jti' in outcome) legacy.add(outcome);
       for (const { kid, maxTtlSeconds } of report.raised) {
         raised.set(kid, Math.max(raised.get(kid) ?? 0, maxTtlSeconds));
@@ -120,7 +122,8 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     item: (registered) => registeredItem(registered, dryRun),
     also: () => {
       const keys = [...raised].map(([kid, maxTtlSeconds]) => ({ kid, maxTtlSeconds }));
-      const sentences = [...keys.map(raisedNote), ...legacy.warnings(context)];
+      const before = known === 0 ? [] : [knownNote(known)];
+      const sentences = [...before, ...keys.map(raisedNote), ...legacy.warnings(context)];
       if (pasted > 0)
         sentences.unshift(
           `${pluralize(pasted, 'line')} contained more than the token. The rest was ignored.`,
@@ -128,6 +131,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
       return {
         sentences: refusedLegacy === 0 ? sentences : [...sentences, legacyNote(refusedLegacy)],
         data: {
+          ...(known === 0 ? {} : { alreadyRegistered: known }),
           ...(keys.length === 0 ? {} : { raised: keys }),
           ...(refusedLegacy === 0 ? {} : { refusedLegacy }),
         },
@@ -213,6 +217,10 @@ class LegacyTally {
       `${tokens} after token.acceptLegacy ends (${describeEnd(acceptLegacy).replace(/^\w+ /, '')}), the last at ${last}. Verifiers refuse them after that date.`,
     ];
   }
+}
+
+function knownNote(count: number): string {
+  return `${grouped(count)} of them ${count === 1 ? 'was' : 'were'} registered before.`;
 }
 
 function raisedNote({ kid, maxTtlSeconds }: RegisterReport['raised'][number]): string {
