@@ -8,7 +8,7 @@ export const defineList: DefineCommand = (group, run) => {
   group
     .command('list')
     .description(
-      'List the keys, oldest first.\n\nIf verifiers are running, shows how many of them have loaded each key.',
+      'List the keys, oldest first.\n\nIf verifiers are running, shows how many of them have loaded each pending and active key.',
     )
     .addOption(new Option('--state <state>', 'list only keys in this state').choices(KEY_STATES))
     .examples('jwtctl keys list', 'jwtctl keys list --state active -q')
