@@ -17,9 +17,25 @@ export function assertAddress(text: string): void {
   if (/^[A-Z][A-Z0-9_]*=/.test(text))
     throw new AddressProblem('begins with the name of a variable; remove the name and the equals sign');
   if (/^[[{]\s*"/.test(text)) throw new AddressProblem('is JSON; write it as a URL');
+  const placeholder = PLACEHOLDERS.find(([form]) => form.test(text))?.[1];
+  if (placeholder !== undefined)
+    throw new AddressProblem(
+      `contains a placeholder such as ${placeholder}; write its value, or percent-encode it if it belongs to the password`,
+    );
   if (/^arn:/i.test(text))
     throw new AddressProblem('is an ARN, which names a resource of AWS; use the host name of its endpoint');
 }
+
+/** A password may look like one of these only by design. */
+const PLACEHOLDERS: ReadonlyArray<readonly [form: RegExp, shown: string]> = [
+  [/\{\{.*?\}\}/s, '{{ … }}'],
+  [/\$\{\w+[^}]*\}|\$\(\w+\)/, '$(…)'],
+  [/%\([\w.]+\)s/, '%(…)s'],
+  [/<[\w .-]+>/, '<…>'],
+  [/\[[A-Za-z]*[A-Z][A-Z_ -]{2,}\]/, '[…]'],
+  [/[:/=@](?:\$[A-Z_]{3,}|%[A-Z_]{3,}%)(?=[:/@;&?]|$)/, '$…'],
+  [/[:=](?:CHANGE[-_]?ME|CHANGE[-_]?IT|YOUR[-_]?\w*PASS\w*|REPLACE[-_]?\w*|\*{4,})(?=[@;&]|$)/, 'CHANGEME'],
+];
 
 /**
  * Splits an authority at its `@`. A password may contain `@` and `/` as they are, if only one `@` has hosts
@@ -121,14 +137,17 @@ function tlsDemand(group: string, name: string, key: string, value: string): boo
 }
 
 function refusedParameter(group: string, name: string, key: string): AddressProblem {
-  const setting = MEANT.find(([names]) => names.test(key))?.[1].replace(/^tls\b/, `${group}.tls`);
+  const setting = MEANT.find(([names]) => names.test(key))?.[1].replace(
+    /^(?=tls\b|passwordCommand)/,
+    `${group}.`,
+  );
   return setting === undefined
     ? new AddressProblem('has a parameter that jwtctl does not know; remove it')
     : new AddressProblem(`has the parameter ${name}; set ${setting} instead`);
 }
 
 const USER = new Set(['user', 'username', 'userid', 'uid']);
-const PASSWORD = new Set(['password', 'pwd', 'passwd']);
+const PASSWORD = new Set(['password', 'pwd', 'passwd', 'auth']);
 const TLS = new Set(['sslmode', 'tls', 'ssl', 'usessl', 'requiressl', 'sslaccept', 'tlsmode', 'usetls']);
 const VERIFICATION = new Set([
   ...['verifyservercertificate', 'trustservercertificate', 'sslverifycert', 'sslverifyidentity'],
@@ -150,9 +169,11 @@ const MEANT: ReadonlyArray<readonly [RegExp, string]> = [
   ],
   [/^(ssl|tls|client)?cert(file|ificate)?$|^sslidentity$|^clientcert|^keystore/, 'tls.cert'],
   [/^(ssl|tls)?key(file)?$|^sslpassword$/, 'tls.key'],
-  [/timeout$/, 'timeout'],
+  [/timeout(ms|millis|seconds)?$/, 'timeout'],
+  [/^(prefix|keyprefix)$/, 'redis.prefix'],
+  [/iam|^wrapperplugins$|^authenticationplugin/, 'passwordCommand'],
   [
-    /^sentinel(masterid|mastername|master|service)$|^mastername$/,
+    /^(redis)?sentinel(masterid|mastername|master|service)?$|^mastername$/,
     'redis.mode to sentinel and redis.sentinelMaster',
   ],
 ];
@@ -164,6 +185,48 @@ const IGNORED = new Set([
   ...['zerodatetimebehavior', 'tinyint1isbit', 'allowpublickeyretrieval', 'autoreconnect', 'reconnect'],
   ...['rewritebatchedstatements', 'cacheprepstmts', 'useserverprepstmts', 'multistatements', 'serverversion'],
   ...['interpolateparams', 'allownativepasswords', 'connectionlimit', 'pool', 'poolsize', 'maxpoolsize'],
+  ...['conmaxage', 'connmaxage', 'connmaxlifetime', 'option', 'pooling', 'applicationname', 'programname'],
+  ...['minimumpoolsize', 'maximumpoolsize', 'minpoolsize', 'allowuservariables', 'persistsecurityinfo'],
+  ...[
+    'convertzerodatetime',
+    'allowzerodatetime',
+    'treattinyasboolean',
+    'connectionreset',
+    'guidformat',
+    'oldguids',
+  ],
+  ...[
+    'preparedstatements',
+    'datestrings',
+    'supportbignumbers',
+    'bignumberstrings',
+    'namedplaceholders',
+    'debug',
+  ],
+  ...[
+    'waitforconnections',
+    'queuelimit',
+    'multiplestatements',
+    'decimalnumbers',
+    'enablekeepalive',
+    'tcpkeepalive',
+  ],
+  ...['allowmultiqueries', 'usecursorfetch', 'characterset', 'charactersetresults', 'uselocalsessionstate'],
+  ...[
+    'prepstmtcachesize',
+    'prepstmtcachesqllimit',
+    'elidesetautocommits',
+    'maintaintimestats',
+    'useinformationschema',
+  ],
+  ...[
+    'nullcatalogmeanscurrent',
+    'preserveinstants',
+    'permitmysqlscheme',
+    'clientfoundrows',
+    'checkconnliveness',
+  ],
+  ...['rejectreadonly', 'allowcleartextpasswords', 'lazy', 'retryinterval', 'weight', 'abortconnect'],
   ...['statementcachesize', 'schema', 'persistent', 'persistentconnections', 'createdatabaseifnotexist'],
   ...[
     'clientname',

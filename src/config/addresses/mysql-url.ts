@@ -27,16 +27,27 @@ export interface MysqlUrl {
  */
 export function readMysqlUrl(text: string): MysqlUrl {
   assertAddress(text);
+  if (/^jdbc:tc:/i.test(text))
+    throw new AddressProblem(`is for Testcontainers, which choose the address at the start; write ${FORM}`);
   if (SEVERAL.test(text)) throw new AddressProblem(ONE_SERVER);
-  const [, jdbc, scheme = '', rest = ''] = /^(jdbc:)?([\w.+-]+):\/\/(.*)$/s.exec(text) ?? [];
+  const [, wrapper = '', scheme = '', rest = ''] = DRIVER_URL.exec(text) ?? [];
+  const driver = wrapper.toLowerCase();
   if (scheme !== '') {
     if (!SCHEMES.test(scheme)) throw wrongScheme(scheme);
-    return urlOf(fromNetwork(rest, decodePart) ?? fromAuthority(rest), scheme, jdbc !== undefined);
+    assertNothingAfter(rest);
+    const url = urlOf(
+      fromNetwork(rest, decodePart) ?? fromAuthority(rest),
+      scheme,
+      driver.startsWith('jdbc:'),
+    );
+    if (!driver.startsWith('r2dbcs:')) return url;
+    if (url.tls === false) throw new AddressProblem('has parameters that turn TLS both on and off');
+    return { ...url, tls: true };
   }
   // A DSN of Go never encodes the password, and may leave out the address.
   const dsn = fromNetwork(text.replace(/@(?=\/[^/]*$)/, '@tcp(127.0.0.1:3306)'), (part) => part);
   if (dsn !== null) return urlOf(dsn);
-  const pairs = /^(?:mysql:)?([\w ]+=.*)$/s.exec(text)?.[1];
+  const pairs = /^(?:(?:dbi:)?(?:mysql|mariadb):)?([\w ]+=.*)$/is.exec(text)?.[1];
   if (pairs !== undefined) return urlOf(fromPairs(pairs));
   if (/^(mysql|mariadb)\s/.test(text)) throw new AddressProblem(`is a command line; write ${FORM}`);
   throw new AddressProblem(`is not a URL; write ${FORM}`);
@@ -44,8 +55,12 @@ export function readMysqlUrl(text: string): MysqlUrl {
 
 const FORM = 'mysql://user[:password]@host[:port]/database';
 const ONE_SERVER = 'names several servers; jwtctl writes to one, so name the primary';
-const SEVERAL = /^jdbc:(?:[\w-]+:)*(?:mysql|mariadb):[\w-]+:\/\/|^(?:mysql|mariadb)\+srv:/i;
-const SCHEMES = /^(?:mysql2?|mysqli|mariadb|trilogy|pdo-mysql|mysql\+\w+|mariadb\+\w+)$/i;
+const SEVERAL = /^jdbc:(?:[\w-]+:)*(?:mysql|mariadb):(?!aws:)[\w-]+:\/\/|^(?:mysql|mariadb)\+srv:/i;
+/** Wrappers of JDBC and R2DBC that log, pool, or fail over come before the scheme, or after it (`mysql:aws:`). */
+const DRIVER_URL =
+  /^(jdbc:(?:(?:aws-wrapper|log4jdbc|p6spy|otel):)?|r2dbcs?:(?:(?:pool|proxy):)?)?([\w.+-]+)(?:(?<=^jdbc:mysql):aws)?:\/\/(.*)$/is;
+const SCHEMES =
+  /^(?:mysql2?|mysqli|mysqlgis|mysql-connector|mariadb|trilogy|pdo-mysql|mysql\+\w+|mariadb\+\w+)$/i;
 const DATABASES =
   /^(postgres|postgresql|pgsql|sqlite|sqlite3|mongodb|mongodb\+srv|sqlserver|mssql|oracle|cockroachdb)$/i;
 
@@ -137,6 +152,11 @@ const SOCKET = ['socket', 'unixsocket', 'socketpath', 'localsocket'];
 
 function parametersOf(pairs: readonly Pair[], more: readonly string[] = []): Parameters {
   return readParameters('mysql', pairs, [...SOCKET, ...more]);
+}
+
+/** What a list or a statement has after the address would become a part of the database's name. */
+function assertNothingAfter(url: string): void {
+  if (/[,;]$/.test(url)) throw new AddressProblem('ends with a comma or a semicolon; remove it');
 }
 
 function urlOf(address: Address, scheme = 'mysql', isJdbc = false): MysqlUrl {

@@ -3,6 +3,7 @@ import {
   AddressProblem,
   assertAddress,
   decodePart,
+  type Pair,
   readParameters,
   readQuery,
   readUserinfo,
@@ -45,6 +46,7 @@ export function readRedisNodes(given: string | readonly string[]): RedisNodes {
 type Part = RedisNodes & { readonly isUrl: boolean };
 
 const FORM = 'host:port,… or redis://[user:password@]host:port (rediss:// with TLS)';
+const UNIX_SOCKET = 'is a Unix socket, which jwtctl does not support for Redis; write host:port';
 const PLAIN = { username: null, password: null, tls: null, mode: null, sentinelMaster: null };
 const SENTINEL_PORT = 26379;
 /** The parameters of several libraries for the name of the master. */
@@ -53,9 +55,51 @@ const MASTER = [
   ...['mastername', 'master', 'servicename'],
 ];
 
-/** A comma or a semicolon separates nodes; one in a password does not, because no URL starts after it. */
+/**
+ * Commas, semicolons, and white space separate nodes. In a URL they may belong to the password, unless another URL starts
+ * after them.
+ */
 function splitList(text: string): readonly string[] {
-  return /:\/\//.test(text) ? text.replace(/;$/, '').split(/[,;]\s*(?=[\w+.-]+:\/\/)/) : text.split(',');
+  if (/^\s*\[\s*["{]/.test(text)) return fromJson(text);
+  const list = text.replace(/[,;\s]+$/, '');
+  if (/:\/\//.test(list)) return list.split(/[,;\s]\s*(?=[\w+.-]+:\/\/)/);
+  if (SYMFONY.test(list)) return fromSymfony(list);
+  const parts = list.split(/[,;\s]+/);
+  // Options of another library, a password, or quotes: the part that is wrong is named.
+  return parts.every((part) => parseHostPort(withoutBusPort(part)) !== null) ? parts : list.split(',');
+}
+
+/** `["a:1"]`, and `[{"host":"a","port":1}]` of ioredis. */
+function fromJson(text: string): readonly string[] {
+  const problem = 'is JSON that is not a list of hosts and ports; write host:port,…';
+  let items: unknown;
+  try {
+    items = JSON.parse(text);
+  } catch {
+    throw new AddressProblem(problem);
+  }
+  return (items as unknown[]).map((item) => {
+    if (typeof item === 'string') return item;
+    const { host, port = '6379', ...others } = (item ?? {}) as Record<string, unknown>;
+    if (typeof host !== 'string' || Object.keys(others).length > 0) throw new AddressProblem(problem);
+    return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  });
+}
+
+/** `redis:user:password@?host[a:1]&host[b:2]&redis_cluster=1` */
+function fromSymfony(text: string): readonly string[] {
+  const [, scheme = '', userinfo = '', query = ''] = SYMFONY.exec(text) ?? [];
+  const pairs = query.split('&');
+  const hosts = pairs.flatMap((pair) => /^host\[(.*)\]=?$/.exec(pair)?.[1] ?? []);
+  const others = pairs.filter((pair) => !/^host\[|^redis_cluster=(?:1|true)$/.test(pair));
+  return [`${scheme}://${userinfo}${hosts.join(',')}${others.length === 0 ? '' : `?${others.join('&')}`}`];
+}
+
+const SYMFONY = /^\s*(rediss?):([^/?][^?]*@)?\?(.*)$/s;
+
+/** `CLUSTER NODES` writes `host:port@busport`. */
+function withoutBusPort(text: string): string {
+  return text.replace(/^([\w.-]+:\d{1,5}|\[[\da-f:.]+\]:\d{1,5})@\d{1,5}$/i, '$1');
 }
 
 function readPart(text: string): Part {
@@ -69,8 +113,15 @@ function readPart(text: string): Part {
   if (split === null) throw new AddressProblem(`does not have the form ${FORM}`);
   const { userinfo, match } = split;
   const [, hosts = '', path = '', query] = match;
+  if (hosts === '' && /\D/.test(path)) throw new AddressProblem(UNIX_SOCKET);
   const accepted = ['db', 'database', ...(isSentinel ? MASTER : [])];
-  const { others, ...parameters } = readParameters('redis', readQuery(query), accepted);
+  const pairs = readQuery(query);
+  const isNode = ([name]: Pair) => name === 'addr' || name === 'endpoint';
+  const { others, ...parameters } = readParameters(
+    'redis',
+    pairs.filter((pair) => !isNode(pair)),
+    accepted,
+  );
   const names = path.split('/').filter((name) => name !== '');
   const inPath = isSentinel && !/^\d*$/.test(names[0] ?? '') ? names.shift() : undefined;
   assertDatabase(names.join('/'), (number) => `/${number}`);
@@ -85,9 +136,10 @@ function readPart(text: string): Part {
   if (tls && parameters.tls === false)
     throw new AddressProblem('has parameters that turn TLS both on and off');
   return {
-    nodes: hosts
-      .split(',')
-      .map((host) => nodeOf(decodePart(host, 'host').trim(), isSentinel ? SENTINEL_PORT : undefined)),
+    // go-redis and others name further nodes in parameters.
+    nodes: [...hosts.split(','), ...pairs.filter(isNode).map(([, value]) => value)].map((host) =>
+      nodeOf(decodePart(host, 'host').trim(), isSentinel ? SENTINEL_PORT : undefined),
+    ),
     ...credentials,
     tls: tls || parameters.tls === true ? true : null,
     mode,
@@ -126,15 +178,14 @@ function credentialsOf(userinfo: string | null, parameters: { user?: string; pas
 }
 
 function schemeOf(scheme: string): { tls: boolean; mode: 'cluster' | 'sentinel' | null } {
-  const known = /^(?:redis|valkey)(s|\+tls|\+ssl)?(?:[-+](cluster|sentinel)s?)?$|^(?:tcp|(tls|ssl))$/.exec(
+  const known = /^(?:redis|valkey)(s|\+tls|\+ssl)?(?:[-+]?(cluster|sentinel)(s)?)?$|^(?:tcp|(tls|ssl))$/.exec(
     scheme.replace(/^sentinel$/, 'redis-sentinel'),
   );
   if (known !== null) {
-    const [, tls = known[3], mode] = known;
+    const [, tls = known[3] ?? known[4], mode] = known;
     return { tls: tls !== undefined, mode: mode === 'cluster' || mode === 'sentinel' ? mode : null };
   }
-  if (/socket|unix/.test(scheme))
-    throw new AddressProblem('is a Unix socket, which jwtctl does not support for Redis; write host:port');
+  if (/socket|unix/.test(scheme)) throw new AddressProblem(UNIX_SOCKET);
   if (/^https?$/.test(scheme))
     throw new AddressProblem(
       'is a web address, such as that of a REST API; use the endpoint for Redis clients',
@@ -145,14 +196,14 @@ function schemeOf(scheme: string): { tls: boolean; mode: 'cluster' | 'sentinel' 
 }
 
 function nodeOf(text: string, defaultPort?: number): HostPort {
-  const node = parseHostPort(text, defaultPort);
+  const [, place = text, number] = /^([\w.-]+(?::\d+)?)\/(\d{0,5})$/.exec(text) ?? [];
+  assertDatabase(number, (name) => `/${name}`);
+  const node = parseHostPort(withoutBusPort(place), defaultPort);
   if (node !== null) return node;
-  if (/^[\w.:[\]-]+[\s;]+[\w.:[\]-]/.test(text))
-    throw new AddressProblem('separates nodes by spaces or semicolons; separate nodes with commas');
+  if (/^redis-cli\s/.test(text)) throw new AddressProblem(`is a command line; write ${FORM}`);
   if (text === '') throw new AddressProblem(`names no host; write ${FORM}`);
   if (isIPv6(text)) throw new AddressProblem('has an IPv6 address without brackets; write [address]:port');
-  if (text.startsWith('/'))
-    throw new AddressProblem('is a Unix socket, which jwtctl does not support for Redis; write host:port');
+  if (text.startsWith('/')) throw new AddressProblem(UNIX_SOCKET);
   if (/^[\w.]+\s*=/.test(text))
     throw new AddressProblem(
       'has options of another library (name=value); write rediss://user:password@host:port',
