@@ -31,9 +31,10 @@ export class CliCommand extends Command {
 
   /** Called by commander. */
   unknownCommand(): void {
-    const [word = ''] = this.args;
+    const [word = '', next = ''] = this.args;
     const message = `unknown command '${word}'`;
-    throw new MistypedError('commander.unknownCommand', message, this.#meantCommand(word));
+    const meant = this.#meantImport(next) ?? this.#meantCommand(word);
+    throw new MistypedError('commander.unknownCommand', message, meant);
   }
 
   /** Called by commander. */
@@ -64,12 +65,26 @@ export class CliCommand extends Command {
     const groups = program.commands.flatMap((group) =>
       [group.name(), ...group.aliases()].map((name) => [name, group.name()] as const),
     );
-    const command = meantCommand(word, new Map(groups));
+    // Within a group, a word that is only similar to another command is far away.
+    const command = meantCommand(word, new Map(groups), { isExact: this !== program });
     return command === null ? null : `\`${program.name()} ${command}\``;
   }
 
+  /** `keys add k.pem`: only one verb of a group takes the file. */
+  #meantImport(file: string): string | null {
+    for (const verb of this.commands as CliCommand[]) {
+      const flag = verb.#flagForFile(file);
+      if (flag !== undefined) return `\`${pathOf(verb)} --${flag} ${file}\``;
+    }
+    return null;
+  }
+
   #meantFlag(typed: string): string | null {
-    const flag = typed.replace(/=.*$/s, '');
+    const [flag = '', ...given] = typed.split('=');
+    const value = given.length > 0 ? given.join('=') : (this.#typed[this.#typed.indexOf(typed) + 1] ?? '');
+    // `--format pem`
+    const form = [value, `${value}s`].find((one) => FORM_FLAGS.has(flag) && this.#has(one));
+    if (form !== undefined) return `\`--${form}\``;
     const argument = meantFlag(flag, this.registeredArguments.map(nameOf));
     if (argument !== null) return `\`${pathOf(this)} ${argument.toUpperCase()}\`, without a flag`;
     const known = [...this.options, ...(this.parent?.parent?.options ?? this.parent?.options ?? [])];
@@ -82,19 +97,29 @@ export class CliCommand extends Command {
 
   /** Suggests what an extra argument was meant for: a part of the value before it, or a flag. */
   #meantValue(word: string): string | null {
-    // Not in the types of commander 14.
-    const { rawArgs } = (this.parent?.parent ?? this.parent ?? this) as CliCommand & { rawArgs: string[] };
-    for (const [index, flag] of rawArgs.entries()) {
-      const [number = '', unit] = rawArgs.slice(index + 1, index + 3);
+    for (const [index, flag] of this.#typed.entries()) {
+      const [number = '', unit] = this.#typed.slice(index + 1, index + 3);
       const duration = unit === word && flag.startsWith('--') ? likelyDuration(`${number} ${unit}`) : null;
       if (duration !== null) return `\`${flag} ${duration}\``;
     }
-    const file = FILE_FLAGS.find(([form, one]) => form.test(word) && this.#has(one))?.[1];
+    const file = this.#flagForFile(word);
     if (file !== undefined) return `\`--${file} ${word}\``;
+    const claim = /^([A-Za-z_][\w-]{0,40})=/.exec(word)?.[1];
+    if (claim !== undefined && this.#has('claim')) return `\`--claim ${claim}=VALUE\``;
     const main = this.registeredArguments.length > 0 ? undefined : MAIN_FLAGS.find((one) => this.#has(one));
     if (main === undefined || this.getOptionValue(main) !== undefined) return null;
     // The word itself may be a password or a token.
     return `\`--${main} ${main.toUpperCase()}\``;
+  }
+
+  #flagForFile(name: string): string | undefined {
+    return FILE_FLAGS.find(([form, one]) => form.test(name) && this.#has(one))?.[1];
+  }
+
+  /** All words of the command line. */
+  get #typed(): readonly string[] {
+    // Not in the types of commander 14.
+    return ((this.parent?.parent ?? this.parent ?? this) as CliCommand & { rawArgs: string[] }).rawArgs;
   }
 
   #has(flag: string): boolean {
@@ -104,6 +129,9 @@ export class CliCommand extends Command {
 
 /** What a command without arguments is about, best first. */
 const MAIN_FLAGS = ['sub', 'kid', 'pem'];
+
+/** Flags of other programs whose value is a flag here. */
+const FORM_FLAGS = new Set(['--format', '--form', '--type', '--as', '--outform']);
 
 /** The flags for the names of key files. */
 const FILE_FLAGS = [

@@ -4,7 +4,14 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { asSentence, excerpt, insideQuotes } from '../domain/shared/text.js';
 import { MistypedError } from './command.js';
 import type { Diagnostics } from './diagnostics.js';
-import { foreseeGlobals, type Globals, type GlobalValues, mayColor, readGlobals } from './globals.js';
+import {
+  foreseeGlobals,
+  type Globals,
+  type GlobalValues,
+  mayColor,
+  readGlobals,
+  sourcesOf,
+} from './globals.js';
 import { createInvocation, type Run } from './invocation.js';
 import { type Io, screenOf } from './io.js';
 import { describeError } from './output/describe-error.js';
@@ -63,14 +70,16 @@ export async function main(
     },
   };
 
+  let program: Command | undefined;
   try {
-    const program = await buildProgram(argv, run, help);
+    program = await buildProgram(argv, run, help);
     program.on('option:version', () => {
       throw new VersionRequest();
     });
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
-  } catch (error) {
+  } catch (thrown) {
+    const error = (await profileFault(thrown, program?.opts() ?? {}, io)) ?? thrown;
     return conclude(error, { values, io, signal, diagnostics });
   } finally {
     diagnostics?.release();
@@ -116,6 +125,16 @@ function dryRunNotes({ dryRun, format }: Globals): readonly string[] {
 }
 
 class VersionRequest extends Error {}
+
+/** Without a command, nothing else looks whether the profile exists. */
+async function profileFault(error: unknown, values: GlobalValues, io: Io): Promise<unknown> {
+  if (!hasCode(error, 'commander.help') || values.profile === undefined) return null;
+  const { loadConfig } = await import('../config/load-config.js');
+  return loadConfig(sourcesOf(values, io)).then(
+    () => null,
+    (fault) => fault,
+  );
+}
 
 async function conclude(
   error: unknown,

@@ -7,7 +7,7 @@ const COMMANDS = table({
   'token decode': 'decode parse inspect debug',
   'token revoke': 'revoke logout blacklist blocklist invalidate',
   'token register': 'register track',
-  'keys generate': 'generate keygen genkey generate-key new-key',
+  'keys generate': 'generate keygen genkey generate-key new-key genkeypair gen-key genrsa',
   'keys rotate': 'rotate roll rollover renew',
   'keys export --jwks': 'jwks jwk-set',
   'users add': 'adduser add-user useradd create-user',
@@ -26,6 +26,7 @@ const COMMANDS = table({
   db: 'database schema mysql sql',
   config: 'settings configuration conf configure',
   help: 'man usage commands',
+  '--version': 'version',
 });
 
 /** The verbs that are meant by another verb. The first that the group has is suggested. */
@@ -42,9 +43,12 @@ const VERBS: ReadonlyMap<string, string> = new Map([
     'revoke disable compromise',
   ),
   ...words('suspend lock deactivate stop', 'disable retire'),
-  ...words('unblock unban unlock reactivate allow activate', 'enable'),
-  ...words('ls all index search find', 'list inspect path'),
-  ...words('get describe info view read display print cat show inspect', 'show decode inspect get status'),
+  ...words('unblock unban unlock unsuspend reactivate allow activate', 'enable'),
+  ...words('ls list all index search find', 'list inspect show status'),
+  ...words(
+    'get describe desc info view read display print cat show inspect',
+    'show decode inspect get status',
+  ),
   ...words('parse dump debug', 'decode export snapshot show'),
   ...words('check validate test introspect', 'verify validate status reconcile'),
   ...words('clear empty wipe clean reset prune purge', 'flush purge remove'),
@@ -65,6 +69,8 @@ const FLAGS: ReadonlyMap<string, string> = new Map([
   ...words('payload body claims-file', 'claims'),
   ...words('role roles scope scopes permissions', 'claim'),
   ...words('key key-id keyid', 'kid pem'),
+  ...words('private-key privkey secret-key privatekey', 'private pem key'),
+  ...words('public-key pubkey publickey', 'public pem'),
   ...words('id token-id', 'jti kid'),
   ...words('algorithm', 'alg'),
   ...words('size key-size length modulus', 'bits'),
@@ -90,12 +96,24 @@ const FLAGS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** @param groups the commands at the top, by all their names */
-export function meantCommand(word: string, groups: ReadonlyMap<string, string>): string | null {
+export function meantCommand(
+  word: string,
+  groups: ReadonlyMap<string, string>,
+  { isExact = false } = {},
+): string | null {
   const name = word.toLowerCase();
-  const group = groups.get(name) ?? COMMANDS.get(name);
-  if (group !== undefined) return group;
+  const found = groups.get(name) ?? COMMANDS.get(name) ?? joinedCommand(name, groups);
+  if (found !== null || isExact) return found;
   const near = nearest(name, [...groups.keys(), ...COMMANDS.keys()]);
   return near === null ? null : (groups.get(near) ?? COMMANDS.get(near) ?? null);
+}
+
+/** `db:migrate` and `keys.rotate`. Returns only the group if the verb is not in the table. */
+function joinedCommand(name: string, groups: ReadonlyMap<string, string>): string | null {
+  const [, first = '', verb = ''] = /^([a-z]+)[:./_-]([a-z]+)$/.exec(name) ?? [];
+  const group = groups.get(first);
+  if (group === undefined) return null;
+  return new Set(COMMANDS.values()).has(`${group} ${verb}`) ? `${group} ${verb}` : group;
 }
 
 export function meantVerb(word: string, verbs: readonly string[]): string | null {
@@ -118,7 +136,13 @@ function meant(name: string, synonyms: ReadonlyMap<string, string>, known: reado
     .get(name)
     ?.split(' ')
     .find((one) => known.includes(one));
-  return synonym ?? nearest(name, known);
+  return synonym ?? onlyBeginning(name, known) ?? nearest(name, known);
+}
+
+/** Returns the only name that begins with these letters: `gen` is `generate`. */
+function onlyBeginning(name: string, known: readonly string[]): string | null {
+  const [only, ...others] = name.length < 3 ? [] : known.filter((one) => one.startsWith(name));
+  return only !== undefined && others.length === 0 ? only : null;
 }
 
 function words(names: string, meanings: string): Array<[string, string]> {

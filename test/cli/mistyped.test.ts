@@ -53,12 +53,28 @@ describe('a command', () => {
     ['db upgrade', 'db migrate'],
     ['config check', 'config validate'],
     ['config get', 'config show'],
+    ['config list', 'config show'],
+    ['config ls', 'config show'],
+    ['cache list', 'cache inspect'],
+    ['db list', 'db status'],
+    ['keys gen', 'keys generate'],
+    ['keys comp k', 'keys compromise'],
+    ['users dis alice', 'users disable'],
+    ['keys add k.pem', 'keys import --pem k.pem'],
+    ['keys load jwks.json', 'keys import --jwk jwks.json'],
+    ['version', '--version'],
+    ['keys desc k', 'keys show'],
+    ['genrsa 2048', 'keys generate'],
+    ['db:migrate', 'db migrate'],
+    ['keys.rotate', 'keys rotate'],
+    ['user:add alice', 'users add'],
+    ['cache:frobnicate', 'cache'],
   ])('%s is probably jwtctl %s', async (line, command) => {
     expect(await hintOf(line)).toBe(`Did you mean \`jwtctl ${command}\`?`);
   });
 
   test.each([
-    ...['frobnicate', 'keys frobnicate', 'hunter2', 'x'],
+    ...['frobnicate', 'keys frobnicate', 'hunter2', 'x', 'keys re', 'keys servr'],
     ...['constructor', 'token constructor', '__proto__', 'keys toString', 'token issue --constructor=x'],
   ])('%s has no suggestion', async (line) => {
     expect(await hintOf(line)).not.toContain('Did you mean');
@@ -108,6 +124,13 @@ describe('a flag', () => {
     ['serve --bind 0.0.0.0', '--host'],
     ['token issue --sub a --issuer https://x', '--token-issuer'],
     ['keys list --profil p', '--profile'],
+    ['keys list --redis-password=hunter2', '--redis-password-file'],
+    ['keys export --format pem', '--pem'],
+    ['keys export --format=jwk', '--jwks'],
+    ['keys export --private-key', '--private'],
+    ['keys import --private-key k.pem', '--pem'],
+    ['keys import --public-key k.pem', '--public'],
+    ['token issue --sub-f users.txt', '--sub-file'],
   ])('in %s is probably %s', async (line, flag) => {
     expect(await hintOf(line)).toBe(`Did you mean \`${flag}\`?`);
   });
@@ -123,7 +146,7 @@ describe('a flag', () => {
     expect(await hintOf(line)).toBe(`Did you mean \`jwtctl ${command}\`, without a flag?`);
   });
 
-  test.each(['keys list --file x', 'keys list --frobnicate', 'keys list --redis-password=hunter2'])(
+  test.each(['keys list --file x', 'keys list --frobnicate'])(
     'in %s has no suggestion that is far away',
     async (line) => {
       expect(await hintOf(line)).not.toContain('Did you mean');
@@ -138,6 +161,8 @@ describe('a value', () => {
     ['token list S3cret', '--sub SUB'],
     ['keys generate my-key', '--kid KID'],
     ['cache inspect alice', '--sub SUB'],
+    ['token issue user_id=123456', '--claim user_id=VALUE'],
+    ['keys import k.pem', '--pem k.pem'],
     ['token issue --sub hour --ttl 1 hour', '--ttl 1h'],
     ['token issue --sub a --ttl 1 hour', '--ttl 1h'],
     ['token issue --sub a --ttl 15 minutes', '--ttl 15m'],
@@ -173,6 +198,26 @@ describe('a value', () => {
       expect(error().hint).not.toContain('Did you mean');
     },
   );
+});
+
+test('JSON in place of the file of --claims is named, with the flags', async () => {
+  const { exitCode, error } = await cli().run(
+    'token',
+    'issue',
+    '--sub',
+    'a',
+    '--claims',
+    '{"a":1,"b":"x y"}',
+    '--json',
+  );
+  expect([exitCode, error().message]).toEqual([2, '--claims takes the name of a file, but got JSON.']);
+  expect(error().hint).toContain(`Did you mean --claim a=1 --claim 'b="x y"'?`);
+});
+
+test('an unknown profile is named without a command, too', async () => {
+  const { exitCode, stderr } = await cli().run('--profile', 'nowhere');
+  expect([exitCode, stderr]).toEqual([2, expect.stringContaining('The profile nowhere does not exist.')]);
+  expect((await cli().run()).exitCode).toBe(0);
 });
 
 test('token revoke --issued-before asks even if it matches no token', async () => {

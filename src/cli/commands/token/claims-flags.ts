@@ -18,6 +18,7 @@ export async function parseClaims(
 }
 
 async function readClaims(invocation: Invocation, file: string): Promise<Record<string, unknown>> {
+  if (/^\s*[{[]/.test(file)) throw inPlaceOfFile(file);
   const text = await invocation.readFile(file);
   const claims = parseJsonObject(Buffer.from(text));
   const name = file === '-' ? 'standard input' : fileNameShown(file);
@@ -26,6 +27,15 @@ async function readClaims(invocation: Invocation, file: string): Promise<Record<
   }
   assertExactNumbers(text, `The JSON in ${name}`);
   return claims;
+}
+
+function inPlaceOfFile(json: string): JwtctlError {
+  const claims = Object.entries(parseJsonObject(Buffer.from(json)) ?? {});
+  const flags = claims.slice(0, 3).map(([name, value]) => spelled(name, JSON.stringify(value)));
+  const meant = flags.length === 0 ? '' : `Did you mean ${flags.join(' ')}? `;
+  return new JwtctlError('ERR_FLAG_INVALID', '--claims takes the name of a file, but got JSON.', {
+    hint: `${meant}To read the JSON from standard input, pass --claims -.`,
+  });
 }
 
 function claimOf(flag: string, caution: (text: string) => void): [name: string, value: unknown] {
