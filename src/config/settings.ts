@@ -68,7 +68,7 @@ const DECLARATIONS = {
   'mysql.url': {
     kind: mysqlUrl,
     inProjectFile: true,
-    doc: 'MySQL or MariaDB database with the keys, users, and logs: mysql://user[:password]@host[:port]/database, optionally with ?ssl-mode=REQUIRED or ?socket=PATH. Connection strings of JDBC, Go, SQLAlchemy, and PDO also work. TLS always checks the certificate.',
+    doc: 'MySQL or MariaDB database with the keys, users, and logs: mysql://user[:password]@host[:port]/database, optionally with ?ssl-mode=REQUIRED or ?socket=PATH. Connection strings of JDBC, R2DBC, Go, SQLAlchemy, PDO, and ADO.NET also work. TLS always checks the certificate.',
   },
   'mysql.password': {
     kind: text,
