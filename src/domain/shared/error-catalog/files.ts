@@ -35,7 +35,7 @@ export const FILES_ERRORS = {
   ),
   ERR_FILE_UNWRITABLE: usage(
     'The output file cannot be created or written.',
-    'Choose a folder that the account may write to, and check that the disk has room.',
+    'Choose a folder that this account can write to, and check that the disk has room.',
   ),
   ERR_LINE_NOT_JSON: usage(
     'A line of the input is not a JSON object.',

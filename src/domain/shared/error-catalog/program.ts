@@ -7,7 +7,7 @@ export const PROGRAM_ERRORS = {
   ),
   ERR_CANNOT_LISTEN: usage(
     'The server cannot listen on this address and port.',
-    'Set `--host` to an address on this host, and `--port` to a port that this account may use.',
+    'Set `--host` to an address on this host, and `--port` to a port that this account can use.',
   ),
   ERR_CLIENT_FORBIDDEN: refused(
     'A client of the HTTP API lacks the right that the request needs, or is not allowed to use the audience.',
