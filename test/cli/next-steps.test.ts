@@ -85,7 +85,7 @@ describe('a refused registration says what to do', () => {
   test('if a line is an error of redis-cli', async () => {
     const stdin = 'WRONGTYPE Operation against a key holding the wrong kind of value\n';
     const { stderr } = await stores.run('token', 'register', '--token-file', '-', { stdin });
-    expect(stderr).toContain('it looks like an error of redis-cli (WRONGTYPE)');
+    expect(stderr).toContain('it looks like an error message from redis-cli (WRONGTYPE)');
   });
 });
 

@@ -151,7 +151,7 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
         {
           hint:
             code === 'READONLY'
-              ? 'redis.nodes points to a replica. Set it to the master.'
+              ? 'redis.nodes points to a replica. Set it to the address of the master.'
               : `Try again later, or check the server: redis-cli -p ${portOf(address)} info`,
           details,
           cause,

@@ -8,7 +8,7 @@ export const defineRetire: DefineCommand = (group, run) => {
     .command('retire')
     .argument('<kid>', 'key ID')
     .description(
-      'Retire a key that no longer signs.\n\nThe key verifies no more tokens, and its private key is wiped. Fails if live tokens use the key, unless --force is given.',
+      'Retire a key that no longer signs.\n\nThe key no longer verifies tokens, and its private key is wiped. Fails if live tokens use the key, unless --force is given.',
     )
     .option('--force', 'retire the key even if live tokens use it; they are refused from then on')
     .examples('jwtctl keys retire 2026-q1', 'jwtctl keys retire 2026-q1 --force')

@@ -26,7 +26,7 @@ export const defineRotate: DefineCommand = (group, run) => {
     )
     .option(
       '--now',
-      'rotate even if not due, and even if the next key has not been published for keys.publishLead',
+      'rotate even if not due, and even if the publish lead of the next key (keys.publishLead) is not over',
     )
     .option(
       '--wait [duration]',

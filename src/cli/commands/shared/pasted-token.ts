@@ -162,7 +162,7 @@ function likelyFault(text: string): string {
   if (parts.some((some) => some.length === 1 && hasMember(some[0], 'alg')))
     return 'it is cut off: only its JOSE Header is there';
   const refusal = REDIS_ERROR.exec(text)?.[1];
-  if (refusal !== undefined) return `it looks like an error of redis-cli (${refusal})`;
+  if (refusal !== undefined) return `it looks like an error message from redis-cli (${refusal})`;
   if (/\.(?:txt|jwt|token|json)$/i.test(text)) return 'it is the name of a file, which needs an @ before it';
   if (/^(?:bearer\s+)?[\w+/=-]{8,}$/i.test(text))
     return 'it is an opaque token, which only its issuer can read';

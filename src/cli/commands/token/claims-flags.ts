@@ -79,7 +79,7 @@ function halfJson(name: string, text: string, inner: string | null): JwtctlError
   const json = inner ?? likelyJson(text);
   const meant = json === null ? '' : `Did you mean ${spelled(name, json)}? `;
   return new JwtctlError('ERR_FLAG_INVALID', `The value of the claim ${excerpt(name)} ${problem}.`, {
-    hint: `${meant}To sign it as text, write ${spelled(name, JSON.stringify(text))}.`,
+    hint: `${meant}To use the value as text, write ${spelled(name, JSON.stringify(text))}.`,
   });
 }
 

@@ -72,7 +72,7 @@ export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: Ro
 }
 
 export const NOT_PRE_PUBLISHED =
-  'The active key was not published for keys.publishLead before it began to sign. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
+  'The active key began to sign before its publish lead (keys.publishLead) was over. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
 
 function explain(
   { reason, signsFrom, awaitsFleet, fleetUnavailableReason }: RotationOutcome,
