@@ -273,6 +273,19 @@ export function userStoreContract(engine: SqlEngine): void {
       expect(await users.setStatus('alice', 'disabled', AT)).toMatchObject({ user: { version: 9 } });
     });
 
+    test('setName changes the name and the time, and nothing for the same name or an unknown user', async () => {
+      await add('alice', 'bob');
+      const named = { ...(await users.find('alice')), name: '愛麗絲', updatedAt: AT + 1 };
+      expect(await users.setName('alice', '愛麗絲', AT + 1)).toEqual({ user: named, changed: true });
+      expect(await users.setName('alice', '愛麗絲', AT + 2)).toEqual({ user: named, changed: false });
+      expect(await users.setName('alice', null, AT + 3)).toMatchObject({
+        user: { name: null },
+        changed: true,
+      });
+      expect(await users.setName('carol', 'Carol', AT)).toBeNull();
+      expect(await users.find('bob')).toMatchObject({ name: null, updatedAt: AT });
+    });
+
     describe('remove', () => {
       test('returns the last state of the user', async () => {
         await add('alice', 'bob');

@@ -23,5 +23,7 @@ export interface UserStore extends UserDirectory {
   setVersion(subs: readonly string[], version: number): Promise<void>;
   /** Sets the status, and raises the version if it changes. Returns null if the user does not exist. */
   setStatus(sub: string, status: UserStatus, at: number): Promise<{ user: User; changed: boolean } | null>;
+  /** Returns null if the user does not exist. */
+  setName(sub: string, name: string | null, at: number): Promise<{ user: User; changed: boolean } | null>;
   remove(sub: string): Promise<User | null>;
 }

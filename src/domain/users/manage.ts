@@ -41,10 +41,28 @@ export async function addUser(
 export async function ensureUser(
   ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
   sub: string,
-): Promise<void> {
-  if ((await ports.database.users.find(sub)) !== null) return;
-  await addUser(ports, { sub, name: null, dryRun: false }).catch((error) => {
+  name: string | null = null,
+): Promise<{ isNew: boolean }> {
+  if ((await ports.database.users.find(sub)) !== null) return { isNew: false };
+  try {
+    await addUser(ports, { sub, name, dryRun: false });
+    return { isNew: true };
+  } catch (error) {
     if (!(error instanceof JwtctlError) || error.code !== 'ERR_USER_EXISTS') throw error;
+    return { isNew: false };
+  }
+}
+
+/** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */
+export async function renameUser(
+  ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
+  { sub, name }: { sub: string; name: string | null },
+): Promise<User> {
+  return ports.database.transaction(async (stores) => {
+    const at = ports.clock.now();
+    const { user, changed } = found(await stores.users.setName(sub, name, at), sub);
+    if (changed) await audit(ports, stores, 'users.rename', sub, null, at);
+    return user;
   });
 }
 

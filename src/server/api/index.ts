@@ -9,6 +9,7 @@ import { issueToken } from './issue-token.js';
 import { listTokens } from './list-tokens.js';
 import { logout } from './logout.js';
 import { revokeToken } from './revoke-token.js';
+import { users } from './users.js';
 
 /** The endpoints for applications. They do not exist unless they are configured. */
 export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
@@ -24,7 +25,7 @@ export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
     app.register((scope, _options, registered) => {
       readBodies(scope);
       scope.addHook('onRequest', authentication({ clients, now }));
-      for (const endpoint of [introspect, issueToken, revokeToken, listTokens, endTokens])
+      for (const endpoint of [introspect, issueToken, revokeToken, listTokens, endTokens, users])
         scope.register(endpoint, { ...options, services });
       registered();
     });

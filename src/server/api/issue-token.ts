@@ -9,11 +9,12 @@ import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf, forbidden, mayUseAudience } from './authentication.js';
 import { invalidRequest } from './failures.js';
 import { ISSUE_BODY, ISSUED_TOKEN, type IssueBody } from './schemas.js';
+import { assertManaged } from './users.js';
 import { validBody } from './validation.js';
 
 /** `POST /v1/tokens`: the log-in. */
 export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
-  const { issuer, administrationBy, defaultAudience, managesUsers } = services;
+  const { issuer, administrationBy, defaultAudience } = services;
   const { schema, schemaErrorFormatter } = validBody(ISSUE_BODY);
   app.post<{ Body: IssueBody }>(
     '/v1/tokens',
@@ -31,11 +32,7 @@ export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, l
         throw forbidden('The client is not allowed to issue tokens for this audience.');
       if (createUser && !client.may.has('users'))
         throw forbidden('createUser requires that the client has the right users.');
-      if (createUser && !managesUsers)
-        throw new JwtctlError(
-          'ERR_USERS_NOT_MANAGED',
-          'Users cannot be created: jwtctl does not manage them.',
-        );
+      if (createUser) assertManaged(services);
       issuer.validate(wanted);
       const actor = actorOf(client);
       if (createUser) await createMissingUser(administrationBy(actor), wanted.sub);

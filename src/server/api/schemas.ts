@@ -123,3 +123,50 @@ export const ENDED_TOKENS = {
     alreadyGone: { type: 'integer', description: '1 if the one token was not live' },
   },
 } as const;
+
+export interface UserBody {
+  name?: string | null;
+}
+
+const NAME = { type: ['string', 'null'], description: 'a text of 1 to 255 characters, or null' } as const;
+
+/** A request without a body is allowed. */
+export const USER_BODY = {
+  type: ['object', 'null'],
+  additionalProperties: false,
+  properties: { name: NAME },
+} as const;
+
+export interface UserChangeBody {
+  status?: 'enabled' | 'disabled';
+  reason?: string;
+  name?: string | null;
+}
+
+export const USER_CHANGE_BODY = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    status: { type: 'string', enum: ['enabled', 'disabled'], description: 'enabled or disabled' },
+    reason: { type: 'string', description: 'a text for the audit log' },
+    name: NAME,
+  },
+} as const;
+
+export const USER = {
+  type: 'object',
+  required: ['sub', 'name', 'status', 'createdAt', 'updatedAt'],
+  properties: {
+    sub: { type: 'string' },
+    name: { type: ['string', 'null'] },
+    status: { type: 'string', enum: ['enabled', 'disabled'] },
+    createdAt: NUMERIC_DATE,
+    updatedAt: NUMERIC_DATE,
+  },
+} as const;
+
+export const REMOVED_USER = {
+  type: 'object',
+  required: ['revoked'],
+  properties: { revoked: { type: 'integer', description: 'the number of access tokens that were live' } },
+} as const;

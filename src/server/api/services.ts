@@ -1,7 +1,7 @@
 import type { Context } from '../../app/context.js';
 import { AuditRowBatcher } from '../../domain/audit-log/audit-row-batcher.js';
-import type { EventPolicy } from '../../domain/model/lifetime.js';
 import type { Administration, RefreshTokenSealer } from '../../domain/ports/index.js';
+import type { UserAdministrationPolicy } from '../../domain/users/manage.js';
 import { RequestIssuer } from '../../issuer/request-issuer.js';
 import { openStoreIssuer } from '../../issuer/store-issuer.js';
 import { type Clients, openClients } from './clients.js';
@@ -14,7 +14,7 @@ export interface ApiServices {
   issuer: RequestIssuer;
   /** Acts in the name of `actor`. */
   administrationBy(actor: string): Administration;
-  lifetime: EventPolicy;
+  lifetime: UserAdministrationPolicy;
   refreshTokens: RefreshTokenSealer;
   /** The `aud` of tokens that are issued without one. */
   defaultAudience: string;
@@ -45,6 +45,7 @@ export async function openApiServices(
       maxTtlSeconds: token.maxTtl,
       refreshTtlSeconds: refresh.ttl,
       clockToleranceSeconds: token.clockTolerance,
+      statusTtlSeconds: users.statusTtl,
     },
     defaultAudience: token.audience,
     managesUsers: users.source === 'managed',

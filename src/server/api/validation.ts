@@ -17,6 +17,16 @@ export function validQuery<Schema extends ObjectSchema>(querystring: Schema) {
   return { schema: { querystring }, schemaErrorFormatter: formatterOf(querystring) };
 }
 
+export function validBodyAndQuery<Body extends ObjectSchema, Query extends ObjectSchema>(
+  body: Body,
+  querystring: Query,
+) {
+  const [ofBody, ofQuery] = [formatterOf(body), formatterOf(querystring)];
+  const schemaErrorFormatter: SchemaErrorFormatter = (errors, part) =>
+    (part === 'body' ? ofBody : ofQuery)(errors, part);
+  return { schema: { body, querystring }, schemaErrorFormatter };
+}
+
 /** For Ajv: takes requests as they are, and keeps what the messages below need. */
 export const AJV_OPTIONS = {
   coerceTypes: false,

@@ -63,6 +63,14 @@ export const sqlUserStore = (db: SqlExecutor): UserStore => ({
     return user === null ? null : { user, changed: result.numUpdatedRows > 0n };
   },
 
+  async setName(sub, name, at) {
+    const before = await this.find(sub);
+    if (before === null || before.name === name) return before && { user: before, changed: false };
+    await db.updateTable('users').set({ name, updated_at: at }).where('sub', '=', sub).execute();
+    const user = await this.find(sub);
+    return user && { user, changed: true };
+  },
+
   async remove(sub) {
     const user = await this.find(sub);
     if (user === null) return null;

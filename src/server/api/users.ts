@@ -1,0 +1,116 @@
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import { parseNewSubject } from '../../domain/model/subject.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { parseReason, parseUserName } from '../../domain/shared/text.js';
+import { ensureUser, removeUser, renameUser, setUserStatus } from '../../domain/users/manage.js';
+import type { ApiOptions } from './api-options.js';
+import { actorOf, clientOf } from './authentication.js';
+import { invalidRequest } from './failures.js';
+import {
+  LIST_QUERY,
+  LIST_QUERY_WITH_SUB,
+  REMOVED_USER,
+  USER,
+  USER_BODY,
+  USER_CHANGE_BODY,
+  type UserBody,
+  type UserChangeBody,
+} from './schemas.js';
+import type { ApiServices } from './services.js';
+import { subjectOf } from './subject.js';
+import { validBodyAndQuery, validQuery } from './validation.js';
+
+/** `PUT`, `PATCH`, and `DELETE /v1/users/{sub}`, also as `/v1/users?sub=`. */
+export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+  const { administrationBy, lifetime } = services;
+  const opened = (request: FastifyRequest) => {
+    assertManaged(services);
+    return { sub: subjectOf(request), ports: administrationBy(actorOf(clientOf(request))) };
+  };
+
+  /** Adds the user, or enables an existing one. */
+  const put = async (request: FastifyRequest, reply: FastifyReply) => {
+    const startedAt = performance.now();
+    const { sub, ports } = opened(request);
+    const name = nameIn(request.body as UserBody | null);
+    const isKnown = (await ports.database.users.find(sub)) !== null;
+    const { isNew } = isKnown ? { isNew: false } : await ensureUser(ports, parseNewSubject(sub), name);
+    const enable = { sub, status: 'enabled', reason: null, dryRun: false } as const;
+    let { user } = await setUserStatus(ports, lifetime, enable);
+    if (name !== undefined) user = await renameUser(ports, { sub, name });
+    const status = isNew ? 201 : 200;
+    log(request, { status, code: 'enabled', startedAt });
+    return reply.code(status).send(user);
+  };
+
+  const patch = async (request: FastifyRequest) => {
+    const startedAt = performance.now();
+    const { sub, ports } = opened(request);
+    const body = request.body as UserChangeBody;
+    const { status } = body;
+    const reason =
+      body.reason === undefined ? null : parsed('reason', () => parseReason(String(body.reason)));
+    const name = nameIn(body);
+    if (status === undefined && name === undefined)
+      throw invalidRequest('status', 'The body needs a status or a name.');
+    if (status === undefined && reason !== null) throw invalidRequest('reason', 'A reason needs a status.');
+    let user = null;
+    if (status !== undefined)
+      ({ user } = await setUserStatus(ports, lifetime, { sub, status, reason, dryRun: false }));
+    if (name !== undefined) user = await renameUser(ports, { sub, name });
+    log(request, { status: 200, code: status ?? 'renamed', startedAt });
+    return user;
+  };
+
+  const remove = async (request: FastifyRequest) => {
+    const startedAt = performance.now();
+    const { sub, ports } = opened(request);
+    const { revoked } = await removeUser(ports, lifetime, { sub, reason: null, dryRun: false });
+    log(request, { status: 200, code: 'removed', startedAt });
+    return { revoked };
+  };
+
+  const config = { right: 'users', concernsAllAudiences: true } as const;
+  for (const [url, query] of [
+    ['/v1/users/:sub', LIST_QUERY],
+    ['/v1/users', LIST_QUERY_WITH_SUB],
+  ] as const) {
+    for (const [method, body, handler] of [
+      ['PUT', USER_BODY, put],
+      ['PATCH', USER_CHANGE_BODY, patch],
+    ] as const) {
+      const { schema, schemaErrorFormatter } = validBodyAndQuery(body, query);
+      const response = method === 'PUT' ? { 200: USER, 201: USER } : { 200: USER };
+      const options = { config, schema: { ...schema, response }, schemaErrorFormatter };
+      app.route({ method, url, handler, ...options });
+    }
+    const { schema, schemaErrorFormatter } = validQuery(query);
+    const options = { config, schema: { ...schema, response: { 200: REMOVED_USER } }, schemaErrorFormatter };
+    app.delete(url, options, remove);
+  }
+  done();
+};
+
+/** @throws JwtctlError `ERR_USERS_NOT_MANAGED` (state) */
+export function assertManaged({ managesUsers }: Pick<ApiServices, 'managesUsers'>): void {
+  if (managesUsers) return;
+  throw new JwtctlError(
+    'ERR_USERS_NOT_MANAGED',
+    'Users cannot be changed here: jwtctl does not manage them.',
+  );
+}
+
+/** Undefined leaves the name as it is. */
+function nameIn(body: UserBody | null): string | null | undefined {
+  const name = body?.name;
+  return typeof name === 'string' ? parsed('name', () => parseUserName(name)) : name;
+}
+
+function parsed<T>(member: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof JwtctlError)) throw error;
+    throw invalidRequest(member, error.message);
+  }
+}

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { basic, bearer, CLIENT, servingsOver } from '../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
+  let stores: Stores;
+  let users = 0;
+  /** A new name for each test. */
+  let sub: string;
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+  });
+  beforeEach(() => {
+    users += 1;
+    sub = `user ${users}`;
+    // Revocations of an earlier test cover tokens of the same second.
+    stores.clock.advance(2);
+  });
+  afterAll(() => stores?.close());
+
+  const serving = servingsOver(() => stores);
+
+  async function opened() {
+    const one = await serving();
+    const call = (method: 'PUT' | 'PATCH' | 'DELETE' | 'POST', body?: object, url = path()) =>
+      one.app.inject({
+        ...{ method, url, headers: basic(CLIENT) },
+        ...(body === undefined ? {} : { payload: body }),
+      });
+    const verified = async (token: string) =>
+      (await one.app.inject({ url: '/verify', headers: bearer(token) })).statusCode;
+    return { ...one, call, verified };
+  }
+
+  const path = () => `/v1/users/${encodeURIComponent(sub)}`;
+  const issue = async () => (await stores.json('token', 'issue', '--sub', sub)).token;
+  const audited = async () => {
+    const rows = await stores.query(
+      `SELECT actor, action, target, reason FROM audit_log WHERE action LIKE 'users.%' ORDER BY seq`,
+    );
+    return rows
+      .filter(({ target }) => target === sub)
+      .map(({ actor, action, reason }) => [actor, action, reason]);
+  };
+
+  test('PUT adds a user, and enables and renames an existing one', async () => {
+    const { call } = await opened();
+    const created = await call('PUT', { name: 'Alice' });
+    expect([created.statusCode, created.json()]).toEqual([
+      201,
+      expect.objectContaining({ sub, name: 'Alice', status: 'enabled' }),
+    ]);
+    await stores.json('users', 'disable', sub);
+    const enabled = await call('PUT');
+    expect([enabled.statusCode, enabled.json()]).toEqual([
+      200,
+      expect.objectContaining({ name: 'Alice', status: 'enabled' }),
+    ]);
+    expect((await call('PUT', { name: null })).json()).toMatchObject({ name: null, status: 'enabled' });
+    expect(await stores.json('users', 'show', sub)).toMatchObject({ name: null, status: 'enabled' });
+    const actor = `client:${CLIENT.id}`;
+    expect(await audited()).toEqual([
+      [actor, 'users.add', null],
+      [expect.not.stringMatching('^client:'), 'users.disable', null],
+      [actor, 'users.enable', null],
+      [actor, 'users.rename', null],
+    ]);
+  });
+
+  test('PATCH disables and enables a user for every verifier', async () => {
+    const { call, verified } = await opened();
+    await call('PUT');
+    const token = await issue();
+    expect(await verified(token)).toBe(200);
+    const disabled = await call('PATCH', { status: 'disabled', reason: 'lost laptop' });
+    expect([disabled.statusCode, disabled.json().status]).toEqual([200, 'disabled']);
+    expect(await verified(token)).toBe(401);
+    expect((await audited()).at(-1)).toEqual([`client:${CLIENT.id}`, 'users.disable', 'lost laptop']);
+    expect((await call('PATCH', { status: 'enabled', name: 'Bob' })).json()).toMatchObject({
+      ...{ name: 'Bob', status: 'enabled' },
+    });
+    expect(await verified(token)).toBe(200);
+  });
+
+  test('DELETE removes a user and ends the tokens of the user', async () => {
+    const { call, verified } = await opened();
+    await call('PUT');
+    const token = await issue();
+    const answer = await call('DELETE');
+    expect([answer.statusCode, answer.json()]).toEqual([200, { revoked: 1 }]);
+    expect(await verified(token)).toBe(401);
+    expect((await call('DELETE')).json()).toMatchObject({ code: 'ERR_USER_UNKNOWN' });
+  });
+
+  test.each(['.', '..'])('a subject that a path cannot carry goes into the query: %s', async (name) => {
+    const { call } = await opened();
+    const url = `/v1/users?sub=${name}`;
+    expect((await call('PUT', {}, url)).json()).toMatchObject({ sub: name, status: 'enabled' });
+    expect((await call('PATCH', { status: 'disabled' }, url)).json()).toMatchObject({ status: 'disabled' });
+    expect((await call('DELETE', undefined, url)).json()).toEqual({ revoked: 0 });
+  });
+
+  test('names the member that is wrong, and changes nothing', async () => {
+    const { call } = await opened();
+    await stores.json('users', 'add', sub);
+    const before = await stores.content();
+    for (const [method, body, field, url] of [
+      ['PUT', { nam: 'x' }, 'nam'],
+      ['PUT', { name: 1 }, 'name'],
+      ['PUT', { name: '' }, 'name'],
+      ['PUT', {}, 'x', `${path()}?x=1`],
+      ['PUT', {}, 'sub', '/v1/users'],
+      ['PUT', {}, 'sub', '/v1/users/%20new'],
+      ['PATCH', {}, 'status'],
+      ['PATCH', { status: 'removed' }, 'status'],
+      ['PATCH', { name: 'x', reason: 'y' }, 'reason'],
+      ['PATCH', { status: 'disabled', reason: 'a\nb' }, 'reason'],
+      ['PATCH', { status: 'disabled', name: 'a\nb' }, 'name'],
+      ['DELETE', undefined, 'all', `${path()}?all=true`],
+    ] as const) {
+      const answer = await call(method, body, url);
+      expect([method, body, answer.statusCode, answer.json().field]).toEqual([method, body, 422, field]);
+    }
+    const unknown = await call('PATCH', { status: 'enabled' }, '/v1/users/unknown');
+    expect([unknown.statusCode, unknown.json().code]).toEqual([404, 'ERR_USER_UNKNOWN']);
+    expect(await stores.content()).toBe(before);
+  });
+});
+
+describe('users in a table of the application, over HTTP', () => {
+  const source = { JWTCTL_USERS_TABLE: 'accounts', JWTCTL_USERS_COLUMN: 'login' };
+  let stores: Stores;
+
+  beforeAll(async () => {
+    stores = await openStores('SQLite', { ...source, JWTCTL_USERS_SOURCE: 'table' });
+    await stores.json('keys', 'generate');
+    await stores.query('CREATE TABLE accounts (login text, is_active integer)');
+    await stores.query(`INSERT INTO accounts VALUES ('alice', 1)`);
+  });
+  afterAll(() => stores?.close());
+
+  const serving = servingsOver(() => stores);
+
+  test('cannot be changed', async () => {
+    const { app } = await serving();
+    for (const [method, payload] of [
+      ['PUT', {}],
+      ['PATCH', { status: 'disabled' }],
+      ['DELETE', undefined],
+    ] as const) {
+      const request = { method, url: '/v1/users/alice', headers: basic(CLIENT) };
+      const answer = await app.inject(payload === undefined ? request : { ...request, payload });
+      expect([method, answer.statusCode, answer.json().code]).toEqual([method, 409, 'ERR_USERS_NOT_MANAGED']);
+    }
+  });
+});
