@@ -22,7 +22,7 @@ export function auditLogContract(engine: SqlEngine): void {
     afterEach(() => opened.close());
 
     function keyed(key: MacKey | null): Database {
-      return sqlDatabase(opened.db, { login: LOGIN, macKey: async () => key });
+      return sqlDatabase(opened.db, { author: { login: LOGIN, macKey: async () => key } });
     }
 
     function append(target: string, parts: Partial<AuditEntry> = {}): Promise<void> {
@@ -121,7 +121,7 @@ export function auditLogContract(engine: SqlEngine): void {
         order.push('key');
         return KEY;
       };
-      await sqlDatabase(opened.db, { login: LOGIN, macKey }).transaction(async ({ auditLog }) => {
+      await sqlDatabase(opened.db, { author: { login: LOGIN, macKey } }).transaction(async ({ auditLog }) => {
         order.push('transaction');
         await auditLog.append(entry('first'));
       });
@@ -145,7 +145,7 @@ export function auditLogContract(engine: SqlEngine): void {
     test('does not verify as the log of another installation with the same key', async () => {
       const other = await createMigrated(engine);
       try {
-        const theirs = sqlDatabase(other.db, { login: LOGIN, macKey: async () => KEY });
+        const theirs = sqlDatabase(other.db, { author: { login: LOGIN, macKey: async () => KEY } });
         for (const target of ['a', 'b'])
           await theirs.transaction(({ auditLog }) => auditLog.append(entry(target)));
         const copied = await other.db.selectFrom('audit_log').selectAll().execute();

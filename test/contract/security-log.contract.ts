@@ -200,7 +200,7 @@ export function securityLogContract(engine: SqlEngine): void {
 
       test('are reported with the id of the row', async () => {
         const warnings: string[] = [];
-        const { securityLog } = sqlDatabase(opened.db, undefined, undefined, (text) => warnings.push(text));
+        const { securityLog } = sqlDatabase(opened.db, { onInvalidEvent: (text) => warnings.push(text) });
         const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
         await securityLog.listAfter(0, 10);
         expect(warnings).toEqual([]);

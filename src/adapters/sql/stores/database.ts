@@ -8,25 +8,25 @@ import { readRevision, sqlKeyStore } from './key-store.js';
 import { sqlSecurityLog } from './security-log.js';
 import { sqlUserStore } from './user-store.js';
 
-/**
- * @param redial for databases with a server: see {@link Database.redial}
- * @param onInvalidEvent called each time with a row of the security log that jwtctl cannot interpret
- */
-export function sqlDatabase(
-  db: Kysely<Schema>,
-  author: AuditAuthor = UNKNOWN_AUTHOR,
-  redial?: () => void,
-  onInvalidEvent: (text: string) => void = () => {},
-): Database {
+export interface DatabaseOptions {
+  author?: AuditAuthor;
+  /** For databases with a server: see {@link Database.redial}. */
+  redial?: (() => void) | undefined;
+  /** Called each time with a row of the security log that jwtctl cannot interpret. */
+  onInvalidEvent?: (text: string) => void;
+}
+
+export function sqlDatabase(db: Kysely<Schema>, options: DatabaseOptions = {}): Database {
+  const { author = UNKNOWN_AUTHOR, redial } = options;
   return {
-    ...storesOn(db, author, onInvalidEvent),
+    ...storesOn(db, options),
     server: async () => (redial === undefined ? null : readServer(db)),
     redial: () => redial?.(),
     transaction: async (work) => {
       // Fetched first, so that the transaction holds no locks while a vault answers.
       await author.macKey();
       return retryConflicts(() =>
-        db.transaction().execute((transaction) => work(storesOn(transaction, author, onInvalidEvent))),
+        db.transaction().execute((transaction) => work(storesOn(transaction, options))),
       );
     },
   };
@@ -34,7 +34,10 @@ export function sqlDatabase(
 
 const UNKNOWN_AUTHOR: AuditAuthor = { login: 'unknown', macKey: async () => null };
 
-function storesOn(db: SqlExecutor, author: AuditAuthor, onInvalidEvent: (text: string) => void): Stores {
+function storesOn(
+  db: SqlExecutor,
+  { author = UNKNOWN_AUTHOR, onInvalidEvent = () => {} }: DatabaseOptions,
+): Stores {
   return {
     keys: sqlKeyStore(db),
     users: sqlUserStore(db),
