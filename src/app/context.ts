@@ -174,7 +174,7 @@ export function createContext(options: ContextOptions): Context {
     if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
     const author = { login: login(), macKey: async () => (await auditKeys()).current() };
-    const opened = sqlDatabase(db, { author, redial, onInvalidEvent: cautionOnce });
+    const opened = sqlDatabase(db, { author, redial, onInvalidEvent: cautionOnce, now: clock.now });
     if (isEmbedded) return opened;
     const { askDatabaseTime } = await import('../adapters/sql/stores/database-clock.js');
     databaseAheadSeconds = await compareClock('MySQL', () => askDatabaseTime(db));

@@ -1,5 +1,10 @@
 import type { KnownUserStatus, User, UserDirectory, UserStatusCache } from '../domain/ports/index.js';
-import { cacheStatus, isCached, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
+import {
+  cacheStatus,
+  isCached,
+  type StatusPolicy,
+  usableUntil,
+} from '../domain/security-log/cached-user-status.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { RecentMap } from './recent-map.js';
 
@@ -53,7 +58,8 @@ export class UserStates {
           return null;
         }
         const { status, version } = user;
-        this.#answers.set(sub, { status, version, until: now + this.#ports.policy.statusTtlSeconds });
+        const until = usableUntil(user, now, this.#ports.policy.statusTtlSeconds);
+        this.#answers.set(sub, { status, version, until });
         return user;
       });
     this.#lookups.set(sub, lookup);

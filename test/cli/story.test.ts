@@ -41,7 +41,14 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
 
   test('a user is added, shown and listed with the same fields', async () => {
     const at = stores.clock.now();
-    const alice = { sub: 'alice', name: 'Alice Doe', status: 'enabled', createdAt: at, updatedAt: at };
+    const alice = {
+      sub: 'alice',
+      name: 'Alice Doe',
+      status: 'enabled',
+      disabledUntil: null,
+      createdAt: at,
+      updatedAt: at,
+    };
 
     expect(await stores.json('users', 'add', 'alice', '--name', 'Alice Doe')).toEqual(alice);
     expect(await stores.json('user', 'show', 'alice')).toEqual(alice);

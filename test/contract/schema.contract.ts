@@ -15,12 +15,13 @@ const DURABLE = [
   '006_audit_head',
 ];
 const VERIFIERS_UNTIL = '012_security_log_verifiers_until';
+const DISABLED_UNTIL = '016_users_disabled_until';
 const MIGRATIONS = {
-  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid', VERIFIERS_UNTIL],
+  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid', VERIFIERS_UNTIL, DISABLED_UNTIL],
   sqlite: [
     ...DURABLE,
     ...['007_registry_entries', '008_registry_users', '009_registry_fleet', VERIFIERS_UNTIL],
-    '013_registry_families',
+    ...['013_registry_families', DISABLED_UNTIL],
   ],
 };
 

@@ -18,10 +18,12 @@ export function userStoreContract(engine: SqlEngine): void {
   describe(`user store: ${engine.name}`, () => {
     let opened: SqlDatabaseUnderTest;
     let users: UserStore;
+    let now = AT;
 
     beforeEach(async () => {
       opened = await createMigrated(engine);
-      users = sqlDatabase(opened.db).users;
+      now = AT;
+      users = sqlDatabase(opened.db, { now: () => now }).users;
     });
     afterEach(() => opened.close());
 
@@ -273,6 +275,66 @@ export function userStoreContract(engine: SqlEngine): void {
       expect(await users.setStatus('alice', 'disabled', AT)).toMatchObject({ user: { version: 9 } });
     });
 
+    describe('a user disabled until a time', () => {
+      const UNTIL = AT + 60;
+      const status = async () => {
+        const one = await users.find('alice');
+        expect((await users.findMany(['alice'])).get('alice')).toEqual(one);
+        expect(await collect(users.list())).toEqual([one]);
+        return [one?.status, one?.disabledUntil, one?.version];
+      };
+
+      test('is enabled from then on, with the same version', async () => {
+        await add('alice');
+        expect(await users.setStatus('alice', 'disabled', AT, UNTIL)).toMatchObject({
+          changed: true,
+          user: { status: 'disabled', disabledUntil: UNTIL, version: 2 },
+        });
+        now = UNTIL - 1;
+        expect(await status()).toEqual(['disabled', UNTIL, 2]);
+        now = UNTIL;
+        expect(await status()).toEqual(['enabled', undefined, 2]);
+        expect(await users.setStatus('alice', 'enabled', now)).toMatchObject({ changed: false });
+        expect(await users.setStatus('alice', 'disabled', now)).toMatchObject({
+          changed: true,
+          user: { status: 'disabled', version: 3 },
+        });
+        now = UNTIL + 60;
+        expect(await status()).toEqual(['disabled', undefined, 3]);
+      });
+
+      test('changes with another time, and becomes enabled or disabled for good', async () => {
+        await add('alice');
+        const set = async (...change: ['enabled' | 'disabled', (number | null)?]) => {
+          const [to, until] = change;
+          return (await users.setStatus('alice', to, AT, until))?.changed;
+        };
+        expect([await set('disabled', UNTIL), await status()]).toEqual([true, ['disabled', UNTIL, 2]]);
+        expect([await set('disabled', UNTIL), await status()]).toEqual([false, ['disabled', UNTIL, 2]]);
+        expect([await set('disabled', UNTIL + 1), await status()]).toEqual([
+          true,
+          ['disabled', UNTIL + 1, 3],
+        ]);
+        expect([await set('disabled', null), await status()]).toEqual([true, ['disabled', undefined, 4]]);
+        expect([await set('disabled', UNTIL), await status()]).toEqual([true, ['disabled', UNTIL, 5]]);
+        expect([await set('enabled'), await status()]).toEqual([true, ['enabled', undefined, 6]]);
+        expect([await set('disabled'), await status()]).toEqual([true, ['disabled', undefined, 7]]);
+      });
+
+      test('stays disabled if another program writes another status', async () => {
+        await add('alice');
+        await users.setStatus('alice', 'disabled', AT, UNTIL);
+        await opened.db
+          .updateTable('users')
+          .set({ status: 'suspended' as UserStatus })
+          .execute();
+        now = UNTIL;
+        expect(await status()).toEqual(['disabled', undefined, 2]);
+        expect(await users.setStatus('alice', 'enabled', now)).toMatchObject({ changed: true });
+        expect(await status()).toEqual(['enabled', undefined, 3]);
+      });
+    });
+
     test('setName changes the name and the time, and nothing for the same name or an unknown user', async () => {
       await add('alice', 'bob');
       const named = { ...(await users.find('alice')), name: '愛麗絲', updatedAt: AT + 1 };
@@ -326,5 +388,13 @@ export function userStoreContract(engine: SqlEngine): void {
 }
 
 function row(sub: string) {
-  return { sub, name: null, status: 'enabled' as const, version: 1, created_at: AT, updated_at: AT };
+  return {
+    sub,
+    name: null,
+    status: 'enabled' as const,
+    disabled_until: null,
+    version: 1,
+    created_at: AT,
+    updated_at: AT,
+  };
 }

@@ -22,8 +22,8 @@ describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
 
   const serving = servingsOver(() => stores);
 
-  async function opened() {
-    const one = await serving();
+  async function opened(nearCache = false) {
+    const one = await serving({ nearCache });
     const call = (method: 'PUT' | 'PATCH' | 'DELETE' | 'POST', body?: object, url = path()) =>
       one.app.inject({
         ...{ method, url, headers: basic(CLIENT) },
@@ -84,6 +84,37 @@ describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
     expect(await verified(token)).toBe(200);
   });
 
+  test.each([false, true])(
+    'a user disabled for some time is enabled again by itself, with near cache: %s',
+    async (nearCache) => {
+      const { call, verified } = await opened(nearCache);
+      await call('PUT');
+      const token = await issue();
+      expect(await verified(token)).toBe(200);
+      const at = stores.clock.now();
+      const disabled = await call('PATCH', { status: 'disabled', for: '90s' });
+      expect(disabled.json()).toMatchObject({ status: 'disabled', disabledUntil: at + 90 });
+      const outcome = async () => ({
+        served: await verified(token),
+        verify: (await stores.run('token', 'verify', token)).exitCode,
+        issue: (await stores.run('token', 'issue', '--sub', sub)).exitCode,
+        list: (await stores.json('users', 'list')).find((user: { sub: string }) => user.sub === sub).status,
+        show: (await stores.json('users', 'show', sub)).disabledUntil,
+      });
+      const refused = { served: 401, verify: 1, issue: 3, list: 'disabled', show: at + 90 };
+      expect(await outcome()).toEqual(refused);
+      stores.clock.advance(89);
+      expect(await outcome()).toEqual(refused);
+      stores.clock.advance(1);
+      expect(await outcome()).toEqual({ served: 200, verify: 0, issue: 0, list: 'enabled', show: null });
+      // Now without a limit.
+      await stores.json('users', 'disable', sub);
+      expect(await verified(token)).toBe(401);
+      stores.clock.advance(90);
+      expect(await verified(token)).toBe(401);
+    },
+  );
+
   test('DELETE removes a user and ends the tokens of the user', async () => {
     const { call, verified } = await opened();
     await call('PUT');
@@ -116,6 +147,10 @@ describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
       ['PATCH', {}, 'status'],
       ['PATCH', { status: 'removed' }, 'status'],
       ['PATCH', { name: 'x', reason: 'y' }, 'reason'],
+      ['PATCH', { status: 'enabled', for: 60 }, 'for'],
+      ['PATCH', { name: 'x', for: 60 }, 'for'],
+      ['PATCH', { status: 'disabled', for: 0 }, 'for'],
+      ['PATCH', { status: 'disabled', for: 'ever' }, 'for'],
       ['PATCH', { status: 'disabled', reason: 'a\nb' }, 'reason'],
       ['PATCH', { status: 'disabled', name: 'a\nb' }, 'name'],
       ['DELETE', undefined, 'all', `${path()}?all=true`],

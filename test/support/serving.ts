@@ -38,18 +38,25 @@ interface ServingOptions {
   clients?: readonly ClientSetting[] | null;
   logout?: boolean;
   level?: 'debug' | 'info';
+  nearCache?: boolean;
   /** Overrides of what the stores return. */
   verifier?: Partial<LiveVerifier>;
 }
 
 export async function openServing(stores: Stores, options: ServingOptions = {}): Promise<Serving> {
-  const { cookie = null, clients = [clientSetting(CLIENT)], logout = false, level = 'info' } = options;
+  const {
+    cookie = null,
+    clients = [clientSetting(CLIENT)],
+    logout = false,
+    level = 'info',
+    nearCache = false,
+  } = options;
   const context = await openContext({ ...stores, clock: inBackground(stores.clock) });
   const { now } = context.clock;
   const warnings: string[] = [];
   const serve = { ...context.settings.serve, clients, logout };
   const withClients = { ...context, settings: { ...context.settings, serve } };
-  const real = await openLiveVerifier(context);
+  const real = await openLiveVerifier(context, { nearCache });
   const verifier: LiveVerifier = {
     verify: (token) => real.verify(token),
     jwkSet: () => real.jwkSet(),

@@ -42,6 +42,8 @@ export interface UsersTable {
   sub: string;
   name: string | null;
   status: UserStatus;
+  /** Only read while `status` is exactly `disabled`. */
+  disabled_until: number | null;
   version: number;
   created_at: number;
   updated_at: number;

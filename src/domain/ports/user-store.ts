@@ -21,8 +21,17 @@ export interface UserStore extends UserDirectory {
   /** Adds all of these users as {@link add} does. Adds none and returns false if one of them exists. */
   addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean>;
   setVersion(subs: readonly string[], version: number): Promise<void>;
-  /** Sets the status, and raises the version if it changes. Returns null if the user does not exist. */
-  setStatus(sub: string, status: UserStatus, at: number): Promise<{ user: User; changed: boolean } | null>;
+  /**
+   * Sets the status, and raises the version if the status or `disabledUntil` changes. Returns null if the user does not exist.
+   *
+   * @param disabledUntil when a disabled user is enabled again by itself; null for never
+   */
+  setStatus(
+    sub: string,
+    status: UserStatus,
+    at: number,
+    disabledUntil?: number | null,
+  ): Promise<{ user: User; changed: boolean } | null>;
   /** Returns null if the user does not exist. */
   setName(sub: string, name: string | null, at: number): Promise<{ user: User; changed: boolean } | null>;
   remove(sub: string): Promise<User | null>;

@@ -91,14 +91,24 @@ export function statusMeanwhile(
   return change?.type === 'user_disabled' ? 'disabled' : null;
 }
 
+/** Until when a status that was just read may be used. A disabled user may be enabled again before. */
+export function usableUntil(
+  { disabledUntil }: Pick<User, 'disabledUntil'>,
+  now: number,
+  statusTtlSeconds: number,
+): number {
+  return Math.min(now + statusTtlSeconds, disabledUntil ?? Number.POSITIVE_INFINITY);
+}
+
 /** Returns the status to cache; undefined for a directory without versions, where it would prove nothing. */
 export function knownStatus(
-  user: { status: KnownUserStatus['status']; version: number },
+  user: Pick<User, 'status' | 'version' | 'disabledUntil'>,
   now: number,
   statusTtlSeconds: number,
 ): KnownUserStatus | undefined {
   if (user.version === 0) return undefined;
-  return { status: user.status, version: user.version, until: now + statusTtlSeconds };
+  const until = usableUntil(user, now, statusTtlSeconds);
+  return { status: user.status, version: user.version, until };
 }
 
 export function isCached(
@@ -118,7 +128,7 @@ export function isCached(
  */
 export async function cacheStatus(
   { registry, find }: { registry: UserStatusCache; find: UserDirectory['find'] },
-  user: Pick<User, 'sub' | 'status' | 'version'>,
+  user: Pick<User, 'sub' | 'status' | 'version' | 'disabledUntil'>,
   now: number,
   statusTtlSeconds: number,
 ): Promise<void> {

@@ -72,19 +72,32 @@ export interface StatusChange {
   eventId: number | null;
 }
 
+export interface UserStatusInput {
+  sub: string;
+  status: UserStatus;
+  /** For `disabled`: after this time, the user is enabled again by itself. */
+  forSeconds?: number | undefined;
+  reason: string | null;
+  dryRun: boolean;
+}
+
 /** Sets the status. If the user already has it, updates only the registry. */
 export async function setUserStatus(
   ports: Administration,
   policy: UserAdministrationPolicy,
-  input: { sub: string; status: UserStatus; reason: string | null; dryRun: boolean },
+  input: UserStatusInput,
 ): Promise<StatusChange> {
   const { database, registry, clock } = ports;
-  const { sub, status, reason } = input;
-  if (input.dryRun) return { user: { ...found(await database.users.find(sub), sub), status }, eventId: null };
+  const { sub, status, forSeconds, reason } = input;
+  const disabledUntil = (at: number) => (forSeconds === undefined ? undefined : at + forSeconds);
+  if (input.dryRun) {
+    const user = found(await database.users.find(sub), sub);
+    return { user: { ...user, status, disabledUntil: disabledUntil(clock.now()) }, eventId: null };
+  }
 
   const outcome = await database.transaction(async (stores) => {
     const at = clock.now();
-    const change = found(await stores.users.setStatus(sub, status, at), sub);
+    const change = found(await stores.users.setStatus(sub, status, at, disabledUntil(at)), sub);
     const { user } = change;
     const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
     if (!change.changed) return { user, eventId: await lastEventId(stores, sub, type) };

@@ -1,13 +1,11 @@
 import type { FastifyPluginCallback } from 'fastify';
 import { parseNewSubject } from '../../domain/model/subject.js';
 import type { Administration } from '../../domain/ports/index.js';
-import { parseDuration } from '../../domain/shared/duration.js';
-import { JwtctlError } from '../../domain/shared/errors.js';
 import type { TokenRequest } from '../../domain/tokens/token-request.js';
 import { ensureUser } from '../../domain/users/manage.js';
 import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf, forbidden, mayUseAudience } from './authentication.js';
-import { invalidRequest } from './failures.js';
+import { secondsOf } from './members.js';
 import { ISSUE_BODY, ISSUED_TOKEN, type IssueBody } from './schemas.js';
 import { assertManaged } from './users.js';
 import { validBody } from './validation.js';
@@ -56,16 +54,6 @@ function requestOf(
     ...{ claims, meta, refresh },
     clientId,
   };
-}
-
-function secondsOf(value: number | string | undefined, member: string): number | undefined {
-  if (value === undefined) return undefined;
-  try {
-    return parseDuration(String(value));
-  } catch (error) {
-    if (!(error instanceof JwtctlError)) throw error;
-    throw invalidRequest(member, error.message);
-  }
 }
 
 async function createMissingUser(ports: Administration, sub: string): Promise<void> {

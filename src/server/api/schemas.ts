@@ -139,6 +139,7 @@ export const USER_BODY = {
 
 export interface UserChangeBody {
   status?: 'enabled' | 'disabled';
+  for?: number | string;
   reason?: string;
   name?: string | null;
 }
@@ -148,6 +149,7 @@ export const USER_CHANGE_BODY = {
   additionalProperties: false,
   properties: {
     status: { type: 'string', enum: ['enabled', 'disabled'], description: 'enabled or disabled' },
+    for: SECONDS,
     reason: { type: 'string', description: 'a text for the audit log' },
     name: NAME,
   },
@@ -155,11 +157,15 @@ export const USER_CHANGE_BODY = {
 
 export const USER = {
   type: 'object',
-  required: ['sub', 'name', 'status', 'createdAt', 'updatedAt'],
+  required: ['sub', 'name', 'status', 'disabledUntil', 'createdAt', 'updatedAt'],
   properties: {
     sub: { type: 'string' },
     name: { type: ['string', 'null'] },
     status: { type: 'string', enum: ['enabled', 'disabled'] },
+    disabledUntil: {
+      type: ['integer', 'null'],
+      description: 'when a disabled user is enabled again by itself, in NumericDate seconds',
+    },
     createdAt: NUMERIC_DATE,
     updatedAt: NUMERIC_DATE,
   },

@@ -1,11 +1,13 @@
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import { parseNewSubject } from '../../domain/model/subject.js';
+import type { User } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { parseReason, parseUserName } from '../../domain/shared/text.js';
 import { ensureUser, removeUser, renameUser, setUserStatus } from '../../domain/users/manage.js';
 import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf } from './authentication.js';
 import { invalidRequest } from './failures.js';
+import { parsed, secondsOf } from './members.js';
 import {
   LIST_QUERY,
   LIST_QUERY_WITH_SUB,
@@ -40,7 +42,7 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
     if (name !== undefined) user = await renameUser(ports, { sub, name });
     const status = isNew ? 201 : 200;
     log(request, { status, code: 'enabled', startedAt });
-    return reply.code(status).send(user);
+    return reply.code(status).send(shown(user));
   };
 
   const patch = async (request: FastifyRequest) => {
@@ -48,18 +50,21 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
     const { sub, ports } = opened(request);
     const body = request.body as UserChangeBody;
     const { status } = body;
+    const forSeconds = secondsOf(body.for, 'for');
     const reason =
       body.reason === undefined ? null : parsed('reason', () => parseReason(String(body.reason)));
     const name = nameIn(body);
     if (status === undefined && name === undefined)
       throw invalidRequest('status', 'The body needs a status or a name.');
     if (status === undefined && reason !== null) throw invalidRequest('reason', 'A reason needs a status.');
+    if (status !== 'disabled' && forSeconds !== undefined)
+      throw invalidRequest('for', 'A for needs the status disabled.');
     let user = null;
     if (status !== undefined)
-      ({ user } = await setUserStatus(ports, lifetime, { sub, status, reason, dryRun: false }));
+      ({ user } = await setUserStatus(ports, lifetime, { sub, status, forSeconds, reason, dryRun: false }));
     if (name !== undefined) user = await renameUser(ports, { sub, name });
     log(request, { status: 200, code: status ?? 'renamed', startedAt });
-    return user;
+    return user && shown(user);
   };
 
   const remove = async (request: FastifyRequest) => {
@@ -91,6 +96,10 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
   done();
 };
 
+function shown(user: User) {
+  return { ...user, disabledUntil: user.disabledUntil ?? null };
+}
+
 /** @throws JwtctlError `ERR_USERS_NOT_MANAGED` (state) */
 export function assertManaged({ managesUsers }: Pick<ApiServices, 'managesUsers'>): void {
   if (managesUsers) return;
@@ -104,13 +113,4 @@ export function assertManaged({ managesUsers }: Pick<ApiServices, 'managesUsers'
 function nameIn(body: UserBody | null): string | null | undefined {
   const name = body?.name;
   return typeof name === 'string' ? parsed('name', () => parseUserName(name)) : name;
-}
-
-function parsed<T>(member: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof JwtctlError)) throw error;
-    throw invalidRequest(member, error.message);
-  }
 }

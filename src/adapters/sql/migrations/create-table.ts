@@ -38,6 +38,18 @@ export async function createTable(
   }
 }
 
+export async function addColumnOnce(
+  db: Kysely<unknown>,
+  table: string,
+  column: string,
+  type: 'bigint',
+): Promise<void> {
+  const fullName = tableName(db, table);
+  const existing = (await db.introspection.getTables()).find(({ name }) => name === fullName);
+  if (existing?.columns.some(({ name }) => name === column)) return;
+  await db.schema.alterTable(table).addColumn(column, type).execute();
+}
+
 export async function insertOnce(
   db: Kysely<unknown>,
   table: string,

@@ -4,7 +4,7 @@ import type { Engine } from './column-types.js';
 import { keystore } from './keystore.js';
 import { eventVerifiersUntil, longerEventKid, securityLog } from './security-log.js';
 import { tokenRegistry } from './token-registry.js';
-import { users } from './users.js';
+import { users, usersDisabledUntil } from './users.js';
 
 export type { Engine } from './column-types.js';
 
@@ -32,5 +32,6 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
         }),
     '012_security_log_verifiers_until': eventVerifiersUntil(),
     ...(engine === 'sqlite' ? { '013_registry_families': tokenRegistry.familiesTable() } : {}),
+    '016_users_disabled_until': usersDisabledUntil(),
   };
 }

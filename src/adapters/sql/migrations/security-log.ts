@@ -1,7 +1,6 @@
 import { type Kysely, type Migration, sql } from 'kysely';
-import { tableName } from '../table-prefix.js';
 import { bytes, type Engine, generatedId, textColumn, word } from './column-types.js';
-import { createTable } from './create-table.js';
+import { addColumnOnce, createTable } from './create-table.js';
 
 /** Events stay until the last affected token has expired. */
 export function securityLog(engine: Engine): Migration {
@@ -44,12 +43,7 @@ export function longerEventKid(): Migration {
 /** Verifiers forget an event at this time. It is kept longer for refresh tokens. */
 export function eventVerifiersUntil(): Migration {
   return {
-    up: async (db: Kysely<unknown>) => {
-      const name = tableName(db, 'security_log');
-      const table = (await db.introspection.getTables()).find((one) => one.name === name);
-      if (table?.columns.some((column) => column.name === 'verifiers_until')) return;
-      await db.schema.alterTable('security_log').addColumn('verifiers_until', 'bigint').execute();
-    },
+    up: (db: Kysely<unknown>) => addColumnOnce(db, 'security_log', 'verifiers_until', 'bigint'),
   };
 }
 

@@ -14,6 +14,8 @@ export interface DatabaseOptions {
   redial?: (() => void) | undefined;
   /** Called each time with a row of the security log that jwtctl cannot interpret. */
   onInvalidEvent?: (text: string) => void;
+  /** Default: the host's clock */
+  now?: () => number;
 }
 
 export function sqlDatabase(db: Kysely<Schema>, options: DatabaseOptions = {}): Database {
@@ -36,16 +38,18 @@ const UNKNOWN_AUTHOR: AuditAuthor = { login: 'unknown', macKey: async () => null
 
 function storesOn(
   db: SqlExecutor,
-  { author = UNKNOWN_AUTHOR, onInvalidEvent = () => {} }: DatabaseOptions,
+  { author = UNKNOWN_AUTHOR, onInvalidEvent = () => {}, now = hostTime }: DatabaseOptions,
 ): Stores {
   return {
     keys: sqlKeyStore(db),
-    users: sqlUserStore(db),
+    users: sqlUserStore(db, now),
     securityLog: sqlSecurityLog(db, onInvalidEvent),
     auditLog: sqlAuditLog(db, author),
     heads: () => readHeads(db),
   };
 }
+
+const hostTime = () => Math.floor(Date.now() / 1000);
 
 async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
   const { seq, hash } = await sqlAuditLog(db, UNKNOWN_AUTHOR).head();

@@ -1,22 +1,24 @@
+import type { ExpressionBuilder } from 'kysely';
 import { toUserStatus } from '../../../domain/model/user.js';
 import type { User, UserStore } from '../../../domain/ports/index.js';
-import type { SqlExecutor, UsersTable } from '../schema.js';
+import type { Schema, SqlExecutor, UsersTable } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
 import { inPortions } from './portions.js';
 
 const PAGE = 1_000;
 
-export const sqlUserStore = (db: SqlExecutor): UserStore => ({
+/** @param now decides whether a user that was disabled for some time is enabled again */
+export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => ({
   async find(sub) {
     const row = await db.selectFrom('users').selectAll().where('sub', '=', sub).executeTakeFirst();
-    return row === undefined ? null : toUser(row);
+    return row === undefined ? null : toUser(row, now());
   },
 
   async findMany(subs) {
     const rows = await inPortions(subs, (portion) =>
       db.selectFrom('users').selectAll().where('sub', 'in', portion).execute(),
     );
-    return new Map(rows.map((row) => [row.sub, toUser(row)]));
+    return new Map(rows.map((row) => [row.sub, toUser(row, now())]));
   },
 
   async *list() {
@@ -26,7 +28,7 @@ export const sqlUserStore = (db: SqlExecutor): UserStore => ({
       let query = db.selectFrom('users').selectAll().orderBy('sub').limit(PAGE);
       if (after !== null) query = query.where('sub', '>', after);
       const rows = await query.execute();
-      for (const row of rows) yield toUser(row);
+      for (const row of rows) yield toUser(row, now());
       after = rows.at(-1)?.sub ?? null;
       if (rows.length < PAGE) return;
     }
@@ -52,12 +54,13 @@ export const sqlUserStore = (db: SqlExecutor): UserStore => ({
     await db.updateTable('users').set({ version }).where('sub', 'in', subs).execute();
   },
 
-  async setStatus(sub, status, at) {
+  async setStatus(sub, status, at, disabledUntil = null) {
+    const until = status === 'disabled' ? disabledUntil : null;
     const result = await db
       .updateTable('users')
-      .set((row) => ({ status, version: row('version', '+', 1), updated_at: at }))
+      .set((row) => ({ status, disabled_until: until, version: row('version', '+', 1), updated_at: at }))
       .where('sub', '=', sub)
-      .where('status', '!=', status)
+      .where(status === 'disabled' ? differsFrom(until) : isDisabledAt(at))
       .executeTakeFirst();
     const user = await this.find(sub);
     return user === null ? null : { user, changed: result.numUpdatedRows > 0n };
@@ -85,17 +88,37 @@ export const sqlUserStore = (db: SqlExecutor): UserStore => ({
 });
 
 function newRow(sub: string, name: string | null, at: number): UsersTable {
-  return { sub, name, status: 'enabled', version: 1, created_at: at, updated_at: at };
+  return { sub, name, status: 'enabled', disabled_until: null, version: 1, created_at: at, updated_at: at };
 }
 
-function toUser(row: UsersTable): User {
+type Users = ExpressionBuilder<Schema, 'users'>;
+
+function differsFrom(until: number | null) {
+  return ({ eb, or }: Users) =>
+    or([
+      eb('status', '!=', 'disabled'),
+      ...(until === null
+        ? [eb('disabled_until', 'is not', null)]
+        : [eb('disabled_until', 'is', null), eb('disabled_until', '!=', until)]),
+    ]);
+}
+
+function isDisabledAt(at: number) {
+  return ({ eb, and, or }: Users) =>
+    and([
+      eb('status', '!=', 'enabled'),
+      or([eb('status', '!=', 'disabled'), eb('disabled_until', 'is', null), eb('disabled_until', '>', at)]),
+    ]);
+}
+
+function toUser(row: UsersTable, now: number): User {
+  const { disabled_until: until } = row;
+  // Other programs may write the status. A value such as 'suspended' must not grant access, even by itself later.
+  const isOver = row.status === 'disabled' && until !== null && until <= now;
+  const status = isOver ? 'enabled' : toUserStatus(row.status);
   return {
-    sub: row.sub,
-    name: row.name,
-    // Other programs may write this column. A value such as 'suspended' must not grant access.
-    status: toUserStatus(row.status),
-    version: row.version,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
+    ...{ sub: row.sub, name: row.name, status },
+    ...(row.status === 'disabled' && until !== null && !isOver ? { disabledUntil: until } : {}),
+    ...{ version: row.version, createdAt: row.created_at, updatedAt: row.updated_at },
   };
 }

@@ -7,10 +7,15 @@ import { afterFleet, type FleetFlags } from '../shared/fleet-wait.js';
 import { userPolicy } from '../shared/lifetime-policy.js';
 import { assertManaged } from '../shared/managed-users.js';
 
-export function changeStatus(status: UserStatus): Action<{ reason?: string } & FleetFlags, [string]> {
+export function changeStatus(
+  status: UserStatus,
+): Action<{ for?: number; reason?: string } & FleetFlags, [string]> {
   return async (invocation, flags, sub) => {
     const { context: open, globals } = invocation;
-    const input = { sub: parseSubject(sub), status, reason: flags.reason ?? null, dryRun: globals.dryRun };
+    const input = {
+      ...{ sub: parseSubject(sub), status, forSeconds: flags.for },
+      ...{ reason: flags.reason ?? null, dryRun: globals.dryRun },
+    };
     const context = await open();
     assertManaged(context);
     const { user, eventId } = await setUserStatus(

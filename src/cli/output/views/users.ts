@@ -26,6 +26,9 @@ export function userRecord(user: User, now: number, dryRun = false): Extract<Vie
       ['sub', user.sub],
       ['name', user.name ?? '-'],
       ['status', statusCell(user)],
+      ...(user.disabledUntil === undefined
+        ? []
+        : [['enabled again', relativeTime(user.disabledUntil, now)] as const]),
       ['created', relativeTime(user.createdAt, now)],
       ['updated', relativeTime(user.updatedAt, now)],
     ],
@@ -89,8 +92,8 @@ async function* mapItems(users: AsyncIterable<User>, now: number): AsyncGenerato
   }
 }
 
-function userData({ sub, name, status, createdAt, updatedAt }: User): JsonObject {
-  return { sub, name, status, createdAt, updatedAt };
+function userData({ sub, name, status, disabledUntil, createdAt, updatedAt }: User): JsonObject {
+  return { sub, name, status, disabledUntil: disabledUntil ?? null, createdAt, updatedAt };
 }
 
 function statusCell({ status }: User): Cell {
