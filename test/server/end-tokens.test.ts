@@ -250,6 +250,24 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     expect(events).toHaveLength(4);
   });
 
+  test('DELETE with where ends the tokens and sessions whose meta has all pairs', async () => {
+    const { call, isActive } = await serving();
+    const phone = await issue('--meta', 'device=phone', '--meta', 'city=Graz');
+    const other = await issue('--meta', 'device=phone');
+    const session = await issue('--meta', 'device=phone', '--meta', 'city=Graz', '--refresh');
+    const plain = await issue();
+    const pairs = `where=${encodeURIComponent('device=phone')}&where=city=Graz`;
+    const url = `/v1/tokens?sub=${encodeURIComponent(sub)}&${pairs}`;
+    const nothing = { revoked: 0, sessions: 0, alreadyGone: 0 };
+    expect((await call('DELETE', path('?where=device=pho'))).json()).toEqual(nothing);
+    const answer = await call('DELETE', url);
+    expect([answer.statusCode, answer.json()]).toEqual([200, { revoked: 2, sessions: 1, alreadyGone: 0 }]);
+    const tokens = [phone, session, other, plain];
+    expect(await Promise.all(tokens.map(({ token }) => isActive(token)))).toEqual([false, false, true, true]);
+    expect((await call('DELETE', path('?where=device=phone'))).json()).toMatchObject({ revoked: 1 });
+    expect(await live()).toEqual([plain.jti]);
+  });
+
   test('DELETE with issuedBefore ends tokens that are as old', async () => {
     const { call } = await serving();
     await issue();
@@ -274,6 +292,9 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
       ['DELETE', path('?issuedBefore=yesterday'), 422, 'issuedBefore'],
       ['DELETE', path(`?issuedBefore=${future}`), 422, 'issuedBefore'],
       ['DELETE', path('?except='), 422, 'except'],
+      ['DELETE', path('?where=phone'), 422, 'where'],
+      ['DELETE', path('?where=a=b&where=a=c'), 422, 'where'],
+      ['DELETE', path('?where=a=b&all=true'), 422, 'all'],
       ['DELETE', '/v1/tokens?all=true', 422, 'sub'],
       ['DELETE', '/v1/tokens?sub=&all=true', 422, 'sub'],
       ['DELETE', path('/a%00?'), 422, 'jti'],

@@ -58,6 +58,12 @@ export function hasMeta(meta: TokenMeta | null, pairs: TokenMeta): boolean {
   );
 }
 
+/** Splits a text such as `device=iPhone`. Returns null if it has no name or no `=`. */
+export function splitPair(text: string): [name: string, value: string] | null {
+  const equals = text.indexOf('=');
+  return equals < 1 ? null : [text.slice(0, equals), text.slice(equals + 1)];
+}
+
 function unusable(message: string): JwtctlError {
   return new JwtctlError('ERR_META_INVALID', message);
 }

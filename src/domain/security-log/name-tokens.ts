@@ -17,18 +17,19 @@ export interface NamedToken {
 }
 
 /**
- * Records an event for each token by its name; for a token of a session, one that ends the session. Returns the
- * names: the `jti` of the token, or the family.
+ * Records an event for each token by its name; for a token of a session, one that ends the session. Returns what the
+ * events name, the subject and the `jti` or the family, and the last event.
  */
 export async function nameTokens(
   { keys, securityLog }: Pick<Stores, 'keys' | 'securityLog'>,
   policy: EventPolicy,
   tokens: readonly NamedToken[],
   { reason, at }: { reason: string | null; at: number },
-): Promise<string[]> {
-  if (tokens.length === 0) return [];
+): Promise<{ names: string[]; eventId: number | null }> {
+  if (tokens.length === 0) return { names: [], eventId: null };
   const longestTtl = await keys.longestTtlSeconds();
   const names = new Set<string>();
+  let eventId: number | null = null;
   for (const { sub, jti, iat } of tokens) {
     const family = familyOf(jti);
     const name = family ?? jti;
@@ -39,7 +40,7 @@ export async function nameTokens(
     // A token outside a session has no refresh token.
     const kept = family === null ? { ...expiry, expiresAt: expiry.verifiersUntil } : expiry;
     const type = family === null ? 'token_revoked' : 'family_revoked';
-    await securityLog.append({ type, sub, jti: name, reason, at, ...kept });
+    eventId = await securityLog.append({ type, sub, jti: name, reason, at, ...kept });
   }
-  return [...names].map((name) => name.replace('\n', ' '));
+  return { names: [...names].map((name) => name.replace('\n', ' ')), eventId };
 }

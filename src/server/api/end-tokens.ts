@@ -1,7 +1,8 @@
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import { isJti, parseJti } from '../../domain/model/jti.js';
+import { splitPair, type TokenMeta } from '../../domain/model/token-meta.js';
 import { revokeSubject, revokeToken } from '../../domain/tokens/revoke.js';
-import { revokeOthers } from '../../domain/tokens/revoke-others.js';
+import { revokeSelected, type SubjectSelection } from '../../domain/tokens/revoke-selected.js';
 import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf } from './authentication.js';
 import { invalidRequest } from './failures.js';
@@ -28,8 +29,8 @@ export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, lo
     const ports = administrationBy(actorOf(clientOf(request)));
     const selected = selectionOf(request.query as EndQuery, ports.clock.now());
     const outcome =
-      'except' in selected
-        ? { ...(await revokeOthers(ports, lifetime, { sub, ...selected }, OPTIONS)), alreadyGone: 0 }
+      'selection' in selected
+        ? await revokeSelected(ports, lifetime, { sub, ...selected }, OPTIONS)
         : await revokeSubject(ports, lifetime, { sub, ...selected }, OPTIONS);
     log(request, { status: 200, code: 'revoked', startedAt });
     return outcome;
@@ -59,16 +60,20 @@ export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, lo
   done();
 };
 
-type Selection = { except: string } | { issuedBefore?: number };
+type Selected = { selection: SubjectSelection } | { issuedBefore?: number };
 
-function selectionOf({ all, except, issuedBefore }: EndQuery, now: number): Selection {
-  const given = [all, except, issuedBefore].filter((value) => value !== undefined);
+function selectionOf({ all, except, issuedBefore, where }: EndQuery, now: number): Selected {
+  const given = [all, except, issuedBefore, where].filter((value) => value !== undefined);
   if (given.length !== 1)
-    throw invalidRequest('all', 'The query needs exactly one of all=true, except=JTI, or issuedBefore=TIME.');
+    throw invalidRequest(
+      'all',
+      'The query needs exactly one of all=true, except=JTI, issuedBefore=TIME, or where=NAME=VALUE.',
+    );
   if (except !== undefined) {
     if (!isJti(except)) throw invalidRequest('except', 'The value of except is not a jti.');
-    return { except };
+    return { selection: { except } };
   }
+  if (where !== undefined) return { selection: { where: pairsOf([where].flat()) } };
   if (issuedBefore === undefined) return {};
   if (Number(issuedBefore) > now)
     throw invalidRequest(
@@ -76,4 +81,15 @@ function selectionOf({ all, except, issuedBefore }: EndQuery, now: number): Sele
       'The time in issuedBefore is in the future: only existing tokens can be ended.',
     );
   return { issuedBefore: Number(issuedBefore) };
+}
+
+function pairsOf(texts: readonly string[]): TokenMeta {
+  const pairs = new Map<string, string>();
+  for (const text of texts) {
+    const pair = splitPair(text);
+    if (pair === null) throw invalidRequest('where', 'The value of where does not have the form name=value.');
+    if (pairs.has(pair[0])) throw invalidRequest('where', 'The query has two values for one name in where.');
+    pairs.set(...pair);
+  }
+  return Object.fromEntries(pairs);
 }

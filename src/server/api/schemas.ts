@@ -71,11 +71,12 @@ export const LIST_QUERY_WITH_SUB = {
   properties: { sub: SUBJECT },
 } as const;
 
-/** Exactly one of `all`, `except`, and `issuedBefore`. */
+/** Exactly one of `all`, `except`, `issuedBefore`, and `where`. */
 export interface EndQuery {
   all?: 'true';
   except?: string;
   issuedBefore?: string;
+  where?: string | string[];
 }
 
 export const END_QUERY = {
@@ -84,6 +85,10 @@ export const END_QUERY = {
     all: { type: 'string', enum: ['true'], description: 'true' },
     except: { type: 'string', description: 'the jti of the token that stays' },
     issuedBefore: { type: 'string', pattern: '^[0-9]{1,11}$', description: 'NumericDate seconds' },
+    where: {
+      anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }],
+      description: 'name=value, a pair of the meta; can be repeated',
+    },
   },
 } as const;
 

@@ -1,4 +1,4 @@
-import type { TokenMeta } from '../../../domain/model/token-meta.js';
+import { splitPair, type TokenMeta } from '../../../domain/model/token-meta.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
 
@@ -6,8 +6,8 @@ import { excerpt } from '../../../domain/shared/text.js';
 export function parseNameValues(flag: string, values: readonly string[]): TokenMeta {
   const pairs = new Map<string, string>();
   for (const text of values) {
-    const equals = text.indexOf('=');
-    if (equals < 1) {
+    const pair = splitPair(text);
+    if (pair === null) {
       throw new JwtctlError(
         'ERR_FLAG_INVALID',
         `${flag} ${excerpt(text)} does not have the form name=value.`,
@@ -16,13 +16,13 @@ export function parseNameValues(flag: string, values: readonly string[]): TokenM
         },
       );
     }
-    const name = text.slice(0, equals);
+    const [name, value] = pair;
     if (pairs.has(name)) {
       throw new JwtctlError('ERR_FLAG_INVALID', `${flag} ${excerpt(name)} is given twice.`, {
         hint: 'Pass each name once.',
       });
     }
-    pairs.set(name, text.slice(equals + 1));
+    pairs.set(name, value);
   }
   return Object.fromEntries(pairs);
 }

@@ -3,6 +3,7 @@ import { requireKey } from '../../../domain/keys/find-key.js';
 import { parseJti } from '../../../domain/model/jti.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
+import type { TokenMeta } from '../../../domain/model/token-meta.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
@@ -14,13 +15,15 @@ import {
   revokeSubject,
   revokeToken,
 } from '../../../domain/tokens/revoke.js';
+import { revokeSelected } from '../../../domain/tokens/revoke-selected.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { revocation } from '../../output/views/tokens.js';
-import { contradiction, momentFlag } from '../shared/flags.js';
+import { contradiction, momentFlag, repeatedFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
+import { parseNameValues } from '../shared/name-value.js';
 import { reasonOption } from '../shared/reason-option.js';
 import { readToken } from '../shared/token-argument.js';
 
@@ -32,6 +35,7 @@ The refresh token of a session ends with its access tokens. Select tokens in one
 - --sub SUB --jti JTI: one token of a subject
 - --sub SUB --all: all tokens of a subject
 - --sub SUB --issued-before TIME: older tokens of a subject
+- --sub SUB --where NAME=VALUE: the tokens of a subject that \`token list --where\` shows
 - --kid KID: all tokens signed with a key
 - --kid KID --issued-before TIME: older tokens signed with a key
 - --issued-before TIME: older tokens of all subjects`;
@@ -41,9 +45,14 @@ export const defineRevoke: DefineCommand = (group, run) => {
     .command('revoke')
     .argument('[token]', 'token; - reads standard input, @file reads a file')
     .description(DESCRIPTION)
-    .option('--sub <sub>', 'subject; requires --jti, --all, or --issued-before')
+    .option('--sub <sub>', 'subject; requires --jti, --all, --issued-before, or --where')
     .option('--jti <jti>', 'one token of the subject', parseJti)
     .option('--all', 'all tokens of the subject')
+    .option(
+      '--where <name=value>',
+      'tokens and sessions whose meta has this pair; can be repeated',
+      repeatedFlag,
+    )
     .option('--kid <kid>', 'all tokens signed with this key', parseKid)
     .option(
       '--issued-before <time>',
@@ -52,7 +61,11 @@ export const defineRevoke: DefineCommand = (group, run) => {
     )
     .addOption(reasonOption())
     .addOption(waitFleetOption())
-    .examples('jwtctl token revoke --sub alice --all --wait-fleet', 'echo "$TOKEN" | jwtctl token revoke -')
+    .examples(
+      'jwtctl token revoke --sub alice --all --wait-fleet',
+      'jwtctl token revoke --sub alice --where device=iPhone',
+      'echo "$TOKEN" | jwtctl token revoke -',
+    )
     .action(run(revoke));
 };
 
@@ -60,6 +73,7 @@ interface RevokeFlags extends FleetFlags {
   sub?: string;
   jti?: string;
   all?: true;
+  where?: string[];
   kid?: string;
   issuedBefore?: number;
   reason?: string;
@@ -67,7 +81,7 @@ interface RevokeFlags extends FleetFlags {
 
 const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, flags, token) => {
   const selection = revocationSelection(flags, token);
-  const outcome = await revokeSelected(invocation, selection, flags.reason ?? null);
+  const outcome = await revokeSelection(invocation, selection, flags.reason ?? null);
   return afterFleet(invocation, flags, outcome.eventId, {
     view: revocation(outcome, invocation.globals.dryRun),
     exitCode: outcome.complete ? EXIT.done : EXIT.partial,
@@ -94,7 +108,9 @@ function revocationNotes(
       `The token is not in the registry: it expired, was revoked or flushed, or was never registered. The revocation ${record}, so the token cannot be restored or registered.`,
     ];
   }
-  if (revoked + sessions > 0 || selection.by !== 'sub') return [];
+  if (revoked + sessions > 0) return [];
+  if (selection.by === 'where') return ['The subject has no live tokens with this meta.'];
+  if (selection.by !== 'sub') return [];
   const which = selection.issuedBefore === undefined ? '' : ' issued at that time or earlier';
   return [`The subject has no live tokens${which}.`];
 }
@@ -103,33 +119,36 @@ type Selection =
   | { by: 'token'; token: string }
   | { by: 'jti'; sub: string; jti: string }
   | { by: 'sub'; sub: string; issuedBefore?: number }
+  | { by: 'where'; sub: string; where: TokenMeta }
   | { by: 'global'; kid?: string; issuedBefore?: number | undefined };
 
 const FORMS =
-  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K, --issued-before T, or --kid K --issued-before T';
+  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --sub S --where NAME=VALUE, --kid K, --issued-before T, or --kid K --issued-before T';
 
 function revocationSelection(flags: RevokeFlags, token: string | undefined): Selection {
-  const { jti, all, kid, issuedBefore } = flags;
+  const { jti, all, where, kid, issuedBefore } = flags;
   const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
-  const given = [token, jti, all, kid].filter((value) => value !== undefined).length;
+  const given = [token, jti, all, where, kid].filter((value) => value !== undefined).length;
   if (token !== undefined && given === 1 && sub === undefined && issuedBefore === undefined)
     return { by: 'token', token };
   if (sub !== undefined && jti !== undefined && given === 1 && issuedBefore === undefined)
     return { by: 'jti', sub, jti };
   if (sub !== undefined && all !== undefined && given === 1 && issuedBefore === undefined)
     return { by: 'sub', sub };
+  if (sub !== undefined && where !== undefined && given === 1 && issuedBefore === undefined)
+    return { by: 'where', sub, where: parseNameValues('--where', where) };
   if (sub !== undefined && issuedBefore !== undefined && given === 0) return { by: 'sub', sub, issuedBefore };
   if (sub === undefined && kid !== undefined && given === 1) return { by: 'global', kid, issuedBefore };
   if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'global', issuedBefore };
   if (all !== undefined && sub === undefined && given === 1) throw contradiction('--all needs --sub.');
   if (sub !== undefined && given === 0)
-    throw contradiction(`--sub ${excerpt(sub)} needs --all, --jti, or --issued-before.`);
+    throw contradiction(`--sub ${excerpt(sub)} needs --all, --jti, --issued-before, or --where.`);
   throw new JwtctlError('ERR_FLAG_COMBINATION', 'These arguments do not select tokens to revoke.', {
     hint: `Use one of ${FORMS}.`,
   });
 }
 
-async function revokeSelected(
+async function revokeSelection(
   invocation: Invocation,
   selection: Selection,
   reason: string | null,
@@ -149,6 +168,10 @@ async function revokeSelected(
       return revokeToken(ports, policy, selection, options);
     case 'sub':
       return revokeSubject(ports, policy, selection, options);
+    case 'where': {
+      const { sub, where } = selection;
+      return revokeSelected(ports, policy, { sub, selection: { where } }, options);
+    }
     case 'global': {
       const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
       const scope = { key, issuedBefore: selection.issuedBefore };
