@@ -17,7 +17,7 @@ import { type Origin, originText } from './sources/setting-origin.js';
 type Origins = Readonly<Record<SettingPath, Origin>>;
 
 export function contradictions(settings: Settings, origins: Origins): JwtctlError[] {
-  const { token, redis, mysql, users, serve } = settings;
+  const { token, redis, mysql, users, serve, registry } = settings;
   const from = (path: SettingPath) => originText(origins[path]);
   const problems: JwtctlError[] = [];
   const contradict = (paths: SettingPath[], message: string) => problems.push(contradiction(paths, message));
@@ -46,6 +46,8 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     if (users.table === null) need('users.source table', 'users.table');
     if (users.column === null) need('users.source table', 'users.column');
   }
+  if (registry.onLimit === 'refuse' && registry.maxPerSubject === null)
+    need('registry.onLimit refuse', 'registry.maxPerSubject');
   for (const [store, tls] of [['mysql', mysql.tls] as const, ['redis', redis.tls] as const]) {
     const { cert, key } = tls;
     const enabled = `${store}.tls.enabled` as const;

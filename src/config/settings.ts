@@ -292,6 +292,11 @@ const DECLARATIONS = {
     kind: integer(1, 10_000),
     doc: 'Number of live tokens that a subject can have, at most 10,000. A new token beyond this number removes the oldest one.',
   },
+  'registry.onLimit': {
+    kind: oneOf('evict', 'refuse'),
+    fallback: 'evict',
+    doc: 'What happens to a token beyond registry.maxPerSubject: evict removes the oldest, refuse issues none (ERR_TOKEN_LIMIT). With refuse, the tokens of a session count as one.',
+  },
   'serve.host': {
     kind: LINE,
     fallback: '127.0.0.1',

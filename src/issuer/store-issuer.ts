@@ -75,5 +75,6 @@ function policyOf({ settings }: Context): IssuerPolicy {
     refreshTtlSeconds: settings.refresh.ttl,
     refreshGraceSeconds: settings.refresh.grace,
     maxPerSubject: settings.registry.maxPerSubject ?? undefined,
+    onLimit: settings.registry.onLimit,
   };
 }

@@ -113,6 +113,23 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
       expect(await families('alice')).toMatchObject([{ counter: 2 }]);
     });
 
+    test('with onLimit: refuse, a refresh does not count its session twice, and a refused step changes nothing', async () => {
+      const others = { maxPerSubject: 1, onLimit: 'refuse' } as const;
+      const other = newRandomId();
+      expect(await stateOf('alice', 0, { others })).toBe('advanced');
+      expect(await stateOf('alice', 1, { others })).toBe('advanced');
+      expect(await stateOf('alice', 0, { of: other, others })).toBe('limited');
+      expect(await families('alice')).toMatchObject([{ family, counter: 1 }]);
+      expect(await jtis('alice')).toEqual([familyJti(family, 0), familyJti(family, 1)]);
+
+      await registry.remove('alice', { family }, now);
+      expect(await stateOf('alice', 0, { of: other, others })).toBe('advanced');
+      expect(await stateOf('bob', 0, { others })).toBe('advanced');
+      await registerOne(registry, 'bob', step('bob', 0, { of: other }).entry, { now });
+      expect(await stateOf('bob', 1, { others })).toBe('limited');
+      expect(await families('bob')).toMatchObject([{ counter: 0 }]);
+    });
+
     test('of 64 concurrent equal steps, one advances and the others return its iat', async () => {
       await advance('alice', 0);
       const steps = Array.from({ length: 64 }, (_, index) => step('alice', 1, { iat: now + index }));

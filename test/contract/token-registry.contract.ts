@@ -247,6 +247,70 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
     });
 
+    describe('onLimit: refuse', () => {
+      const refusing = { maxPerSubject: 2, onLimit: 'refuse' } as const;
+      const add = async (sub: string, ...entries: RegistryEntry[]) => {
+        const registrations = entries.map((one) => ({ sub, entry: one, now, ...refusing }));
+        return (await registry.registerMany(registrations)).map((error) => error?.code ?? null);
+      };
+
+      test('refuses a new entry beyond the maximum, and removes none', async () => {
+        const entries = ['a', 'b', 'c', 'd'].map((jti) => entry(jti));
+        expect(await add('alice', ...entries)).toEqual([null, null, 'ERR_TOKEN_LIMIT', 'ERR_TOKEN_LIMIT']);
+        expect(await add('alice', entry('e'))).toEqual(['ERR_TOKEN_LIMIT']);
+        expect(await add('bob', entry('e'))).toEqual([null]);
+        expect(await jtis('alice')).toEqual(['a', 'b']);
+        await registry.remove('alice', { jti: 'a' }, now);
+        expect(await add('alice', entry('e'), entry('f'))).toEqual([null, 'ERR_TOKEN_LIMIT']);
+      });
+
+      test('neither stores meta nor caches a status for a refused entry', async () => {
+        await register('alice', entry('a'), entry('b'));
+        const [error] = await registry.registerMany([
+          { sub: 'alice', entry: entry('c'), now, user: status(), meta: { device: 'phone' }, ...refusing },
+        ]);
+        expect(error?.code).toBe('ERR_TOKEN_LIMIT');
+        expect([await jtis('alice'), await userOf('alice')]).toEqual([['a', 'b'], null]);
+      });
+
+      test('registers a live entry again, and counts no expired ones', async () => {
+        const later = now + 2;
+        const old = entry('old', { exp: later - opened.clockToleranceSeconds });
+        await register('alice', old, entry('a'));
+        expect(await add('alice', entry('a'), old)).toEqual([null, null]);
+        await opened.until(later);
+        const one = { sub: 'alice', entry: entry('b'), now: later, ...refusing };
+        expect(await registry.registerMany([one])).toEqual([null]);
+        expect(await jtis('alice', later)).toEqual(['a', 'b']);
+      });
+
+      test('counts the tokens of a session once', async () => {
+        const [one, other] = ['a'.repeat(22), 'b'.repeat(22)];
+        await register('alice', entry(`${one}.0`), entry(`${one}.1`), entry(`${other}.7`));
+        expect(await add('alice', entry(`${one}.2`), entry(`${other}.8`))).toEqual([null, null]);
+        expect(await add('alice', entry('c'), entry(`${'c'.repeat(22)}.0`))).toEqual([
+          ...['ERR_TOKEN_LIMIT', 'ERR_TOKEN_LIMIT'],
+        ]);
+      });
+
+      test('admits as many of 50 concurrent registrations as there may be', async () => {
+        const codes = await Promise.all(
+          Array.from({ length: 50 }, (_, index) => add('alice', entry(`j${index}`))),
+        );
+        expect(codes.flat().filter((code) => code === null)).toHaveLength(2);
+        expect(await jtis('alice')).toHaveLength(2);
+      });
+
+      test('finds the end of a session with more tokens than the maximum', async () => {
+        const family = 'a'.repeat(22);
+        const many = Array.from({ length: 2_500 }, (_, index) => entry(`${family}.${index}`));
+        await registry.registerMany(many.map((one) => ({ sub: 'alice', entry: one, now })));
+        await register('alice', entry('z', { exp: now + 9_999 }));
+        expect(await add('alice', entry('b'))).toEqual(['ERR_TOKEN_LIMIT']);
+        expect(await add('alice', entry(`${family}.2500`))).toEqual([null]);
+      });
+    });
+
     describe('registerMany', () => {
       test('registers entries of many subjects', async () => {
         const many = Array.from({ length: 700 }, (_, index) => ({

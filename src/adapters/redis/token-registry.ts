@@ -88,16 +88,14 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   /** Sends one pipeline per master. If a master fails, only its own subjects fail. */
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
-    const errors = new Map<string, JwtctlError | null>();
+    const errors = new Map<string, Iterator<JwtctlError | null>>();
     await allSettled(
       [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
-        errors.set(
-          sub,
-          await ownFailure(() => registerInTurn(this.#session, own, this.#tolerance).then(() => null)),
-        );
+        const outcome = await ownFailure(() => registerInTurn(this.#session, own, this.#tolerance));
+        errors.set(sub, (outcome instanceof JwtctlError ? own.map(() => outcome) : outcome).values());
       }),
     );
-    return registrations.map(({ sub }) => errors.get(sub) ?? null);
+    return registrations.map(({ sub }) => errors.get(sub)?.next().value ?? null);
   }
 
   advanceFamilies(steps: readonly FamilyStep[]): Promise<Array<FamilyOutcome | JwtctlError>> {

@@ -57,7 +57,14 @@ export interface Registration {
    * then by the bytes of the `jti`, then by key id.
    */
   maxPerSubject?: number | undefined;
+  /**
+   * With `refuse`, no entry is removed. A new entry beyond `maxPerSubject` fails with `ERR_TOKEN_LIMIT` instead. The
+   * entries of one family count as one. Default: `evict`
+   */
+  onLimit?: OnLimit | undefined;
 }
+
+export type OnLimit = 'evict' | 'refuse';
 
 export interface Removal {
   removed: number;

@@ -40,4 +40,6 @@ export type FamilyOutcome =
   /** The same or a later step was made before. Nothing was changed. */
   | { state: 'reused' }
   /** The registry has no such family: it expired, was removed, or was lost. */
-  | { state: 'unknown' };
+  | { state: 'unknown' }
+  /** `onLimit` refused the entry. Nothing was changed. */
+  | { state: 'limited' };

@@ -22,6 +22,7 @@ import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { advanceMany } from '../registry/advance-many.js';
 import { registerMany } from '../registry/register-many.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
+import { tokenLimit } from '../registry/token-limit.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError, unreachable } from '../shared/errors.js';
@@ -375,6 +376,8 @@ export class Issuer {
           throw sessionReused();
         case 'unknown':
           throw new JwtctlError('ERR_REFRESH_INVALID', 'The session of the refresh token does not exist.');
+        case 'limited':
+          throw tokenLimit(draft.request.sub, this.#policy);
         default:
           return unreachable(result);
       }
@@ -425,11 +428,11 @@ export class Issuer {
   }
 
   #registration({ key }: Signer, draft: SignedDraft, now: number): Registration {
-    const { statusTtlSeconds, maxPerSubject } = this.#policy;
+    const { statusTtlSeconds, maxPerSubject, onLimit } = this.#policy;
     const { request, user, claims } = draft;
     const { sub, jti, iat, exp } = claims;
     return {
-      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: request.meta, maxPerSubject },
+      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: request.meta, maxPerSubject, onLimit },
       user: knownStatus(user, now, statusTtlSeconds),
     };
   }

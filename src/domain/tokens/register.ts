@@ -6,6 +6,7 @@ import type {
   Clock,
   Database,
   EntryStore,
+  OnLimit,
   Registration,
   TokenStatusReader,
   User,
@@ -40,6 +41,7 @@ export interface RegisterPolicy extends ClaimsPolicy {
   maxTtlSeconds: number;
   statusTtlSeconds: number;
   maxPerSubject?: number | undefined;
+  onLimit?: OnLimit | undefined;
 }
 
 export type RegisteredToken = Omit<IssuedToken, 'token' | 'aud'> & {
@@ -345,7 +347,7 @@ function remainingSeconds({ exp }: Pick<RegisteredClaims, 'exp'>, now: number): 
 function registrationOf(
   { key, claims: { sub, jti, iat, exp } }: Candidate,
   users: Map<string, User>,
-  { statusTtlSeconds, maxPerSubject }: RegisterPolicy,
+  { statusTtlSeconds, maxPerSubject, onLimit }: RegisterPolicy,
   now: number,
 ): Registration {
   const user = users.get(sub);
@@ -355,6 +357,7 @@ function registrationOf(
     now,
     user: user && knownStatus(user, now, statusTtlSeconds),
     maxPerSubject,
+    onLimit,
   };
 }
 

@@ -2,6 +2,7 @@ import { MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
 import { newRandomId } from '../model/random-id.js';
 import { parseSubject } from '../model/subject.js';
 import { assertUsableMeta, type TokenMeta } from '../model/token-meta.js';
+import type { OnLimit } from '../ports/index.js';
 import { describeValue } from '../shared/describe-value.js';
 import { formatDuration } from '../shared/duration.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
@@ -21,8 +22,9 @@ export interface IssuerPolicy {
   refreshTtlSeconds: number;
   /** How long after its use a refresh token returns the same new tokens. */
   refreshGraceSeconds: number;
-  /** Beyond this, the oldest live token of the subject is removed. */
   maxPerSubject?: number | undefined;
+  /** What happens to a token beyond `maxPerSubject`. Default: `evict` */
+  onLimit?: OnLimit | undefined;
 }
 
 export interface TokenRequest {

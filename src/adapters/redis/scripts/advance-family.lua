@@ -3,7 +3,8 @@
 -- entry as for register, family, counter, grace (ms), exp of the refresh token, record: see familyRecord in
 -- keyspace.ts. Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE, key}; or 1, the outcome, and for ADVANCED
 -- whether evicting others is done (1 or 0), for REPLAYED the iat of the entry.
-local families, name, counter = KEYS[3], ARGV[10], tonumber(ARGV[11])
+local families, own = KEYS[3], 4 + ENTRY_ARGUMENTS
+local name, counter, grace_ms, family_exp, record = ARGV[own], tonumber(ARGV[own + 1]), tonumber(ARGV[own + 2]), tonumber(ARGV[own + 3]), ARGV[own + 4]
 local families_type = redis.call('TYPE', families).ok
 if families_type ~= 'hash' and families_type ~= 'none' then return {WRONG_TYPE, families} end
 
@@ -12,14 +13,15 @@ if known and known.exp <= horizon then known = nil end
 if not known and counter > 0 then return {1, UNKNOWN} end
 -- A lower counter lacks steps that a failover lost: only jwtctl can have made the token for this step.
 if known and known.counter >= counter then
-  if known.counter > counter or math.abs(time_ms - known.refreshed_ms) > tonumber(ARGV[12]) then return {1, REUSED} end
+  if known.counter > counter or math.abs(time_ms - known.refreshed_ms) > grace_ms then return {1, REUSED} end
   return {1, REPLAYED, known.iat}
 end
 
-local is_done = add_entry(4)
+local added = add_entry(4)
+if added == REFUSED then return {1, LIMITED} end
 local stored = ARGV[7] == '' and '' or ' ' .. ARGV[7]
-redis.call('HSET', families, name, ARGV[14] .. '.' .. string.format('%.0f', time_ms) .. stored)
-local expires_at = math.max(tonumber(ARGV[13]) + tolerance, redis.call('EXPIRETIME', families))
+redis.call('HSET', families, name, record .. '.' .. string.format('%.0f', time_ms) .. stored)
+local expires_at = math.max(family_exp + tolerance, redis.call('EXPIRETIME', families))
 redis.call('EXPIREAT', families, string.format('%.0f', expires_at))
 -- Families expire one by one, so each call drops some that have. A call that read all would take too long.
 local sampled, expired = redis.call('HRANDFIELD', families, SAMPLED_FAMILIES, 'WITHVALUES'), {}
@@ -29,4 +31,4 @@ for i = 1, #sampled, 2 do
 end
 if #expired > 0 then redis.call('HDEL', families, unpack(expired)) end
 complete()
-return {1, ADVANCED, is_done and 1 or 0}
+return {1, ADVANCED, added == DONE and 1 or 0}

@@ -41,13 +41,20 @@ export const EVENTS_PER_CALL = 500;
 export const WRITES_REFUSED = -2;
 
 /** The outcomes of {@link ADVANCE_FAMILY}. */
-export const STEP = { ADVANCED: 1, REPLAYED: 2, REUSED: 3, UNKNOWN: 4 } as const;
+export const STEP = { ADVANCED: 1, REPLAYED: 2, REUSED: 3, UNKNOWN: 4, LIMITED: 5 } as const;
+
+/** The number of arguments that describe an entry: see `register.lua`. */
+const ENTRY_ARGUMENTS = 7;
+
+/** The outcomes of adding an entry, within a script. */
+const ADDING = { DONE: 1, AGAIN: 2, REFUSED: 3 };
 
 /** The kinds of a name that a removal is restricted to: see `includes/matching.lua`. */
 export const NAMED = { JTI: '1', FAMILY: '2' } as const;
 
 const REGISTRY = constants({
   ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },
+  ...{ ENTRY_ARGUMENTS, ...ADDING },
   SAMPLED_FAMILIES: 20,
 });
 const REGISTRATION = [REGISTRY, subject, entries, expiry, status, order, registration] as const;

@@ -36,6 +36,8 @@ export async function advanceFamily(
       return { state: 'reused' };
     case STEP.UNKNOWN:
       return { state: 'unknown' };
+    case STEP.LIMITED:
+      return { state: 'limited' };
     default:
       // Registering the entry again evicts the rest.
       if (value !== 1) await registerInTurn(session, [step], tolerance);

@@ -1,18 +1,24 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatMeta } from '../../../domain/model/token-meta.js';
 import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
+import { tokenLimit } from '../../../domain/registry/token-limit.js';
+import type { JwtctlError } from '../../../domain/shared/errors.js';
 import { entryMember, formatLegacyEntry, statusScore } from '../keyspace.js';
 import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { DeadlineError, wrongType } from '../wire/redis-errors.js';
 
-/** Registers entries of one subject in order. After an error, some of them may have been registered. */
+/**
+ * Registers entries of one subject in order, and returns null or the reason of a refusal for each. After an error,
+ * some of them may have been registered.
+ */
 export async function registerInTurn(
   session: RegistrySession,
   registrations: readonly Registration[],
   tolerance: number,
-): Promise<void> {
+): Promise<Array<JwtctlError | null>> {
   const { connection, keyspace, batcher } = session;
+  const refusals: Array<JwtctlError | null> = registrations.map(() => null);
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
     const { entries, meta, slot } = keyspace.keysOf(sub);
@@ -26,8 +32,11 @@ export async function registerInTurn(
     const answer = await runInTime(connection, (deadline) =>
       batcher.run(REGISTER, slot, [entries, meta], [horizon, tolerance, deadline, ...args]),
     );
-    next += answer[1] ?? 0;
+    const [, done = 0, ...refused] = answer;
+    for (const index of refused) refusals[next + index] = tokenLimit(sub, registrations[next + index]);
+    next += done;
   }
+  return refusals;
 }
 
 /**
@@ -54,8 +63,15 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
   return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
 }
 
-export function argumentsOf({ entry, maxPerSubject = 0, meta, user }: Registration): Array<string | number> {
+/** In the order of ARGV in `register.lua`. */
+export function argumentsOf({
+  entry,
+  maxPerSubject = 0,
+  onLimit,
+  meta,
+  user,
+}: Registration): Array<string | number> {
   const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
   const stored = isLegacyId(entry.jti) ? formatLegacyEntry(entry) : meta == null ? '' : formatMeta(meta);
-  return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status];
+  return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status, onLimit === 'refuse' ? 1 : 0];
 }

@@ -24,7 +24,7 @@ export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<
     const isInGrace = known.counter === counter && isRecent;
     return isInGrace ? { state: 'replayed', iat: known.iat } : { state: 'reused' };
   }
-  await addEntry(db, step);
+  if (!(await addEntry(db, step))) return { state: 'limited' };
   const row: RegistryFamiliesTable = {
     ...{
       sub,

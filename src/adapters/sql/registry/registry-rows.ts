@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
+import { familyOf } from '../../../domain/model/family.js';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatMeta, type TokenMeta } from '../../../domain/model/token-meta.js';
 import type {
@@ -10,16 +11,33 @@ import type {
 } from '../../../domain/ports/index.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 
-export async function addEntry(
-  db: SqlExecutor,
-  { sub, entry, user, meta, maxPerSubject }: Registration,
-): Promise<void> {
+/** Returns whether the entry was added: see `onLimit`. */
+export async function addEntry(db: SqlExecutor, registration: Registration): Promise<boolean> {
+  const { sub, entry, user, meta, maxPerSubject } = registration;
+  if (registration.onLimit === 'refuse' && (await isBeyondLimit(db, registration))) return false;
   // Its iat may differ from the stored one, which stays.
   const isKnown = isLegacyId(entry.jti) && (await renewLegacy(db, sub, entry));
   if (!isKnown) await insertEntry(db, sub, entry, meta);
   if (user !== undefined) await cacheStatus(db, sub, user);
-  const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
+  const evicted =
+    registration.onLimit === 'refuse' ? [] : await oldestOthersBeyond(db, sub, entry, maxPerSubject);
   for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
+  return true;
+}
+
+async function isBeyondLimit(
+  db: SqlExecutor,
+  { sub, entry, maxPerSubject = Number.POSITIVE_INFINITY }: Registration,
+): Promise<boolean> {
+  const known = await db
+    .selectFrom('registry_entries')
+    .select('sub')
+    .where(isNamed(sub, entry))
+    .executeTakeFirst();
+  if (known !== undefined) return false;
+  const rows = await db.selectFrom('registry_entries').select('jti').where('sub', '=', sub).execute();
+  const sessions = new Set([entry.jti, ...rows.map(({ jti }) => jti)].map((jti) => familyOf(jti) ?? jti));
+  return sessions.size > maxPerSubject;
 }
 
 async function renewLegacy(db: SqlExecutor, sub: string, entry: RegistryEntry): Promise<boolean> {

@@ -27,6 +27,8 @@ import type {
   WalkOptions,
 } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
+import { tokenLimit } from '../../../domain/registry/token-limit.js';
+import type { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { advanceFamily, listFamilies, removeFamilies } from './families.js';
@@ -64,12 +66,16 @@ export class SqliteTokenRegistry implements TokenRegistry {
     this.heartbeatLifetimeSeconds = heartbeatLifetime(this.#tolerance);
   }
 
-  async registerMany(registrations: readonly Registration[]): Promise<null[]> {
+  async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
     const [first] = registrations;
     if (first === undefined) return [];
     return this.#write(first.now, async (db) => {
-      for (const registration of registrations) await addEntry(db, registration);
-      return registrations.map(() => null);
+      const errors: Array<JwtctlError | null> = [];
+      for (const registration of registrations) {
+        const isAdded = await addEntry(db, registration);
+        errors.push(isAdded ? null : tokenLimit(registration.sub, registration));
+      }
+      return errors;
     });
   }
 

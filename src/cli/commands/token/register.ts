@@ -171,6 +171,7 @@ function policyOf({ settings }: Context, { aud }: RegisterFlags): RegisterPolicy
     maxTtlSeconds: token.maxTtl,
     statusTtlSeconds: users.statusTtl,
     maxPerSubject: registry.maxPerSubject ?? undefined,
+    onLimit: registry.onLimit,
   };
 }
 

@@ -93,6 +93,10 @@ export const TOKENS_ERRORS = {
     'The token has expired.',
     'Request a new token. If it should still be valid, compare the clocks of the hosts.',
   ),
+  ERR_TOKEN_LIMIT: state(
+    'The subject has as many live tokens and sessions as `registry.maxPerSubject` allows, and `registry.onLimit` is `refuse`.',
+    'End a token of the subject with `jwtctl token revoke`, wait until one expires, or raise `registry.maxPerSubject`.',
+  ),
   ERR_TOKEN_MALFORMED: refused(
     'The input is not a JWT: it is not a JWS in Compact Serialization with a JSON header and payload.',
     'Pass the token itself, or `-` to read it from standard input. Check that the whole token was copied.',

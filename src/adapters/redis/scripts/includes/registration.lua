@@ -12,6 +12,29 @@ local function is_older(a, b)
   return a.key_id < b.key_id
 end
 
+-- Returns the family, for a token of a session, or the jti. See familyOf in domain/model/family.ts.
+local function session_of(jti)
+  local is_session = string.byte(jti, 23) == 46 and string.find(jti, '^%w[%w_-]+%.%d+$')
+  return is_session and string.sub(jti, 1, 22) or jti
+end
+
+-- Whether there are as many others as there may be. The tokens of a session count once.
+local function is_full(member, maximum)
+  local _, own_from = parse(member, 1)
+  local known, others, from = {[session_of(string.sub(member, own_from))] = true}, 0, 0
+  local window = math.max(MEMBERS_PER_CALL, 2 * maximum)
+  repeat
+    local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES', 'LIMIT', from, window)
+    members_read, from = members_read + #found / 2, from + window
+    for i = 1, #found, 2 do
+      local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
+      local session = iat and not gone[found[i]] and session_of(string.sub(found[i], jti_from))
+      if session and not known[session] then known[session], others = true, others + 1 end
+    end
+  until others >= maximum or #found < 2 * window
+  return others >= maximum
+end
+
 -- Evicts the oldest others and returns whether that was all. Evicts only members that it read.
 local function make_room(member, maximum)
   local window = math.max(MEMBERS_PER_CALL, 2 * maximum)
@@ -45,18 +68,23 @@ local function takes(stored)
   return meta_type == 'hash' or meta_type == 'none'
 end
 
--- Adds the entry at ARGV[i], and evicts the oldest others beyond its maximum. Returns false if reading more
--- members would take too long: the caller adds the entry again with another call.
+-- Adds the entry at ARGV[i], and evicts the oldest others beyond its maximum, or else returns REFUSED. Returns
+-- AGAIN if reading more members would take too long: the caller adds the entry again with another call.
 local function add_entry(i)
   local member, exp, maximum, stored = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
-  if members_read >= MEMBERS_PER_CALL or gone[member] then return false end
+  if members_read >= MEMBERS_PER_CALL or gone[member] then return AGAIN end
+  local refuses = maximum > 0 and ARGV[i + 6] == '1'
+  if refuses and tonumber(redis.call('ZSCORE', set, member) or 0) <= horizon and is_full(member, maximum) then
+    return REFUSED
+  end
   local takes_meta = takes(stored)
   local is_new = redis.call('ZADD', set, exp, member) == 1
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
   -- What was stored for an entry that is gone, or is damaged, must not stay.
   local replaces = is_legacy(member) and (is_new or not read_legacy_entries(meta, {member})[member])
   if takes_meta then redis.call(replaces and 'HSET' or 'HSETNX', meta, member, stored) end
-  return maximum == 0 or redis.call('ZCARD', set) - #dropped <= maximum or make_room(member, maximum)
+  if refuses or maximum == 0 or redis.call('ZCARD', set) - #dropped <= maximum then return DONE end
+  return make_room(member, maximum) and DONE or AGAIN
 end
 
 local function complete()

@@ -1,0 +1,14 @@
+import type { Registration } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
+
+/** The reason why a registration with `onLimit: 'refuse'` was refused. */
+export function tokenLimit(sub: string, registration?: Pick<Registration, 'maxPerSubject'>): JwtctlError {
+  const most = registration?.maxPerSubject;
+  return new JwtctlError(
+    'ERR_TOKEN_LIMIT',
+    `The subject ${JSON.stringify(sub)} has as many live tokens and sessions as it may have (${most}).`,
+    {
+      hint: 'End one of them with `jwtctl token revoke`, or raise `registry.maxPerSubject`.',
+    },
+  );
+}
