@@ -11,6 +11,7 @@ import type { Outcome } from '../../output/view.js';
 import { issuedItem, plannedItem } from '../../output/views/tokens.js';
 import { streamThrough, tokenWords } from '../shared/bulk.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
+import { LongTokens } from './long-tokens.js';
 
 export async function issueMany(invocation: Invocation, flags: IssueFlags, file: string): Promise<Outcome> {
   if (file === '-' && flags.claims === '-') {
@@ -25,6 +26,7 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
   issuer.validate({ ...shared, sub: 'any' });
   if (!invocation.globals.dryRun) await issuer.open();
   const records = await input.records(SUBJECTS, flags.format);
+  const long = new LongTokens();
   const bulk = {
     action: 'token.issue',
     label: 'issuing',
@@ -43,7 +45,11 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
     : streamThrough(invocation, context, {
         ...bulk,
         work: (some) => issuer.issueMany(some),
-        item: issuedItem,
+        item: (issued) => {
+          long.add(issued.token);
+          return issuedItem(issued);
+        },
+        also: () => ({ sentences: long.warnings(), data: {} }),
       });
 }
 

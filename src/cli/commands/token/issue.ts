@@ -6,6 +6,7 @@ import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
 import { errorsOption, formatOption } from '../shared/bulk.js';
 import { contradiction, durationFlag, exactlyOne, repeatedFlag } from '../shared/flags.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
+import { LongTokens } from './long-tokens.js';
 
 export const defineIssue: DefineCommand = (group, run) => {
   group
@@ -66,5 +67,8 @@ async function issueOne(invocation: Invocation, flags: IssueFlags, sub: string) 
   issuer.validate(request);
   if (flags.createUser === true) assertMayCreateUsers(context);
   if (invocation.globals.dryRun) return { view: issuancePlan(await issuer.plan(request)) };
-  return { view: issuedToken(await issuer.issue(request)) };
+  const issued = await issuer.issue(request);
+  const long = new LongTokens();
+  long.add(issued.token);
+  return { view: issuedToken(issued), warnings: long.warnings() };
 }
