@@ -26,7 +26,7 @@ export const TOKENS_ERRORS = {
     'Set `sub`, `aud`, the lifetime, and the not-before time with their own flags. `iss` comes from `token.issuer`, and jwtctl sets `iat`, `jti`, and `client_id`.',
   ),
   ERR_CLIENT_ID_INVALID: usage(
-    'The ID of the client that a token is issued to is missing, although `token.type` is `at+jwt`, or is not valid.',
+    'The client ID for a new token is invalid, or it is missing although `token.type` is `at+jwt`.',
     'Pass `--client-id`, or `clientId` to the library. A token issued over HTTP has the ID of the API client.',
   ),
   ERR_ISSUER_MISMATCH: refused(
@@ -122,7 +122,7 @@ export const TOKENS_ERRORS = {
     'Put fewer or shorter claims into the token.',
   ),
   ERR_TOKEN_TYPE_REFUSED: refused(
-    'The `typ` of the token is not one of `token.acceptTypes`, or a token to register says that it is a refresh token or an ID token.',
+    'The `typ` of the token is not one of `token.acceptTypes`, or a token to be registered says that it is a refresh token or an ID token.',
     'Send an access token. To accept a `typ`, add it to `token.acceptTypes`. To register a refresh or ID token anyway, pass `--any-type`.',
   ),
   ERR_TTL_INVALID: usage(
