@@ -18,8 +18,8 @@ export interface OpenIssuer {
    * @param request.ttlSeconds default: `token.ttl`; at most `token.maxTtl`
    * @param request.claims claims other than the registered ones (RFC 7519 §4.1)
    * @param request.refresh whether to begin a session: the result then has a refresh token
-   * @param request.clientId the client that the token is issued to: its `client_id` if `token.type` is `at+jwt`, which then
-   * requires it. Only this client can use the refresh token
+   * @param request.clientId the client that the token is issued to. Required if `token.type` is `at+jwt`: the token then has
+   * it as `client_id`. Only this client can use the refresh token
    * @param request.meta facts about the session, such as its device, shown by `token list`: at most 8 pairs, 512 bytes as JSON
    * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
    * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` if a store does not answer

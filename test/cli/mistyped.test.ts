@@ -210,7 +210,10 @@ test('JSON in place of the file of --claims is named, with the flags', async () 
     '{"a":1,"b":"x y"}',
     '--json',
   );
-  expect([exitCode, error().message]).toEqual([2, '--claims takes the name of a file, but got JSON.']);
+  expect([exitCode, error().message]).toEqual([
+    2,
+    '--claims takes the name of a file, but the value is JSON.',
+  ]);
   expect(error().hint).toContain(`Did you mean --claim a=1 --claim 'b="x y"'?`);
 });
 

@@ -68,7 +68,7 @@ export function decodePart(part: string, what: string): string {
   const isEncoded = /%[0-9a-f]{2}/i.test(part);
   if (!isEncoded) return part;
   if (/[@/?#[\]\s]|%(?![0-9a-f]{2})/i.test(part))
-    throw new AddressProblem(`has a ${what} of which only a part is percent-encoded; ${ENCODE}`);
+    throw new AddressProblem(`has a ${what} that is only partly percent-encoded; ${ENCODE}`);
   try {
     return decodeURIComponent(part);
   } catch {

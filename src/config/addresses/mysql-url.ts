@@ -28,7 +28,9 @@ export interface MysqlUrl {
 export function readMysqlUrl(text: string): MysqlUrl {
   assertAddress(text);
   if (/^jdbc:tc:/i.test(text))
-    throw new AddressProblem(`is for Testcontainers, which choose the address at the start; write ${FORM}`);
+    throw new AddressProblem(
+      `is for Testcontainers, which chooses the address when it starts; write ${FORM}`,
+    );
   if (SEVERAL.test(text)) throw new AddressProblem(ONE_SERVER);
   const [, wrapper = '', scheme = '', rest = ''] = DRIVER_URL.exec(text) ?? [];
   const driver = wrapper.toLowerCase();

@@ -144,7 +144,7 @@ describe('an address of MySQL is understood', () => {
 
 describe('an address of MySQL is refused by the part that is wrong', () => {
   it.each<[string, RegExp]>([
-    ['mysql://app:hunter%402#@db.example/jwt', /password of which only a part is percent-encoded/],
+    ['mysql://app:hunter%402#@db.example/jwt', /password that is only partly percent-encoded/],
     ['mysql://app:hunter@a/b?c=d@db.example/jwt', /more than one @/],
     ['mysql://app:hunter2@db.example', /names no database/],
     ['mysql://app:hunter2@db.example:3306', /names no database/],

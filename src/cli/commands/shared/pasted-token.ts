@@ -132,7 +132,7 @@ function withoutPadding(text: string): string {
 function certainFault(text: string): string | null {
   if (text === '') return 'it is empty';
   if (/[\w-](?:…|\.{3})|(?:…|\.{3})[\w-]/.test(text))
-    return 'it is shortened: an ellipsis takes the place of a part';
+    return 'it is shortened: an ellipsis replaces a part of it';
   if (/^(?:authorization\s*[:=]\s*)?basic\s/i.test(text))
     return 'it is a user name and a password (Basic), not a token';
   if (/^[\w-]+\.[\w-]+\.[\w-]*~/.test(text)) return 'it is a token with disclosures (SD-JWT)';

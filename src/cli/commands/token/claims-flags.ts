@@ -33,7 +33,7 @@ function inPlaceOfFile(json: string): JwtctlError {
   const claims = Object.entries(parseJsonObject(Buffer.from(json)) ?? {});
   const flags = claims.slice(0, 3).map(([name, value]) => spelled(name, JSON.stringify(value)));
   const meant = flags.length === 0 ? '' : `Did you mean ${flags.join(' ')}? `;
-  return new JwtctlError('ERR_FLAG_INVALID', '--claims takes the name of a file, but got JSON.', {
+  return new JwtctlError('ERR_FLAG_INVALID', '--claims takes the name of a file, but the value is JSON.', {
     hint: `${meant}To read the JSON from standard input, pass --claims -.`,
   });
 }

@@ -38,7 +38,7 @@ export const defineIssue: DefineCommand = (group, run) => {
     .option('--refresh', 'begin a session: also print a refresh token, on the second line')
     .option(
       '--client-id <id>',
-      'client that the token is issued to: its client_id if token.type is at+jwt, and the only client that can use the refresh token',
+      'ID of the client that the token is issued to: the client_id of the token if token.type is at+jwt, and the only client that can use the refresh token',
     )
     .option('--create-user', 'add the user if the user does not exist')
     .examples(
