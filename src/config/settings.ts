@@ -295,7 +295,7 @@ const DECLARATIONS = {
   'registry.onLimit': {
     kind: oneOf('evict', 'refuse'),
     fallback: 'evict',
-    doc: 'What happens to a token beyond registry.maxPerSubject: evict removes the oldest, refuse issues none (ERR_TOKEN_LIMIT). With refuse, the tokens of a session count as one.',
+    doc: 'What happens if a subject has registry.maxPerSubject live tokens and another one is issued: evict removes the oldest token, and refuse issues no token (ERR_TOKEN_LIMIT). With refuse, the tokens of a session count as one.',
   },
   'serve.host': {
     kind: LINE,

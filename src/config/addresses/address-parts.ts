@@ -55,7 +55,7 @@ export function splitUserinfo(
     const match = strict.exec(text.slice(at + 1));
     return match === null ? [] : [{ userinfo: at === -1 ? null : text.slice(0, at), match }];
   });
-  if (found.length > 1) throw new AddressProblem(`has more than one @ that a host could follow; ${ENCODE}`);
+  if (found.length > 1) throw new AddressProblem(`has more than one @, so the host is unclear; ${ENCODE}`);
   if (found[0] !== undefined) return found[0];
   // No host is valid. The caller says why.
   const last = ends.at(-1) ?? -1;

@@ -91,7 +91,7 @@ interface Address {
 function fromAuthority(text: string): Address {
   const split = splitUserinfo(text, /(?:\/([^@/?#]*))?/);
   if (split === null) {
-    if (text.includes('#')) throw new AddressProblem('has a # outside of the password; remove it');
+    if (text.includes('#')) throw new AddressProblem('has a # outside the password; remove it');
     throw new AddressProblem(`does not have the form ${FORM}`);
   }
   const [, server = '', database = '', query] = split.match;

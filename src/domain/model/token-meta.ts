@@ -17,7 +17,7 @@ export function assertUsableMeta(meta: TokenMeta): void {
   for (const [name, value] of pairs) {
     if (name === '' || name.includes('=') || hasControlCharacter(name)) {
       throw unusable(
-        `The meta name is ${describeValue(name)}; expected text without = and control characters.`,
+        `The meta name is ${describeValue(name)}; expected text without = or control characters.`,
       );
     }
     if (typeof value !== 'string' || hasControlCharacter(value)) {

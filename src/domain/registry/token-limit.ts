@@ -6,7 +6,7 @@ export function tokenLimit(sub: string, registration?: Pick<Registration, 'maxPe
   const most = registration?.maxPerSubject;
   return new JwtctlError(
     'ERR_TOKEN_LIMIT',
-    `The subject ${JSON.stringify(sub)} has as many live tokens and sessions as it may have (${most}).`,
+    `The subject ${JSON.stringify(sub)} already has the largest number of live tokens and sessions that is allowed (${most}).`,
     {
       hint: 'End one of them with `jwtctl token revoke`, or raise `registry.maxPerSubject`.',
     },

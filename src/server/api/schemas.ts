@@ -169,7 +169,7 @@ export const USER = {
     status: { type: 'string', enum: ['enabled', 'disabled'] },
     disabledUntil: {
       type: ['integer', 'null'],
-      description: 'when a disabled user is enabled again by itself, in NumericDate seconds',
+      description: 'when a disabled user is automatically enabled again, in NumericDate seconds',
     },
     createdAt: NUMERIC_DATE,
     updatedAt: NUMERIC_DATE,

@@ -56,9 +56,10 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
     const name = nameIn(body);
     if (status === undefined && name === undefined)
       throw invalidRequest('status', 'The body needs a status or a name.');
-    if (status === undefined && reason !== null) throw invalidRequest('reason', 'A reason needs a status.');
+    if (status === undefined && reason !== null)
+      throw invalidRequest('reason', 'The body has a reason, but no status.');
     if (status !== 'disabled' && forSeconds !== undefined)
-      throw invalidRequest('for', 'A for needs the status disabled.');
+      throw invalidRequest('for', 'The member for is allowed only with the status disabled.');
     let user = null;
     if (status !== undefined)
       ({ user } = await setUserStatus(ports, lifetime, { sub, status, forSeconds, reason, dryRun: false }));

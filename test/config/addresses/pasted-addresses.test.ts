@@ -207,7 +207,7 @@ describe('an address of MySQL is refused by the part that is wrong', () => {
     [`${AT}?ssl=Amazon+RDS`, /unknown value of ssl/],
     [`${AT}?sslMode=DISABLED&useSSL=true`, /both on and off/],
     [`${AT}?hunter2=1`, /a parameter that jwtctl does not know/],
-    [`${AT}#hunter`, /# outside of the password/],
+    [`${AT}#hunter`, /# outside the password/],
     [`${AT}?socket=mysql.sock`, /socket that is not an absolute path/],
     ['mysql://app:hunter2@db.example/jwt?password=hunter3', /two different values for the password/],
     ['mysql://app:hunter2@db.example/jwt\n', /line break/],
