@@ -92,7 +92,9 @@ export class CliCommand extends Command {
       flag,
       known.flatMap(({ long }) => long?.slice(2) ?? []),
     );
-    return meant === null ? null : `\`--${meant}\``;
+    // `--payload jti=x`
+    const isClaim = meant === 'claims' && CLAIM.test(value) && this.#has('claim');
+    return meant === null ? null : `\`--${isClaim ? 'claim' : meant}\``;
   }
 
   /** Suggests what an extra argument was meant for: a part of the value before it, or a flag. */
@@ -104,7 +106,7 @@ export class CliCommand extends Command {
     }
     const file = this.#flagForFile(word);
     if (file !== undefined) return `\`--${file} ${word}\``;
-    const claim = /^([A-Za-z_][\w-]{0,40})=/.exec(word)?.[1];
+    const claim = CLAIM.exec(word)?.[1];
     if (claim !== undefined && this.#has('claim')) return `\`--claim ${claim}=VALUE\``;
     const main = this.registeredArguments.length > 0 ? undefined : MAIN_FLAGS.find((one) => this.#has(one));
     if (main === undefined || this.getOptionValue(main) !== undefined) return null;
@@ -129,6 +131,9 @@ export class CliCommand extends Command {
 
 /** What a command without arguments is about, best first. */
 const MAIN_FLAGS = ['sub', 'kid', 'pem'];
+
+/** `name=value` */
+const CLAIM = /^([A-Za-z_][\w-]{0,40})=/;
 
 /** Flags of other programs whose value is a flag here. */
 const FORM_FLAGS = new Set(['--format', '--form', '--type', '--as', '--outform']);

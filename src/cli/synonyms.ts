@@ -20,6 +20,7 @@ const COMMANDS = table({
   'db migrate': 'migrate upgrade',
   'db recover': 'recover',
   serve: 'server start run listen http api',
+  keys: 'keypair keypairs',
   token: 'jwt jwts',
   users: 'account accounts subjects people',
   cache: 'redis registry',

@@ -63,6 +63,7 @@ describe('a command', () => {
     ['keys add k.pem', 'keys import --pem k.pem'],
     ['keys load jwks.json', 'keys import --jwk jwks.json'],
     ['version', '--version'],
+    ['keypair ls', 'keys'],
     ['keys desc k', 'keys show'],
     ['genrsa 2048', 'keys generate'],
     ['db:migrate', 'db migrate'],
@@ -130,6 +131,7 @@ describe('a flag', () => {
     ['keys export --private-key', '--private'],
     ['keys import --private-key k.pem', '--pem'],
     ['keys import --public-key k.pem', '--public'],
+    ['token issue --sub a --payload jti=some_id', '--claim'],
     ['token issue --sub-f users.txt', '--sub-file'],
   ])('in %s is probably %s', async (line, flag) => {
     expect(await hintOf(line)).toBe(`Did you mean \`${flag}\`?`);

@@ -21,6 +21,7 @@ describe('a token is taken', () => {
     ['bearer in lower case', `bearer ${T}`, 'the words before it'],
     ['a header', `Authorization: Bearer ${T}`, 'the words before it'],
     ['a header in lower case', `authorization:Bearer ${T}`, 'the words before it'],
+    ['Bearer without a space', `Bearer${T}`, 'the words before it'],
     ['JWT as Django sends it', `JWT ${T}`, 'the words before it'],
     ['Token as Rails sends it', `Token ${T}`, 'the words before it'],
     ['double quotes', `"${T}"`, 'quotes'],
@@ -114,6 +115,7 @@ describe('a text is named', () => {
     ['a variable', '$TOKEN', 'a variable'],
     ['a variable of Windows', '%ACCESS_TOKEN%', 'a variable'],
     ['a placeholder', '<your-token-here>', 'placeholder'],
+    ['a placeholder of a REST client', 'Bearer {{token}}', 'placeholder'],
     ['the name of a file', 'secret-name.jwt', 'it is the name of a file, which needs an @ before it'],
   ])('%s', (_name, text, why) => {
     const { token, fault } = pastedToken(text);

@@ -22,6 +22,8 @@ export function assertAddress(text: string): void {
     throw new AddressProblem(
       `contains a placeholder such as ${placeholder}; write its value, or percent-encode it if it belongs to the password`,
     );
+  if (/^(?:(?:jdbc|r2dbcs?):)?[\w+.-]+:\/\/[\w+.-]+:\/\//.test(text))
+    throw new AddressProblem('has two schemes; remove the first one');
   if (/^arn:/i.test(text))
     throw new AddressProblem('is an ARN, which names a resource of AWS; use the host name of its endpoint');
 }
@@ -226,7 +228,16 @@ const IGNORED = new Set([
     'clientfoundrows',
     'checkconnliveness',
   ],
-  ...['rejectreadonly', 'allowcleartextpasswords', 'lazy', 'retryinterval', 'weight', 'abortconnect'],
+  ...[
+    'rejectreadonly',
+    'allowcleartextpasswords',
+    'lazy',
+    'cluster',
+    'rediscluster',
+    'retryinterval',
+    'weight',
+    'abortconnect',
+  ],
   ...['statementcachesize', 'schema', 'persistent', 'persistentconnections', 'createdatabaseifnotexist'],
   ...[
     'clientname',

@@ -61,9 +61,9 @@ const MASTER = [
  */
 function splitList(text: string): readonly string[] {
   if (/^\s*\[\s*["{]/.test(text)) return fromJson(text);
-  const list = text.replace(/[,;\s]+$/, '');
+  // Symfony leaves out the slashes: `redis:user:password@?host[a:1]&host[b:2]`.
+  const list = text.replace(/[,;\s]+$/, '').replace(/^\s*(rediss?):(?=[^/?@]*@?\?)/, '$1://');
   if (/:\/\//.test(list)) return list.split(/[,;\s]\s*(?=[\w+.-]+:\/\/)/);
-  if (SYMFONY.test(list)) return fromSymfony(list);
   const parts = list.split(/[,;\s]+/);
   // Options of another library, a password, or quotes: the part that is wrong is named.
   return parts.every((part) => parseHostPort(withoutBusPort(part)) !== null) ? parts : list.split(',');
@@ -86,17 +86,6 @@ function fromJson(text: string): readonly string[] {
   });
 }
 
-/** `redis:user:password@?host[a:1]&host[b:2]&redis_cluster=1` */
-function fromSymfony(text: string): readonly string[] {
-  const [, scheme = '', userinfo = '', query = ''] = SYMFONY.exec(text) ?? [];
-  const pairs = query.split('&');
-  const hosts = pairs.flatMap((pair) => /^host\[(.*)\]=?$/.exec(pair)?.[1] ?? []);
-  const others = pairs.filter((pair) => !/^host\[|^redis_cluster=(?:1|true)$/.test(pair));
-  return [`${scheme}://${userinfo}${hosts.join(',')}${others.length === 0 ? '' : `?${others.join('&')}`}`];
-}
-
-const SYMFONY = /^\s*(rediss?):([^/?][^?]*@)?\?(.*)$/s;
-
 /** `CLUSTER NODES` writes `host:port@busport`. */
 function withoutBusPort(text: string): string {
   return text.replace(/^([\w.-]+:\d{1,5}|\[[\da-f:.]+\]:\d{1,5})@\d{1,5}$/i, '$1');
@@ -116,10 +105,10 @@ function readPart(text: string): Part {
   if (hosts === '' && /\D/.test(path)) throw new AddressProblem(UNIX_SOCKET);
   const accepted = ['db', 'database', ...(isSentinel ? MASTER : [])];
   const pairs = readQuery(query);
-  const isNode = ([name]: Pair) => name === 'addr' || name === 'endpoint';
+  const further = pairs.flatMap((pair) => nodeInParameter(pair) ?? []);
   const { others, ...parameters } = readParameters(
     'redis',
-    pairs.filter((pair) => !isNode(pair)),
+    pairs.filter((pair) => nodeInParameter(pair) === null),
     accepted,
   );
   const names = path.split('/').filter((name) => name !== '');
@@ -136,8 +125,7 @@ function readPart(text: string): Part {
   if (tls && parameters.tls === false)
     throw new AddressProblem('has parameters that turn TLS both on and off');
   return {
-    // go-redis and others name further nodes in parameters.
-    nodes: [...hosts.split(','), ...pairs.filter(isNode).map(([, value]) => value)].map((host) =>
+    nodes: [...(hosts === '' && further.length > 0 ? [] : hosts.split(',')), ...further].map((host) =>
       nodeOf(decodePart(host, 'host').trim(), isSentinel ? SENTINEL_PORT : undefined),
     ),
     ...credentials,
@@ -146,6 +134,11 @@ function readPart(text: string): Part {
     sentinelMaster: masterOf([fragment, inPath, ...MASTER.map((name) => others.get(name))]),
     isUrl: true,
   };
+}
+
+/** `addr=b:2` of go-redis, `endpoint=b:2`, and `host[b:2]` of Symfony. */
+function nodeInParameter([name, value]: Pair): string | null {
+  return name === 'addr' || name === 'endpoint' ? value : (/^host\[(.*)\]$/.exec(name)?.[1] ?? null);
 }
 
 function assertDatabase(number: string | undefined, inAddress: (number: string) => string): void {

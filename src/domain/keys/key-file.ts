@@ -156,6 +156,7 @@ const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
     'a fingerprint or another hash, not a key',
     EXPECTED,
   ],
+  [/^\s*(?:- )?["']?kty["']?:\s+\S/m, 'a JWK in YAML', 'Convert the file to JSON: `yq -o json FILE`.'],
   [/^eyJ[\w-]*\.[\w-]*\.[\w.-]*$/, 'a JWT, not a key', 'To register tokens, run `jwtctl token register`.'],
   [
     /^(arn:aws:|projects\/|https?:\/\/|file:|vault:|\/|[A-Za-z]:\\|\.{1,2}\/)\S*$/,

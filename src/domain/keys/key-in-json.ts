@@ -62,7 +62,7 @@ export function keyInJson(document: object): { what: string; hint: string } | nu
       };
     case 'DER':
       return {
-        what: `${/config\.privateKey\[0\]$/.test(path) ? 'a key provider of Keycloak' : 'JSON'} around a private key in base64`,
+        what: `JSON${/config\.privateKey\[0\]$/.test(path) ? ' of Keycloak' : ''} around a private key in base64`,
         hint: `Take the key out: \`(echo -----BEGIN PRIVATE KEY-----; jq -r '${path}' FILE; echo -----END PRIVATE KEY-----) > key.pem\`. Then run \`jwtctl keys import --pem key.pem --kid KID\` with the kid in the tokens that the key signed.`,
       };
   }

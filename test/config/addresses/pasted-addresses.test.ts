@@ -160,6 +160,7 @@ describe('an address of MySQL is refused by the part that is wrong', () => {
     ['jdbc:mariadb:sequential://a,b/jwt?user=app&password=hunter2', /several servers/],
     ['jdbc:aws-wrapper:mysql://db.example/jwt', /has no user; add \?user=/],
     ['jdbc:aws-wrapper:mysql://db.example/jwt?user=app&wrapperPlugins=iam', /set mysql.passwordCommand/],
+    ['mysql://tcp://db.example:3306/jwt', /has two schemes/],
     ['jdbc:tc:mysql:8.0.36:///jwt', /Testcontainers/],
     ['r2dbcs:mysql://app:hunter2@db.example/jwt?sslMode=disabled', /both on and off/],
     [`${AT},`, /ends with a comma or a semicolon/],
@@ -248,6 +249,11 @@ describe('an address of Redis is understood', () => {
     ['redis:app:hunter2@?host[a:1]&host[b:2]', { nodes: [node('a', 1), node('b', 2)], ...LOGIN }],
     // go-redis, pomerium
     ['redis://a:1?addr=b:2&addr=c:3', { nodes: [node('a', 1), node('b', 2), node('c', 3)] }],
+    [
+      'redis://:hunter2@a:1?host[b:2]&cluster=predis',
+      { nodes: [node('a', 1), node('b', 2)], 'redis.password': 'hunter2' },
+    ],
+    ['redis:?host[[::1]:7000]', { nodes: [node('::1', 7000)] }],
     ['rediscluster://a:1', { nodes: [node('a', 1)], 'redis.mode': 'cluster' }],
     ['redis+clusters://a:1', { nodes: [node('a', 1)], 'redis.mode': 'cluster', ...TLS }],
     ['rediss+cluster://a:1', { nodes: [node('a', 1)], 'redis.mode': 'cluster', ...TLS }],
@@ -334,6 +340,7 @@ describe('an address of Redis is refused by the part that is wrong', () => {
     ['redis-sentinel://hunter2@a:26379#m', /one word before the @/],
     ['redis-sentinel://a:26379/1#m', /selects database 1/],
     ['redis+sentinel://a:26379/m/1', /selects database 1/],
+    ['redis://tls://cache.example:6379?password=hunter2', /has two schemes/],
     ['redis-cli -h cache.example -a hunter2', /command line/],
     ['[{"host":"a","port":1,"password":"hunter2"}]', /JSON that is not a list of hosts and ports/],
     ['[{"url":"redis://:hunter2@a"}]', /JSON that is not a list of hosts and ports/],

@@ -406,7 +406,7 @@ describe('a JWK is read', () => {
     const body = lines(pkcs8).slice(1, -1).join('');
     const keycloak = { providerId: 'rsa', config: { privateKey: [body], priority: ['100'] } };
     const documents: Array<[document: object, what: RegExp, hint: string]> = [
-      [keycloak, /a key provider of Keycloak/, "jq -r '.config.privateKey[0]' FILE"],
+      [keycloak, /is JSON of Keycloak around a private key/, "jq -r '.config.privateKey[0]' FILE"],
       [{ components: { x: [keycloak] } }, /Keycloak/, "'.components.x[0].config.privateKey[0]'"],
       [
         { kind: 'Secret', data: { 'tls.crt': 'TUlJ', 'tls.key': base64 } },
@@ -497,6 +497,7 @@ describe('a JWK is read', () => {
     ['a PEM file', () => pkcs8, /PEM file/],
     ['a Python dictionary', () => "{'kty': 'RSA', 'n': 'AA'}", /not valid JSON/],
     ['an HTML page', () => '<html></html>', /HTML page/],
+    ['YAML', () => `keys:\n  - kty: RSA\n    n: ${jwk.n}\n`, /YAML/],
     ['an empty file', () => '', /empty/],
     ['DER', () => keyOf(jwk).export({ type: 'pkcs8', format: 'der' }), /DER form/],
     ['an HMAC secret', () => 'secret', /HS256/],

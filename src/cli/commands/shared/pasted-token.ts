@@ -60,7 +60,7 @@ const WRAPPINGS: ReadonlyArray<{ name: string; unwrap(text: string): string }> =
     name: 'the words before it',
     unwrap: (text) =>
       text.replace(
-        /^(?:authorization\s*[:=]\s*)?(?:bearer|jwt|token)(?:\s*[:=]\s*|\s+)|^authorization\s*[:=]\s*/i,
+        /^(?:authorization\s*[:=]\s*)?(?:bearer|jwt|token)(?:\s*[:=]\s*|\s+|(?=eyJ))|^authorization\s*[:=]\s*/i,
         '',
       ),
   },
@@ -141,7 +141,7 @@ function certainFault(text: string): string | null {
   if (text.includes('-----BEGIN ')) return 'it is a PEM file, such as a key or a certificate';
   if (/^\$\{?\w+\}?$|^%\w+%$/.test(text))
     return 'it is the name of a variable that the shell did not replace';
-  if (/^<[^<>]*>$/.test(text)) return 'it is a placeholder';
+  if (/^(?:\w+\s+)?(?:<[^<>]*>|\{\{[^{}]*\}\})$/.test(text)) return 'it is a placeholder';
   return null;
 }
 
