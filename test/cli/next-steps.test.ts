@@ -151,6 +151,11 @@ describe('users import', () => {
     );
   });
 
+  test('names the column that may have the subjects', async () => {
+    const { exitCode, stderr } = await imported('ID;name\n1;a\n');
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('rename the column ID to sub')]);
+  });
+
   test('names the line sep=; of spreadsheets', async () => {
     const { exitCode, stderr } = await imported('sep=;\nsub;name\na;b\n');
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining('the line sep=;')]);

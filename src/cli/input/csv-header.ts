@@ -49,9 +49,16 @@ export function checkedHeader(cells: readonly string[], columns: CsvColumns): re
     new Set(known).size === known.length;
   if (isRight) return header;
   const unknown = header.find((name) => !isKnown(name, columns));
-  const isExtra = known.length > 0 && unknown !== undefined && columns.hasOthers !== true;
-  const hint = isExtra ? `The column ${excerpt(unknown)} is unknown. Remove it.` : undefined;
+  const hint = known.length === 0 || unknown === undefined ? undefined : hintFor(unknown, header, columns);
   throw headerInvalid(cells.join(','), columns, hint);
+}
+
+function hintFor(unknown: string, header: readonly string[], columns: CsvColumns): string | undefined {
+  const { required, hasOthers } = columns;
+  const name = excerpt(unknown);
+  if (!required.some((one) => header.includes(one)))
+    return `If the column ${name} has the ${required[0]}, rename the column ${name} to ${required[0]}.`;
+  return hasOthers === true ? undefined : `The column ${name} is unknown. Remove it.`;
 }
 
 export function headerInvalid(

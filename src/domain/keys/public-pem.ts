@@ -39,6 +39,12 @@ function isPublic(label: string): boolean {
 }
 
 function noPublicKey(label: string, file: string): Error {
-  const code = label.endsWith('PRIVATE KEY') ? 'ERR_KEY_NOT_PUBLIC' : 'ERR_PEM_INVALID';
-  return keyRefused(code, `${file} contains no public key, only ${label}.`);
+  const message = `${file} contains no public key, only ${label}.`;
+  return label.endsWith('PRIVATE KEY')
+    ? keyRefused('ERR_KEY_NOT_PUBLIC', message)
+    : keyRefused(
+        'ERR_PEM_INVALID',
+        message,
+        'The BEGIN and END lines of a public key have the label PUBLIC KEY, RSA PUBLIC KEY, or CERTIFICATE.',
+      );
 }

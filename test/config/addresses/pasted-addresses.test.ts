@@ -136,6 +136,15 @@ describe('an address of MySQL is understood', () => {
     ['mysql://app:hunter2%@db.example/jwt', 'mysql://app:hunter2%25@db.example/jwt'],
     ['mysql://app:b@66@c#2*2chunter@db.example/jwt', 'mysql://app:b%4066%40c%232*2chunter@db.example/jwt'],
     ['mysql://app:hunter%402@db.example/jwt', 'mysql://app:hunter%402@db.example/jwt'],
+    ['mysql://app:hunter2$$x@db.example/jwt', 'mysql://app:hunter2%24%24x@db.example/jwt'],
+    [
+      "mysql://app:hunter2~!@$^&*()_-+={}[]<>,.;':|@db.example/jwt",
+      `mysql://app:${encodeURIComponent("hunter2~!@$^&*()_-+={}[]<>,.;':|")}@db.example/jwt`,
+    ],
+    [
+      'server=db.example;database=jwt;userid=app;password=hunter2@66@c#22c',
+      'mysql://app:hunter2%4066%40c%2322c@db.example/jwt',
+    ],
     ['mysql://app:hunter+2@db.example/jwt', 'mysql://app:hunter%2B2@db.example/jwt'],
   ])('%s', (raw, expected) => {
     expect(mysql(raw)).toEqual(expected);

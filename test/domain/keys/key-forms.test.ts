@@ -190,6 +190,13 @@ describe('a PEM file with several public keys', () => {
     await expect(readPem(`${root}${spki}`, 'public')).rejects.toMatchObject({ code: 'ERR_PEM_MANY_KEYS' });
   });
 
+  test('is named if its label is wrong', async () => {
+    await expect(readPem(relabel(spki, 'RSA PUBIC KEY'), 'public')).rejects.toMatchObject({
+      message: expect.stringContaining('only RSA PUBIC KEY'),
+      hint: expect.stringContaining('RSA PUBLIC KEY'),
+    });
+  });
+
   test('is named if its only key is private', async () => {
     await expect(readPem(pkcs8, 'public')).rejects.toMatchObject({ code: 'ERR_KEY_NOT_PUBLIC' });
   });
