@@ -3,7 +3,12 @@ import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
 import { type Refusal, refuse } from '../domain/model/refusal-codes.js';
 import type { Clock, StatusReader } from '../domain/ports/index.js';
-import { isCurrent, isOutdated, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
+import {
+  changeToInclude,
+  isCurrent,
+  isOutdated,
+  type StatusPolicy,
+} from '../domain/security-log/cached-user-status.js';
 import { freeze } from '../domain/shared/deep-freeze.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
@@ -225,7 +230,7 @@ class StoreVerifier implements LiveVerifier {
     if (verdict.revision === revision) return true;
     const { sub, jti } = claims;
     if (events.covers({ sub, jti, iat: issuedAt, kid: key.kid })) return false;
-    if (this.#policy.logsUserChanges && isOutdated(verdict.user, events.changeOf(sub))) return false;
+    if (isOutdated(verdict.user, changeToInclude(events, sub, this.#policy))) return false;
     verdict.revision = revision;
     return true;
   }

@@ -1,5 +1,10 @@
 import type { Clock, KnownUserStatus } from '../domain/ports/index.js';
-import { isOutdated, type StatusPolicy, statusMeanwhile } from '../domain/security-log/cached-user-status.js';
+import {
+  changeToInclude,
+  isOutdated,
+  type StatusPolicy,
+  statusMeanwhile,
+} from '../domain/security-log/cached-user-status.js';
 import type { UserChange } from '../domain/security-log/revocation-index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { TokenStatus } from '../domain/tokens/check-status.js';
@@ -30,7 +35,7 @@ export class UserLookup {
     const { tail, states, clock, databaseState } = this.#ports;
     const meanwhile = () =>
       statusMeanwhile(
-        { cached, answer: states.lastAnswer(sub), change: tail.events.changeOf(sub) },
+        { cached, answer: states.lastAnswer(sub), change: changeToInclude(tail.events, sub, this.#policy) },
         clock.now(),
         this.#policy,
       );
@@ -50,8 +55,8 @@ export class UserLookup {
   async #askDirectory(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { states, tail, clock, watch } = this.#ports;
     for (let seen: number | null = null; ; ) {
-      const user = await states.find(sub, cached, clock.now());
-      const change = tail.events.changeOf(sub);
+      const user = await states.find(sub, cached, clock.now(), tail.events.refreshOf(sub));
+      const change = changeToInclude(tail.events, sub, this.#policy);
       if (change === null || !isOutdated(user, change)) {
         if (user === null) watch.assertComplete();
         return user?.status ?? 'unknown';
@@ -65,6 +70,6 @@ export class UserLookup {
 
 /** Returns null if the change grants access, because only the directory can grant it. */
 function statusAfter({ type }: UserChange): TokenStatus['user'] | null {
-  if (type === 'user_enabled') return null;
+  if (type === 'user_enabled' || type === 'user_refreshed') return null;
   return type === 'user_disabled' ? 'disabled' : 'unknown';
 }

@@ -22,7 +22,7 @@ export interface UserStatesPorts {
 export class UserStates {
   readonly #ports: UserStatesPorts;
   readonly #answers: RecentMap<KnownUserStatus>;
-  readonly #lookups = new Map<string, Promise<User | null>>();
+  readonly #lookups = new Map<string, { refresh: number; found: Promise<User | null> }>();
   #nextBatch: { subs: string[]; found: Promise<Map<string, User>> } | null = null;
   #waiting = 0;
 
@@ -36,36 +36,47 @@ export class UserStates {
     return this.#answers.get(sub) ?? null;
   }
 
-  /** Joins a running lookup, so the answer may be older than this call. */
-  async find(sub: string, cached: KnownUserStatus | null, now: number): Promise<User | null> {
+  /**
+   * Joins a running lookup, so the answer may be older than this call.
+   *
+   * @param refresh the last request to read the user again, which the answer must follow. It becomes the version
+   * of a user without versions
+   */
+  async find(sub: string, cached: KnownUserStatus | null, now: number, refresh = 0): Promise<User | null> {
     if (this.#waiting >= MAX_WAITING) throw tooManyWaiting();
     this.#waiting += 1;
     try {
-      return await (this.#lookups.get(sub) ?? this.#lookUp(sub, cached, now));
+      const running = this.#lookups.get(sub);
+      if (running !== undefined && running.refresh >= refresh) return await running.found;
+      return await this.#lookUp(sub, cached, now, refresh);
     } finally {
       this.#waiting -= 1;
     }
   }
 
-  #lookUp(sub: string, cached: KnownUserStatus | null, now: number): Promise<User | null> {
+  #lookUp(sub: string, cached: KnownUserStatus | null, now: number, refresh: number): Promise<User | null> {
     const lookup = this.#findInBatch(sub)
       // Deleted before any caller continues, so that later calls start a new lookup.
-      .finally(() => this.#lookups.delete(sub))
+      .finally(() => {
+        if (this.#lookups.get(sub)?.found === lookup) this.#lookups.delete(sub);
+      })
       .then((found) => {
         const user = found.get(sub);
         if (user === undefined) {
           this.#answers.delete(sub);
           return null;
         }
-        const { status, version } = user;
+        const { status } = user;
+        const version = user.version === 0 ? refresh : user.version;
         const until = usableUntil(user, now, this.#ports.policy.statusTtlSeconds);
         this.#answers.set(sub, { status, version, until });
-        return user;
+        return { ...user, version };
       });
-    this.#lookups.set(sub, lookup);
+    this.#lookups.set(sub, { refresh, found: lookup });
     // Not awaited, because a hung master must not delay the answer.
     lookup.then(
-      (user) => (user === null ? undefined : this.#cache(user, cached, now)),
+      (user) =>
+        user === null || !this.#ports.policy.logsUserChanges ? undefined : this.#cache(user, cached, now),
       () => {},
     );
     return lookup;

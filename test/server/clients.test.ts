@@ -26,6 +26,8 @@ const ENDPOINTS: Endpoint[] = [
   { right: 'users', method: 'PUT', url: '/v1/users?x=1', json: {} },
   { right: 'users', method: 'PATCH', url: '/v1/users/unknown', json: {} },
   { right: 'users', method: 'PATCH', url: '/v1/users?sub=unknown', json: {} },
+  { right: 'users', method: 'POST', url: '/v1/users/unknown/refresh?x=1' },
+  { right: 'users', method: 'POST', url: '/v1/users/refresh?x=1' },
   { right: 'users', method: 'DELETE', url: '/v1/users/unknown' },
   { right: 'users', method: 'DELETE', url: '/v1/users?sub=unknown' },
 ];

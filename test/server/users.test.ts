@@ -164,15 +164,17 @@ describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
   });
 });
 
-describe('users in a table of the application, over HTTP', () => {
+describe.each(BACKENDS)('users in a table of the application, over HTTP on %s', (backend) => {
   const source = { JWTCTL_USERS_TABLE: 'accounts', JWTCTL_USERS_COLUMN: 'login' };
   let stores: Stores;
 
   beforeAll(async () => {
-    stores = await openStores('SQLite', { ...source, JWTCTL_USERS_SOURCE: 'table' });
+    stores = await openStores(backend, {
+      ...{ ...source, JWTCTL_USERS_SOURCE: 'table', JWTCTL_USERS_ENABLED_WHERE: 'is_active = 1' },
+    });
     await stores.json('keys', 'generate');
-    await stores.query('CREATE TABLE accounts (login text, is_active integer)');
-    await stores.query(`INSERT INTO accounts VALUES ('alice', 1)`);
+    await stores.query('CREATE TABLE accounts (login varchar(100), is_active integer)');
+    await stores.query(`INSERT INTO accounts VALUES ('alice', 1), ('bob', 1)`);
   });
   afterAll(() => stores?.close());
 
@@ -190,4 +192,55 @@ describe('users in a table of the application, over HTTP', () => {
       expect([method, answer.statusCode, answer.json().code]).toEqual([method, 409, 'ERR_USERS_NOT_MANAGED']);
     }
   });
+
+  test.each([false, true])(
+    'a changed row is seen by every verifier after a refresh, with near cache: %s',
+    async (nearCache) => {
+      const verifiers = [await serving({ nearCache }), await serving({ nearCache })];
+      const tokens = await Promise.all(
+        ['alice', 'bob'].map(async (sub) => (await stores.json('token', 'issue', '--sub', sub)).token),
+      );
+      const verified = () =>
+        Promise.all(
+          verifiers.flatMap(({ app }) =>
+            tokens.map(
+              async (token) => (await app.inject({ url: '/verify', headers: bearer(token) })).statusCode,
+            ),
+          ),
+        );
+      const refresh = async (url: string) => {
+        const request = { method: 'POST', url, headers: basic(CLIENT) } as const;
+        const answer = await verifiers[0]?.app.inject(request);
+        return answer?.json();
+      };
+      expect(await verified()).toEqual([200, 200, 200, 200]);
+      await stores.query('UPDATE accounts SET is_active = 0');
+      expect(await verified()).toEqual([200, 200, 200, 200]);
+      expect(await refresh('/v1/users/alice/refresh')).toEqual({ sub: 'alice', status: 'disabled' });
+      await expect.poll(verified, { timeout: 8_000 }).toEqual([401, 200, 401, 200]);
+      expect(await stores.json('users', 'refresh', 'bob')).toEqual({ sub: 'bob', status: 'disabled' });
+      await expect.poll(verified, { timeout: 8_000 }).toEqual([401, 401, 401, 401]);
+      await stores.query('UPDATE accounts SET is_active = 1');
+      await refresh('/v1/users/refresh?sub=alice');
+      await stores.json('users', 'refresh', 'bob');
+      await expect.poll(verified, { timeout: 8_000 }).toEqual([200, 200, 200, 200]);
+    },
+  );
+
+  test('a refresh of a row that does not exist says so, and a dry run records nothing', async () => {
+    expect(await stores.json('users', 'refresh', 'carol')).toEqual({ sub: 'carol', status: 'unknown' });
+    const before = await stores.content();
+    expect(await stores.json('users', 'refresh', 'carol', '-n')).toMatchObject({ dryRun: true });
+    expect(await stores.content()).toBe(before);
+  });
+});
+
+test('a managed user needs no refresh, and without users there is nothing to refresh', async () => {
+  const stores = await openStores('SQLite');
+  await stores.json('users', 'add', 'alice');
+  const before = await stores.content();
+  expect(await stores.json('users', 'refresh', 'alice')).toEqual({ sub: 'alice', status: 'enabled' });
+  expect(await stores.content()).toBe(before);
+  stores.env.JWTCTL_USERS_SOURCE = 'off';
+  expect((await stores.run('users', 'refresh', 'alice')).exitCode).toBe(3);
 });

@@ -36,7 +36,9 @@ export type SecurityEventType =
   | 'user_disabled'
   | 'user_enabled'
   /** `sub` was removed with `userVersion`. A `subject_revoked` is recorded with it. */
-  | 'user_removed';
+  | 'user_removed'
+  /** Verifiers must read `sub` again from the table of another program. */
+  | 'user_refreshed';
 
 export interface NewSecurityEvent {
   type: SecurityEventType;

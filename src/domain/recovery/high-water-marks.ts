@@ -133,6 +133,7 @@ const EVENT_TYPES = [
   'user_disabled',
   'user_enabled',
   'user_removed',
+  'user_refreshed',
 ] as const satisfies ReadonlyArray<NewSecurityEvent['type']>;
 
 export function eventText(event: RecordedEvent): string {

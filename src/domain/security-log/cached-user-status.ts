@@ -1,5 +1,5 @@
 import type { KnownUserStatus, User, UserDirectory, UserStatus, UserStatusCache } from '../ports/index.js';
-import type { UserChange } from './revocation-index.js';
+import type { RevocationIndex, UserChange } from './revocation-index.js';
 
 export interface StatusPolicy {
   /** How long a user's status is used before the directory is asked again, in seconds. */
@@ -35,8 +35,8 @@ export function isAnswerValid(
   policy: StatusPolicy,
 ): boolean {
   if (!isCurrent(answer, now, policy)) return false;
-  if (!policy.logsUserChanges) return true;
-  return !isOutdated(answer, change) && (cached === null || cached.version <= answer.version);
+  if (isOutdated(answer, change)) return false;
+  return !policy.logsUserChanges || cached === null || cached.version <= answer.version;
 }
 
 /** A status that lasts longer than possible comes from a wrong clock and does not count. */
@@ -60,7 +60,12 @@ function agrees({ status, version }: KnownUserStatus, change: UserChange | null)
   return version === change.version && status === STATUS_AFTER[change.type];
 }
 
-const STATUS_AFTER = { user_enabled: 'enabled', user_disabled: 'disabled', user_removed: null } as const;
+const STATUS_AFTER = {
+  user_enabled: 'enabled',
+  user_disabled: 'disabled',
+  user_removed: null,
+  user_refreshed: null,
+} as const;
 
 /**
  * Returns the status to use while the directory does not answer, null for none: its last answer, or a cached
@@ -148,5 +153,20 @@ const CACHE_ATTEMPTS = 3;
 
 export function isOutdated(answer: { version: number } | null, change: UserChange | null): boolean {
   if (change === null) return false;
-  return answer === null ? change.type !== 'user_removed' : !(answer.version >= change.version);
+  if (answer !== null) return !(answer.version >= change.version);
+  return change.type !== 'user_removed' && change.type !== 'user_refreshed';
+}
+
+/**
+ * Returns the change that an answer of the directory must include. For a table of another program, that is the last
+ * request to read it again, and the version of an answer is the last such request before it.
+ */
+export function changeToInclude(
+  events: RevocationIndex,
+  sub: string,
+  { logsUserChanges }: Pick<StatusPolicy, 'logsUserChanges'>,
+): UserChange | null {
+  if (logsUserChanges) return events.changeOf(sub);
+  const version = events.refreshOf(sub);
+  return version === 0 ? null : { type: 'user_refreshed', version };
 }

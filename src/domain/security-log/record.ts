@@ -40,6 +40,14 @@ export function eventExpiry(
   };
 }
 
+/** Returns how long a request to read a user again is kept: until no verifier has an earlier answer. */
+export function refreshExpiry(
+  { statusTtlSeconds, clockToleranceSeconds }: EventPolicy & { statusTtlSeconds: number },
+  at: number,
+): number {
+  return at + statusTtlSeconds + clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
+}
+
 /**
  * Runs the change in the registry that follows a durable record. The record is effective even if this fails.
  * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable)

@@ -3,7 +3,7 @@ import { familyOf } from '../model/family.js';
 import type { SecurityEvent, SecurityEventType, SecurityLog } from '../ports/index.js';
 
 export interface UserChange {
-  type: Extract<SecurityEvent['type'], 'user_disabled' | 'user_enabled' | 'user_removed'>;
+  type: Extract<SecurityEvent['type'], 'user_disabled' | 'user_enabled' | 'user_removed' | 'user_refreshed'>;
   version: number;
 }
 
@@ -33,6 +33,7 @@ const NEEDED: Record<SecurityEventType, ReadonlyArray<keyof typeof IS_USABLE>> =
   user_disabled: ['sub', 'userVersion'],
   user_enabled: ['sub', 'userVersion'],
   user_removed: ['sub', 'userVersion'],
+  user_refreshed: ['sub'],
 };
 
 const isName = (value: unknown) => typeof value === 'string' && value !== '';
@@ -49,6 +50,8 @@ export class RevocationIndex {
   readonly #jtis = new Set<string>();
   readonly #compromisedKids = new Set<string>();
   readonly #users = new Map<string, UserChange>();
+  /** The id of each subject's latest `user_refreshed`. */
+  readonly #refreshes = new Map<string, number>();
   #all = NEVER;
   #revision = 0;
 
@@ -118,11 +121,16 @@ export class RevocationIndex {
     return this.#users.get(sub) ?? null;
   }
 
+  /** Returns the id of the last event after which the user must be read again; 0 if there is none. */
+  refreshOf(sub: string): number {
+    return this.#refreshes.get(sub) ?? 0;
+  }
+
   #subjectCoveredUntil(sub: string): number {
     return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER);
   }
 
-  #insert({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
+  #insert({ id, type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
     const until = issuedBefore ?? NEVER;
     switch (type) {
       case 'token_revoked':
@@ -137,6 +145,8 @@ export class RevocationIndex {
         return this.#raiseAll(until);
       case 'key_compromised':
         return add(this.#compromisedKids, kid ?? '');
+      case 'user_refreshed':
+        return raise(this.#refreshes, sub ?? '', id);
       case 'user_disabled':
       case 'user_enabled':
       case 'user_removed': {

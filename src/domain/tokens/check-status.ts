@@ -2,7 +2,12 @@ import { type Refusal, refuse } from '../model/refusal-codes.js';
 import { liveExp } from '../model/registry-entry.js';
 import type { UserStatus } from '../model/user.js';
 import type { KnownUserStatus } from '../ports/index.js';
-import { isAnswerValid, provenStatus, type StatusPolicy } from '../security-log/cached-user-status.js';
+import {
+  changeToInclude,
+  isAnswerValid,
+  provenStatus,
+  type StatusPolicy,
+} from '../security-log/cached-user-status.js';
 import type { RevocationIndex } from '../security-log/revocation-index.js';
 import type { Claims } from './check-claims.js';
 
@@ -61,7 +66,7 @@ export function evaluateStatus(state: TokenState, now: number): EvaluatedStatus 
 }
 
 function knownUser({ token, cached, lastAnswer, events, policy }: TokenState, now: number) {
-  const change = events.changeOf(token.sub);
+  const change = changeToInclude(events, token.sub, policy);
   const proven = provenStatus(cached, change, now, policy);
   // After the answer "disabled", the log may not have that change yet.
   if (proven !== null && (change !== null || lastAnswer?.status !== 'disabled')) return proven;

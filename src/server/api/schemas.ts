@@ -176,6 +176,15 @@ export const USER = {
   },
 } as const;
 
+export const REFRESHED_USER = {
+  type: 'object',
+  required: ['sub', 'status'],
+  properties: {
+    sub: { type: 'string' },
+    status: { type: 'string', enum: ['enabled', 'disabled', 'unknown'] },
+  },
+} as const;
+
 export const REMOVED_USER = {
   type: 'object',
   required: ['revoked'],

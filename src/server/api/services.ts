@@ -1,6 +1,7 @@
 import type { Context } from '../../app/context.js';
+import type { Settings } from '../../config/settings.js';
 import { AuditRowBatcher } from '../../domain/audit-log/audit-row-batcher.js';
-import type { Administration, RefreshTokenSealer } from '../../domain/ports/index.js';
+import type { Administration, RefreshTokenSealer, UserDirectory } from '../../domain/ports/index.js';
 import type { UserAdministrationPolicy } from '../../domain/users/manage.js';
 import { RequestIssuer } from '../../issuer/request-issuer.js';
 import { openStoreIssuer } from '../../issuer/store-issuer.js';
@@ -18,7 +19,8 @@ export interface ApiServices {
   refreshTokens: RefreshTokenSealer;
   /** The `aud` of tokens that are issued without one. */
   defaultAudience: string;
-  managesUsers: boolean;
+  users: UserDirectory;
+  usersSource: Settings['users']['source'];
 }
 
 /** Returns null if no endpoint is configured. */
@@ -30,9 +32,10 @@ export async function openApiServices(
   const { serve, token, users, refresh } = settings;
   if (serve.clients === null && !serve.logout) return null;
   const clients = serve.clients === null ? null : await openClients(serve.clients, { now: clock.now, warn });
-  const [database, registry, refreshTokens, issuer] = await Promise.all([
+  const [database, registry, directory, refreshTokens, issuer] = await Promise.all([
     context.database(),
     context.registry(),
+    context.users(),
     context.refreshTokenSealer(),
     openStoreIssuer(context),
   ]);
@@ -48,6 +51,6 @@ export async function openApiServices(
       statusTtlSeconds: users.statusTtl,
     },
     defaultAudience: token.audience,
-    managesUsers: users.source === 'managed',
+    ...{ users: directory, usersSource: users.source },
   };
 }

@@ -4,6 +4,7 @@ import type { User } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { parseReason, parseUserName } from '../../domain/shared/text.js';
 import { ensureUser, removeUser, renameUser, setUserStatus } from '../../domain/users/manage.js';
+import { refreshUser } from '../../domain/users/refresh.js';
 import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf } from './authentication.js';
 import { invalidRequest } from './failures.js';
@@ -11,6 +12,7 @@ import { parsed, secondsOf } from './members.js';
 import {
   LIST_QUERY,
   LIST_QUERY_WITH_SUB,
+  REFRESHED_USER,
   REMOVED_USER,
   USER,
   USER_BODY,
@@ -22,9 +24,9 @@ import type { ApiServices } from './services.js';
 import { subjectOf } from './subject.js';
 import { validBodyAndQuery, validQuery } from './validation.js';
 
-/** `PUT`, `PATCH`, and `DELETE /v1/users/{sub}`, also as `/v1/users?sub=`. */
+/** `PUT`, `PATCH`, and `DELETE /v1/users/{sub}`, and `POST /v1/users/{sub}/refresh`, also as `/v1/users…?sub=`. */
 export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
-  const { administrationBy, lifetime } = services;
+  const { administrationBy, lifetime, users: directory, usersSource } = services;
   const opened = (request: FastifyRequest) => {
     assertManaged(services);
     return { sub: subjectOf(request), ports: administrationBy(actorOf(clientOf(request))) };
@@ -76,6 +78,20 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
     return { revoked };
   };
 
+  const refresh = async (request: FastifyRequest) => {
+    const startedAt = performance.now();
+    if (usersSource === 'off') assertManaged(services);
+    const ports = { ...administrationBy(actorOf(clientOf(request))), users: directory };
+    const isManaged = usersSource === 'managed';
+    const refreshed = await refreshUser(ports, lifetime, {
+      sub: subjectOf(request),
+      isManaged,
+      dryRun: false,
+    });
+    log(request, { status: 200, code: 'refreshed', startedAt });
+    return refreshed;
+  };
+
   const config = { right: 'users', concernsAllAudiences: true } as const;
   for (const [url, query] of [
     ['/v1/users/:sub', LIST_QUERY],
@@ -94,6 +110,18 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
     const options = { config, schema: { ...schema, response: { 200: REMOVED_USER } }, schemaErrorFormatter };
     app.delete(url, options, remove);
   }
+  for (const [url, query] of [
+    ['/v1/users/:sub/refresh', LIST_QUERY],
+    ['/v1/users/refresh', LIST_QUERY_WITH_SUB],
+  ] as const) {
+    const { schema, schemaErrorFormatter } = validQuery(query);
+    const options = {
+      config,
+      schema: { ...schema, response: { 200: REFRESHED_USER } },
+      schemaErrorFormatter,
+    };
+    app.post(url, options, refresh);
+  }
   done();
 };
 
@@ -102,8 +130,8 @@ function shown(user: User) {
 }
 
 /** @throws JwtctlError `ERR_USERS_NOT_MANAGED` (state) */
-export function assertManaged({ managesUsers }: Pick<ApiServices, 'managesUsers'>): void {
-  if (managesUsers) return;
+export function assertManaged({ usersSource }: Pick<ApiServices, 'usersSource'>): void {
+  if (usersSource === 'managed') return;
   throw new JwtctlError(
     'ERR_USERS_NOT_MANAGED',
     'Users cannot be changed here: jwtctl does not manage them.',

@@ -1,6 +1,11 @@
 import type { Context } from '../../../app/context.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 
+/** @throws JwtctlError `ERR_USERS_NOT_MANAGED` (state) if `users.source` is off */
+export function assertHasUsers(context: Context): void {
+  if (context.settings.users.source === 'off') assertManaged(context);
+}
+
 /** @throws JwtctlError `ERR_USERS_NOT_MANAGED` (state) unless `users.source` is managed */
 export function assertManaged({ settings }: Context): void {
   const { source, table } = settings.users;

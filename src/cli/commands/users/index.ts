@@ -4,6 +4,7 @@ import { defineDisable } from './disable.js';
 import { defineEnable } from './enable.js';
 import { defineImport } from './import.js';
 import { defineList } from './list.js';
+import { defineRefresh } from './refresh.js';
 import { defineRemove } from './remove.js';
 import { defineShow } from './show.js';
 
@@ -14,5 +15,6 @@ export const verbs: readonly DefineCommand[] = [
   defineDisable,
   defineEnable,
   defineRemove,
+  defineRefresh,
   defineImport,
 ];

@@ -54,6 +54,21 @@ export function removedUser(
   };
 }
 
+export function refreshedUser(
+  { sub, status }: { sub: string; status: string },
+  dryRun: boolean,
+): Extract<View, { shape: 'record' }> {
+  return {
+    shape: 'record',
+    id: sub,
+    data: { sub, status, ...(dryRun ? { dryRun } : {}) },
+    fields: [
+      ['sub', sub],
+      ['status', { text: status, tone: status === 'enabled' ? 'good' : 'bad' }],
+    ],
+  };
+}
+
 export interface ImportedUser {
   sub: string;
   outcome: 'added' | 'existing';
