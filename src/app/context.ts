@@ -15,6 +15,7 @@ import type {
   Database,
   KeyPairGenerator,
   Prompt,
+  PublishedKeys,
   RefreshTokenSealer,
   Sealer,
   TokenRegistry,
@@ -60,6 +61,8 @@ export interface Context {
   /** Reads the keys in another program's table. @throws JwtctlError `ERR_KEY_TABLE_UNREADABLE` (usage) */
   readKeyTable(options: KeyTableOptions): Promise<KeyTableRow[]>;
   generator(): Promise<KeyPairGenerator>;
+  /** Null without `keys.publishUrl`. */
+  publishedKeys(): Promise<PublishedKeys | null>;
   schema(): Promise<{
     status(): Promise<SchemaStatus>;
     /** Makes the checks of `migrate`. */
@@ -348,6 +351,12 @@ export function createContext(options: ContextOptions): Context {
       return new JweBackupFiles(await sealer());
     }),
     generator: once(async () => (await import('../adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
+    publishedKeys: async () => {
+      const { publishUrl } = settings.keys;
+      if (publishUrl === null) return null;
+      const { httpPublishedKeys } = await import('../adapters/published-keys/http-published-keys.js');
+      return httpPublishedKeys(publishUrl, timeoutMs);
+    },
     prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
     dispose: async () => {
       await Promise.all(recordings);

@@ -55,7 +55,7 @@ export function createPrivateFile(name: string, cwd: string): PrivateFile {
 }
 
 /** Makes the name of a new file durable. Ignores file systems that do not support this. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => null);
   await handle?.sync().catch(() => {});
   await handle?.close();

@@ -1,8 +1,9 @@
 import { systemClock } from '../app/clock.js';
 import { type Context, createContext } from '../app/context.js';
 import { createPrivateFile } from '../app/private-file.js';
+import { openPublicFile } from '../app/public-file.js';
 import type { Config, ConfigSources } from '../config/load-config.js';
-import type { PrivateFile, WalkProgress } from '../domain/ports/index.js';
+import type { PrivateFile, PublicFile, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
 import { printable, printableLines } from '../domain/shared/text.js';
 import type { CliCommand } from './command.js';
@@ -42,6 +43,7 @@ export interface Invocation extends Readers {
   progress(label: string, options?: { whilePrinting?: boolean }): Promise<Progress>;
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
+  publicFile(name: string): PublicFile;
   /** Prints a view on stderr, before a question or a wait. */
   present(view: View): Promise<void>;
   /**
@@ -129,6 +131,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
     progress,
     privateFile: (name) => createPrivateFile(name, io.cwd),
+    publicFile: (name) => openPublicFile(name, io.cwd),
     present: async (view) => {
       const { render } = await import('./output/render.js');
       const screen = () => ({ columns: columnsOf(io.stderr), rows: null });

@@ -15,6 +15,7 @@ import { JwtctlError } from '../shared/errors.js';
 import { requireKeyAmong } from './find-key.js';
 import { asPending, makeSealedKey } from './generate.js';
 import { assertOpens } from './open-private-key.js';
+import { checkPublication, type Publication } from './publication.js';
 import type { RotationPorts } from './rotate.js';
 import { demote, promote } from './rotation-plan.js';
 import { isPublished, publishedFrom } from './signing-start.js';
@@ -42,7 +43,7 @@ export interface Activation {
  * Makes a pending key the active one. Leaves an active key unchanged. Publishes a new key if no other one is
  * pending, because a later rotation or compromise needs a key that verifiers know.
  * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; without `now` `ERR_KEY_NOT_PUBLISHED`,
- * `ERR_KEY_NOT_LOADED`; errors of {@link assertOpens}, {@link makeSealedKey}, and {@link updateKeys}
+ * `ERR_KEY_NOT_LOADED`; `ERR_PUBLISH_URL_UNREACHABLE` (unavailable); errors of {@link assertOpens}, {@link makeSealedKey}, and {@link updateKeys}
  */
 export async function activateKey(ports: RotationPorts, input: ActivationInput): Promise<Activation> {
   const { database, clock } = ports;
@@ -52,6 +53,7 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
     assertActivatable(key, input, clock.now());
     const fleet = await (input.now ? askFleet(ports) : askWholeFleet(ports, key.kid));
     assertLoaded(key, fleet, input);
+    if (!input.now && ports.publishedKeys) assertShown(key, await checkPublication(ports.publishedKeys, key));
     try {
       await assertOpens(ports, key);
     } catch (error) {
@@ -109,6 +111,15 @@ function assertActivatable(key: SigningKey, input: ActivationInput, now: number)
       { details: { signsFrom } },
     );
   }
+}
+
+function assertShown({ kid }: SigningKey, { problem, failure }: Publication): void {
+  if (failure !== null) throw failure;
+  if (problem === null) return;
+  throw new JwtctlError(
+    'ERR_KEY_NOT_PUBLISHED',
+    `Key ${kid} cannot sign yet, because ${problem}. A cache may hold an older copy.`,
+  );
 }
 
 function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now, policy }: ActivationInput): void {

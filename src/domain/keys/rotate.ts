@@ -1,10 +1,11 @@
 import { askFleet, askWholeFleet, type Fleet, NO_VERIFIERS } from '../fleet/running-verifiers.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { KeySnapshot, VerifierRoster } from '../ports/index.js';
+import type { KeySnapshot, PublishedKeys, VerifierRoster } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
 import { assertKeyringFits, assertOpens, type PromotionPorts } from './open-private-key.js';
+import { checkPublication, NOT_CHECKED, type Publication } from './publication.js';
 import {
   planRotation,
   type RotationPlan,
@@ -23,11 +24,14 @@ export interface RotationOutcome extends Omit<PlannedOutcome, 'reason' | 'signsF
   retired: string[];
   fleetUnavailableReason: string | null;
   untrustedHeartbeats: number;
+  publication: Publication;
 }
 
 export interface RotationPorts extends KeyGenerationPorts {
   /** Called only before another key is activated: publishing and retiring work without the registry. */
   openRegistry(): Promise<VerifierRoster>;
+  /** Asked before a pending key is activated. Null without `keys.publishUrl`. */
+  publishedKeys?: PublishedKeys | null | undefined;
 }
 
 export interface RotationInput {
@@ -40,8 +44,8 @@ export interface RotationInput {
 /**
  * Waits for the publish lead and for verifiers to load the new key, then rotates. Does not rotate if
  * verifiers take too long or another run rotates first.
- * @param input.fleetSeconds how long to wait for verifiers after the lead. Default: the publish lead
- * @param wait resolves at the outcome's `signsFrom` or, if it `awaitsFleet`, when to ask the fleet again
+ * @param input.fleetSeconds how long to wait for verifiers and `keys.publishUrl` after the lead. Default: the publish lead
+ * @param wait resolves at the outcome's `signsFrom` or, if it awaits an answer, when to ask again
  * @throws JwtctlError `ERR_FLEET_UNAVAILABLE` (unavailable) if the fleet cannot be asked; `ERR_INTERRUPTED`
  * (interrupted) for an AbortError of `wait`; errors of {@link rotateKeys} and `wait`
  */
@@ -54,12 +58,13 @@ export async function rotateAfterLead(
   const { now } = ports.clock;
   let outcome = await rotateKeys(ports, input);
   let giveUpAt: number | null = null;
-  while ((outcome.awaitsLead || outcome.awaitsFleet) && outcome.signsFrom !== null && !input.dryRun) {
+  while (isAwaiting(outcome) && outcome.signsFrom !== null && !input.dryRun) {
     const { active, pending, signsFrom, retired, fleetUnavailableReason } = outcome;
-    if (outcome.awaitsFleet) {
+    if (!outcome.awaitsLead) {
       giveUpAt ??= now() + fleetSeconds;
       if (now() >= giveUpAt) {
-        if (fleetUnavailableReason !== null) throw fleetUnknown(fleetSeconds, fleetUnavailableReason);
+        if (outcome.awaitsFleet && fleetUnavailableReason !== null)
+          throw fleetUnknown(fleetSeconds, fleetUnavailableReason);
         return outcome;
       }
     }
@@ -97,9 +102,9 @@ export async function rotateKeys(
     if (firstActive !== signing && signing !== null) {
       return { outcome: lostRace(keys, policy, ports.clock.now()) };
     }
-    const { plan: expected, fleet } = await planWithFleet(ports, keys, policy);
+    const { plan: expected, fleet, publication } = await planWithFleet(ports, keys, policy);
     const isNothingDue = expected.transitions.length === 0 && newKeyCount(expected) === 0;
-    if (isNothingDue) return { outcome: outcomeOf(expected, [], fleet) };
+    if (isNothingDue) return { outcome: outcomeOf(expected, [], fleet, publication) };
     const promoted = promotedBy(expected, keys);
     try {
       if (promoted !== undefined) await assertOpensOnce(promoted);
@@ -112,13 +117,13 @@ export async function rotateKeys(
     if (active !== undefined && isKeyringUnproven) await assertKeyringFits(ports, active);
     if (input.dryRun) {
       if (newKeyCount(expected) > 0) await ports.sealer.assertSeals();
-      return { outcome: outcomeOf(expected, [], fleet) };
+      return { outcome: outcomeOf(expected, [], fleet, publication) };
     }
     const made = await makeKeys(ports, input, expected, keys);
     return {
       changeAt: (now) => {
         // Planned again, because `verifyUntil` counts from the moment at which a key really stops signing.
-        const current = planRotation(keys, policy, now, fleet);
+        const current = planRotation(keys, policy, now, fleet, publication);
         if (newKeyCount(current) !== made.length || promotedBy(current, keys) !== promoted) return null;
         return {
           transitions: current.transitions,
@@ -128,7 +133,7 @@ export async function rotateKeys(
               : asPending(key, now),
           ),
           reason: current.reason,
-          finish: () => outcomeOf(current, made, fleet),
+          finish: () => outcomeOf(current, made, fleet, publication),
         };
       },
     };
@@ -136,18 +141,27 @@ export async function rotateKeys(
   return updateKeys(ports, plan, 'keys.rotate');
 }
 
-/** Asks the fleet only if a key would be activated, because most runs find nothing due. */
+/** Asks only if a key would be activated, because most runs find nothing due. */
 async function planWithFleet(
   ports: RotationPorts,
   keys: readonly SigningKey[],
   policy: RotationPolicy,
-): Promise<{ plan: RotationPlan; fleet: Fleet }> {
+): Promise<{ plan: RotationPlan; fleet: Fleet; publication: Publication }> {
   const plan = planRotation(keys, policy, ports.clock.now());
-  if (!activatesKey(plan)) return { plan, fleet: NO_VERIFIERS };
+  if (!activatesKey(plan)) return { plan, fleet: NO_VERIFIERS, publication: NOT_CHECKED };
   const next = plan.active;
   const isAwaited = next !== null && waitsForFleet(policy) && keys.some(({ state }) => state === 'active');
-  const fleet = await (isAwaited ? askWholeFleet(ports, next) : askFleet(ports));
-  return { plan: planRotation(keys, policy, ports.clock.now(), fleet), fleet };
+  const promoted = isAwaited ? promotedBy(plan, keys) : undefined;
+  const [fleet, publication] = await Promise.all([
+    isAwaited ? askWholeFleet(ports, next) : askFleet(ports),
+    promoted && ports.publishedKeys ? checkPublication(ports.publishedKeys, promoted) : NOT_CHECKED,
+  ]);
+  const current = planRotation(keys, policy, ports.clock.now(), fleet, publication);
+  return { plan: current, fleet, publication };
+}
+
+function isAwaiting({ awaitsLead, awaitsFleet, awaitsPublication }: RotationOutcome): boolean {
+  return awaitsLead || awaitsFleet || awaitsPublication;
 }
 
 function activatesKey({ reason }: RotationPlan): boolean {
@@ -217,6 +231,8 @@ function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: numb
     isNotPrePublished: false,
     awaitsLead: false,
     awaitsFleet: false,
+    awaitsPublication: false,
+    publication: NOT_CHECKED,
     stragglers: [],
     fleetUnavailableReason: null,
     untrustedHeartbeats: 0,
@@ -228,6 +244,7 @@ function outcomeOf(
   plan: RotationPlan,
   made: readonly SealedKey[],
   { unavailableReason, untrusted = 0 }: Pick<Fleet, 'unavailableReason' | 'untrusted'>,
+  publication: Publication,
 ): RotationOutcome {
   const { transitions, activatesNewKey, publishesNewKey, ...planned } = plan;
   const kids = made.map((key) => key.kid);
@@ -238,6 +255,7 @@ function outcomeOf(
     pending: publishesNewKey ? (kids.shift() ?? null) : plan.pending,
     fleetUnavailableReason: unavailableReason,
     untrustedHeartbeats: untrusted,
+    publication,
     retired: transitions.filter(({ to }) => to === 'retired').map(({ kid }) => kid),
   };
 }

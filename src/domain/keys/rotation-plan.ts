@@ -2,6 +2,7 @@ import { type Fleet, NO_VERIFIERS } from '../fleet/running-verifiers.js';
 import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Heartbeat, KeyTransition } from '../ports/index.js';
+import { NOT_CHECKED, type Publication } from './publication.js';
 import {
   isPublished,
   publishedFrom,
@@ -35,6 +36,8 @@ export interface RotationPlan {
   awaitsLead: boolean;
   /** Whether the rotation waits only for `stragglers`, or for an answer about the fleet. */
   awaitsFleet: boolean;
+  /** Whether the rotation waits until `keys.publishUrl` shows the pending key. */
+  awaitsPublication: boolean;
   /** Running verifiers that have not loaded the new active key or the next one. */
   stragglers: Heartbeat[];
 }
@@ -50,13 +53,14 @@ export function planRotation(
   policy: RotationPolicy,
   now: number,
   fleet: Fleet = NO_VERIFIERS,
+  publication: Pick<Publication, 'isShown'> = NOT_CHECKED,
 ): RotationPlan {
   const active = keys.find((key) => key.state === 'active');
   const [next, ...laterPending] = keys.filter((key) => key.state === 'pending').sort(byAge);
   const retirements = keys.filter((key) => isOver(key, now)).map(retirement(now));
 
   const due = active === undefined || policy.isForced ? now : dueAt(active, policy);
-  const start = signingStart(next, due, policy, now, fleet);
+  const start = signingStart(next, due, policy, now, fleet, publication);
 
   // Without an active key no token can be issued, so do not wait.
   if (active === undefined || start.maySign) {
@@ -76,6 +80,7 @@ export function planRotation(
       isNotPrePublished: !isPublished(next, policy, now),
       awaitsLead: false,
       awaitsFleet: false,
+      awaitsPublication: false,
       stragglers: verifiersWithout(fleet, next),
     };
   }
@@ -91,6 +96,7 @@ export function planRotation(
     isNotPrePublished: false,
     awaitsLead: start.awaitsLead,
     awaitsFleet: start.awaitsFleet,
+    awaitsPublication: start.awaitsPublication,
     stragglers: start.stragglers,
   };
 }

@@ -1,6 +1,7 @@
 import { type Fleet, withoutKey } from '../fleet/running-verifiers.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Heartbeat } from '../ports/index.js';
+import { NOT_CHECKED, type Publication } from './publication.js';
 
 export interface SigningStartPolicy {
   /** How long a key is published before it signs, so that every verifier loads it. */
@@ -22,6 +23,8 @@ export interface SigningStart {
   awaitsLead: boolean;
   /** Whether it waits only for `stragglers`, or for an answer about the fleet. */
   awaitsFleet: boolean;
+  /** Whether it waits until `keys.publishUrl` shows the key. */
+  awaitsPublication: boolean;
   /** Running verifiers that have not loaded the key; empty before the lead is over. */
   stragglers: Heartbeat[];
 }
@@ -30,8 +33,8 @@ export interface SigningStart {
 const STRAGGLERS_AWAITED_SECONDS = 3_600;
 
 /**
- * Decides when the next pending key may sign: when the active key is due, the publish lead is over, and every
- * running verifier has loaded the next key. A forced rotation waits for verifiers without limit.
+ * Decides when the next pending key may sign: when the active key is due, the publish lead is over, every running
+ * verifier has loaded the next key, and `keys.publishUrl` shows it. A forced rotation waits for verifiers without limit.
  * @param next undefined for a key that does not exist yet
  */
 export function signingStart(
@@ -40,6 +43,7 @@ export function signingStart(
   policy: SigningStartPolicy,
   now: number,
   fleet: Fleet,
+  { isShown }: Pick<Publication, 'isShown'> = NOT_CHECKED,
 ): SigningStart {
   const startsAt = signsFrom(next, dueAt, policy, now);
   const isDue = dueAt <= now;
@@ -49,11 +53,13 @@ export function signingStart(
   const longestWait = Math.max(STRAGGLERS_AWAITED_SECONDS, policy.publishLeadSeconds);
   const isOverdue = !policy.isForced && now > startsAt + longestWait;
   const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy) && !isOverdue;
+  const awaitsPublication = isNext && !isShown && waitsForFleet(policy);
   return {
-    maySign: isNext && !awaitsFleet,
+    maySign: isNext && !awaitsFleet && !awaitsPublication,
     signsFrom: startsAt,
     awaitsLead: isDue && !isNext,
     awaitsFleet,
+    awaitsPublication,
     stragglers,
   };
 }

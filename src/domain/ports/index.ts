@@ -12,6 +12,8 @@ export type * from './family-store.js';
 export type * from './key-store.js';
 export type * from './private-file.js';
 export type * from './prompt.js';
+export type * from './public-file.js';
+export type * from './published-keys.js';
 export type * from './registry-scanner.js';
 export type * from './sealer.js';
 export type * from './security-log.js';

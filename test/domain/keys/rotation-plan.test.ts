@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Fleet } from '../../../src/domain/fleet/running-verifiers.js';
+import { type Fleet, NO_VERIFIERS } from '../../../src/domain/fleet/running-verifiers.js';
 import { planRotation, type RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
 import { heartbeatOf } from '../../support/heartbeats.js';
 import { signingKey } from '../../support/signing-keys.js';
@@ -40,6 +40,7 @@ const nothing = {
   isNotPrePublished: false,
   awaitsLead: false,
   awaitsFleet: false,
+  awaitsPublication: false,
   stragglers: [],
 };
 const demote = { kid: 'old', from: 'active', to: 'retiring', at: NOW, verifyUntil: VERIFY_UNTIL };
@@ -80,6 +81,7 @@ describe('without force', () => {
       isNotPrePublished: false,
       awaitsLead: false,
       awaitsFleet: false,
+      awaitsPublication: false,
       stragglers: [],
     });
   });
@@ -398,4 +400,23 @@ test('does not modify or reorder its input', () => {
   const keys = [published, due, older].map((key) => Object.freeze(key));
   planRotation(Object.freeze(keys), FORCED, NOW);
   expect(keys.map(({ kid }) => kid)).toEqual(['next', 'old', 'older']);
+});
+
+describe('with keys.publishUrl', () => {
+  const missing = { isShown: false };
+
+  test('waits until the URL shows the key, without a limit', () => {
+    for (const now of [NOW, NOW + 30 * 86_400]) {
+      const plan = planRotation([due, published], POLICY, now, NO_VERIFIERS, missing);
+      expect(plan).toMatchObject({ reason: 'waiting', awaitsPublication: true, transitions: [] });
+    }
+  });
+
+  test('does not wait if it is told so, or if no key is active', () => {
+    for (const more of [{ leavesStragglers: true }, { isForced: true }]) {
+      const plan = planRotation([due, published], { ...POLICY, ...more }, NOW, NO_VERIFIERS, missing);
+      expect(plan).toMatchObject({ active: 'next', awaitsPublication: false });
+    }
+    expect(planRotation([published], POLICY, NOW, NO_VERIFIERS, missing)).toMatchObject({ active: 'next' });
+  });
 });

@@ -14,7 +14,7 @@ export const defineActivate: DefineCommand = (group, run) => {
     )
     .option(
       '--now',
-      'activate the key even if its publish lead (keys.publishLead) is not over, or running verifiers have not loaded it',
+      'activate the key even if its publish lead (keys.publishLead) is not over, running verifiers have not loaded it, or keys.publishUrl does not show it',
     )
     .examples('jwtctl keys activate 2026-q2', 'jwtctl keys activate 2026-q2 --dry-run')
     .action(run(activate));

@@ -5,6 +5,7 @@ import { defineExport } from './export.js';
 import { defineGenerate } from './generate.js';
 import { defineImport } from './import.js';
 import { defineList } from './list.js';
+import { definePublish } from './publish.js';
 import { definePurge } from './purge.js';
 import { defineRetire } from './retire.js';
 import { defineRewrap } from './rewrap.js';
@@ -24,5 +25,6 @@ export const verbs: readonly DefineCommand[] = [
   definePurge,
   defineImport,
   defineExport,
+  definePublish,
   defineRewrap,
 ];

@@ -5,7 +5,9 @@ import type { Action, DefineCommand } from '../../invocation.js';
 import {
   fleetAwaited,
   heartbeatWarnings,
-  NOT_PRE_PUBLISHED,
+  publicationAwaited,
+  publicationWarnings,
+  rotationNotes,
   rotationReport,
   stragglerWarnings,
 } from '../../output/views/keys/rotation.js';
@@ -17,7 +19,7 @@ export const defineRotate: DefineCommand = (group, run) => {
   group
     .command('rotate')
     .description(
-      'Rotate the signing keys if due.\n\nPublishes the next key, makes it active after keys.publishLead, and retires keys that no live token can use. Safe to run every hour and from several hosts.',
+      'Rotate the signing keys if due.\n\nPublishes the next key, makes it active after keys.publishLead, once running verifiers have loaded it and keys.publishUrl shows it, and retires keys that no live token can use. Safe to run every hour and from several hosts.',
     )
     .option(
       '--if-older-than <duration>',
@@ -33,7 +35,10 @@ export const defineRotate: DefineCommand = (group, run) => {
       'wait for the publish lead, then up to this long for verifiers to load the new key (default: keys.publishLead); also with --now',
       durationFlag,
     )
-    .option('--force', 'rotate even if running verifiers have not loaded the new key')
+    .option(
+      '--force',
+      'rotate even if running verifiers have not loaded the new key, or keys.publishUrl does not show it',
+    )
     .examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run')
     .action(run(rotate));
 };
@@ -69,20 +74,22 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   };
   let isShown = false;
   const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
-    const { pending, signsFrom, awaitsFleet } = outcome;
+    const { pending, signsFrom, awaitsLead, awaitsFleet } = outcome;
     const here = signsFrom + context.clock.now() - ports.clock.now();
-    if (!awaitsFleet) return waitUntil(here, `key ${pending} has been published for keys.publishLead`);
-    if (!isShown && globals.format === 'table') await present(fleetAwaited(outcome));
+    if (awaitsLead) return waitUntil(here, `key ${pending} has been published for keys.publishLead`);
+    if (!isShown && globals.format === 'table')
+      await present(awaitsFleet ? fleetAwaited(outcome) : publicationAwaited(outcome));
     isShown = true;
-    await ports.clock.pause(FLEET_LOOK_MS, signal);
+    await ports.clock.pause(awaitsFleet ? FLEET_LOOK_MS : PUBLICATION_LOOK_MS, signal);
   };
   const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
   const { dryRun } = globals;
-  const { rotated, active, pending, isNotPrePublished } = outcome;
+  const { rotated, active, pending } = outcome;
   const uncleared = dryRun ? null : await clearExpiredEvents(ports.database.securityLog);
   return {
     view: rotationReport(outcome, dryRun, ports.clock.now()),
-    notes: isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : [],
+    notes: dryRun ? [] : rotationNotes(outcome, settings.keys.publishUrl),
+    ...(outcome.publication.failure === null ? {} : { error: outcome.publication.failure }),
     warnings: dryRun
       ? []
       : [
@@ -92,9 +99,11 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
             rotated ? null : lifetimePolicy(settings),
           ),
           ...heartbeatWarnings(outcome),
+          ...publicationWarnings(outcome),
           ...(uncleared === null ? [] : [uncleared]),
         ],
   };
 };
 
 const FLEET_LOOK_MS = 1_000;
+const PUBLICATION_LOOK_MS = 10_000;

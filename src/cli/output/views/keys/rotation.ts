@@ -10,6 +10,7 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
     rotated: rotated && !dryRun,
     ...{ reason, active, previous, pending, signsFrom, retired },
     stragglers: stragglers.map(verifierData),
+    awaitsPublication: outcome.awaitsPublication,
   };
   const none = dryRun ? '(new key)' : '-';
   return {
@@ -63,6 +64,33 @@ export function heartbeatWarnings({ untrustedHeartbeats: count }: RotationOutcom
   return [`${what} ignored. Find the client that writes to <redis.prefix>:fleet.`];
 }
 
+/** Says why a key that is otherwise ready does not sign. */
+export function publicationWarnings({ pending, awaitsPublication, publication }: RotationOutcome): string[] {
+  const { problem, failure } = publication;
+  // A failure is reported as the error of the command.
+  if (!awaitsPublication || failure !== null) return [];
+  return [
+    `Key ${pending} does not sign yet, because ${problem}. A cache may hold an older copy. Run the same command again later, or with --force to rotate anyway.`,
+  ];
+}
+
+export function publicationAwaited({ pending, publication }: RotationOutcome): View {
+  const text = `Waiting for keys.publishUrl to show key ${pending}: ${publication.problem}.`;
+  return { shape: 'text', text, data: text };
+}
+
+/** @param publishUrl null if nothing but the publish lead protects the verifiers that jwtctl cannot see */
+export function rotationNotes(
+  { rotated, isNotPrePublished }: RotationOutcome,
+  publishUrl: string | null,
+): string[] {
+  if (isNotPrePublished) return [NOT_PRE_PUBLISHED];
+  return rotated && publishUrl === null ? [UNSEEN_VERIFIERS] : [];
+}
+
+const UNSEEN_VERIFIERS =
+  'jwtctl cannot see programs that read the JWK Set, or a copy of it: for them, it relies on keys.publishLead. To check what they get, set keys.publishUrl.';
+
 export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: RotationOutcome): View {
   const text =
     fleetUnavailableReason === null
@@ -75,7 +103,7 @@ export const NOT_PRE_PUBLISHED =
   'The active key began to sign before its publish lead (keys.publishLead) was over. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
 
 function explain(
-  { reason, signsFrom, awaitsFleet, fleetUnavailableReason }: RotationOutcome,
+  { reason, signsFrom, awaitsFleet, awaitsPublication, publication, fleetUnavailableReason }: RotationOutcome,
   now: number,
 ): string {
   switch (reason) {
@@ -89,6 +117,10 @@ function explain(
       return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
     case 'waiting':
       if (awaitsFleet && fleetUnavailableReason !== null) return 'the running verifiers cannot be checked';
+      if (awaitsPublication)
+        return publication.failure === null
+          ? 'keys.publishUrl does not show the pending key yet'
+          : 'keys.publishUrl cannot be read';
       if (awaitsFleet) return 'some running verifiers have not loaded the pending key';
       return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
     case 'lost_race':

@@ -1,0 +1,69 @@
+import { get as getHttp, type IncomingMessage } from 'node:http';
+import { get as getHttps } from 'node:https';
+import type { PublishedKeys } from '../../domain/ports/published-keys.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+
+/** Enough to meet most servers behind one name. */
+const FETCHES = 5;
+/** A JWK Set with a thousand keys. */
+const MOST_BYTES = 1_048_576;
+
+/** Sends the requests that a JWT library would send, so that caches answer as they answer libraries. */
+export function httpPublishedKeys(url: string, timeoutMs: number): PublishedKeys {
+  return {
+    url,
+    fetchAll: () => Promise.all(Array.from({ length: FETCHES }, () => fetchKeys(url, timeoutMs))),
+  };
+}
+
+async function fetchKeys(url: string, timeoutMs: number): Promise<readonly unknown[]> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  let text: string;
+  try {
+    text = await readBody(await request(url, signal));
+  } catch (error) {
+    if (error instanceof JwtctlError) throw error;
+    const { code, name } = error as NodeJS.ErrnoException;
+    throw failure(url, signal.aborted ? 'did not answer in time' : `cannot be fetched (${code ?? name})`);
+  }
+  const keys = keysIn(text);
+  if (keys === null) throw failure(url, 'is not a JWK Set');
+  return keys;
+
+  async function readBody(response: IncomingMessage): Promise<string> {
+    if (response.statusCode !== 200) {
+      response.destroy();
+      throw failure(url, `answered with status ${response.statusCode}`);
+    }
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > MOST_BYTES) throw failure(url, `is longer than ${MOST_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString();
+  }
+}
+
+function request(url: string, signal: AbortSignal): Promise<IncomingMessage> {
+  const get = url.startsWith('https:') ? getHttps : getHttp;
+  const headers = { accept: 'application/jwk-set+json, application/json', 'user-agent': 'jwtctl' };
+  return new Promise((resolve, reject) => {
+    // Without an agent, each request has a connection of its own. Redirects are not followed.
+    get(url, { agent: false, headers, signal }, resolve).on('error', reject);
+  });
+}
+
+function keysIn(text: string): readonly unknown[] | null {
+  try {
+    const { keys } = JSON.parse(text) as { keys?: unknown };
+    return Array.isArray(keys) ? keys : null;
+  } catch {
+    return null;
+  }
+}
+
+function failure(url: string, problem: string): JwtctlError {
+  return new JwtctlError('ERR_PUBLISH_URL_UNREACHABLE', `${url} ${problem}.`);
+}
