@@ -21,6 +21,7 @@ import { issue } from './issue.mjs';
 import { lists } from './lists.mjs';
 import { memory } from './memory.mjs';
 import { pause } from './pause.mjs';
+import { policy } from './policy.mjs';
 import { revocation } from './revocation.mjs';
 import { serve } from './serve.mjs';
 import { killPrograms } from './support/programs.mjs';
@@ -40,6 +41,7 @@ const BENCHMARKS = [
   near,
   revocation,
   serve,
+  policy,
   lists,
 ];
 const root = fileURLToPath(new URL('..', import.meta.url));

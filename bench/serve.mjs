@@ -12,10 +12,12 @@ import { issueTokens } from './support/issued.mjs';
 import { startProgram } from './support/programs.mjs';
 import { count, ratioAtLeast } from './support/report.mjs';
 
-const WORKERS = 2;
+export const WORKERS = 2;
 const CONNECTIONS = 64;
 const SECONDS = 5;
 const BARE_SERVER = fileURLToPath(new URL('support/bare-server.mjs', import.meta.url));
+
+export const LISTENING = /"port":(\d+).*"msg":"listening"/;
 
 /** @type {import('./support/benchmark.mjs').Benchmark} */
 export const serve = {
@@ -34,7 +36,7 @@ export const serve = {
     });
     try {
       const [port, barePort] = await Promise.all([
-        portOf(server, /"port":(\d+).*"msg":"listening"/),
+        portOf(server, LISTENING),
         portOf(bare, /^listening (\d+)$/m),
       ]);
       // The first round does not count: it warms up.
@@ -67,7 +69,7 @@ export const serve = {
  * @param {RegExp} listening
  * @returns {Promise<number>}
  */
-function portOf(server, listening) {
+export function portOf(server, listening) {
   return new Promise((resolve, reject) => {
     let text = '';
     let left = WORKERS;
@@ -87,12 +89,13 @@ function portOf(server, listening) {
  *
  * @param {number} port
  * @param {readonly string[]} tokens
+ * @param {string} [path]
  */
-async function requestsPerSecond(port, tokens) {
+export async function requestsPerSecond(port, tokens, path = '/verify') {
   let next = 0;
   const share = Math.ceil(tokens.length / CONNECTIONS);
   const result = await autocannon({
-    url: `http://127.0.0.1:${port}/verify`,
+    url: `http://127.0.0.1:${port}${path}`,
     connections: CONNECTIONS,
     duration: SECONDS,
     setupClient: (client) => {
@@ -112,6 +115,6 @@ async function requestsPerSecond(port, tokens) {
 }
 
 /** @param {number} value */
-function perSecond(value) {
+export function perSecond(value) {
   return `${count(Math.round(value))}/s`;
 }

@@ -1,5 +1,7 @@
 import type { ErrorCode } from './domain/shared/errors.js';
+import type { RequestPolicyInput } from './domain/tokens/request-policy.js';
 import { type Auth, authenticate } from './http/authenticate-request.js';
+import { demandOf } from './http/demand.js';
 import type { RequestHead } from './http/token-in-request.js';
 import { type RawResponse, writeAnswer } from './http/verify-responses.js';
 import type { Verifier } from './verifier/create-verifier.js';
@@ -19,6 +21,11 @@ export interface JwtctlAuthOptions {
   /** The cookie that may contain the token if no `Authorization` header does. Default: none */
   cookie?: string;
   /**
+   * What the token must meet in addition: `{ aud, scope, claims, maxAge }`, as a policy of `serve.policies`. A token that
+   * does not is answered with 403. Use one middleware for each policy.
+   */
+  policy?: RequestPolicyInput;
+  /**
    * Called with the reason for each refused request, for your log. The response does not include it.
    *
    * @param refusal.code a refusal such as `ERR_TOKEN_EXPIRED`, `ERR_TOKEN_MISSING`, `ERR_TOKEN_AMBIGUOUS`, or
@@ -34,16 +41,18 @@ interface Request extends RequestHead {
 /**
  * Returns a middleware for Express 5 and other frameworks that call `(req, res, next)`. It sets `req.auth`
  * and calls `next` for a valid token. It answers all other requests as `/verify` of `jwtctl serve` does: 401
- * with an RFC 6750 challenge and `{"error": phrase}`, 400 for more than one token, 503 if a store does not
- * answer. `next` gets an error only for a defect, or `ERR_CLOSED` if the verifier is closed.
+ * with an RFC 6750 challenge and `{"error", "code"}`, 403 if the policy is not met, 400 for more than one token, 503 if
+ * a store does not answer. `next` gets an error only for a defect, or `ERR_CLOSED` if the verifier is closed.
  *
  * @param verifier from `openVerifier` or `createVerifier`; the middleware never closes it
+ * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for an invalid policy
  */
 export function jwtctlAuth(verifier: Pick<Verifier, 'verify'>, options: JwtctlAuthOptions = {}) {
   const { cookie = null, onRefusal = () => {} } = options;
+  const demand = demandOf(options.policy);
   return async (req: Request, res: RawResponse, next: (error?: unknown) => void): Promise<void> => {
     try {
-      const authentication = await authenticate(verifier, req, cookie);
+      const authentication = await authenticate(verifier, req, cookie, demand);
       if (authentication.accepted === null) {
         const { code, message, answer } = authentication;
         await onRefusal({ code, message, status: answer.status });

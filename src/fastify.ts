@@ -1,5 +1,7 @@
 import type { FastifyPluginCallback } from 'fastify';
+import type { RequestPolicyInput } from './domain/tokens/request-policy.js';
 import { type Auth, authenticate } from './http/authenticate-request.js';
+import { demandOf } from './http/demand.js';
 import { sendAnswer } from './http/verify-responses.js';
 import type { Verifier } from './verifier/create-verifier.js';
 
@@ -17,19 +19,26 @@ export interface JwtctlPluginOptions {
   verifier: Pick<Verifier, 'verify'>;
   /** The cookie that may contain the token if no `Authorization` header does. Default: none */
   cookie?: string;
+  /**
+   * What the token must meet in addition: `{ aud, scope, claims, maxAge }`, as a policy of `serve.policies`. A token that
+   * does not is answered with 403.
+   */
+  policy?: RequestPolicyInput;
 }
 
 /**
  * A plugin for Fastify 5. In its scope, it sets `request.auth` for a valid token, and answers all other
- * requests as `/verify` of `jwtctl serve` does: 401 with an RFC 6750 challenge and `{"error": phrase}`, 400
- * for more than one token, 503 if a store does not answer. It logs the reason to `request.log` (info; error
+ * requests as `/verify` of `jwtctl serve` does: 401 with an RFC 6750 challenge and `{"error", "code"}`, 403 if the
+ * policy is not met, 400 for more than one token, 503 if a store does not answer. It logs the reason to `request.log` (info; error
  * if a store failed).
  */
-export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, { verifier, cookie }, done) => {
+export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, options, done) => {
+  const { verifier, cookie = null } = options;
+  const demand = demandOf(options.policy);
   // A nested scope may register the plugin again with its own verifier.
   if (!app.hasRequestDecorator('auth')) app.decorateRequest('auth', null);
   app.addHook('onRequest', async (request, reply) => {
-    const authentication = await authenticate(verifier, request.raw, cookie ?? null);
+    const authentication = await authenticate(verifier, request.raw, cookie, demand);
     if (authentication.accepted === null) {
       const { code, message, answer } = authentication;
       request.log[answer.status === 503 ? 'error' : 'info']({ code }, message);

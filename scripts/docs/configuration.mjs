@@ -54,7 +54,7 @@ ${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
 
 - A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
 - Secrets, commands, and the SQL of \`users.enabledWhere\` have no flag, because other users can read the command line of a process.
-- The variable of \`serve.clients\` is JSON: \`[{"id":"app","secretFile":"/run/secrets/app","may":["issue"]}]\`.
+- The variables of \`serve.clients\`, \`serve.headers\`, and \`serve.policies\` are JSON: \`[{"id":"app","secretFile":"/run/secrets/app","may":["issue"]}]\`.
 - The Redis account needs [these permissions](redis-acl.md).
 - A host whose clock differs by more than \`token.clockTolerance\` uses MySQL's clock for keys and revocations.
 

@@ -1,8 +1,6 @@
 import { typeName } from '../domain/shared/describe-value.js';
 import { nearest } from '../domain/shared/nearest.js';
-
-/** Why the list cannot be used. The message completes "serve.clients …" and never contains a value. */
-export class ClientsProblem extends Error {}
+import { parseStructure, StructureProblem } from './structure-problem.js';
 
 /** What a client of the HTTP API may be allowed to do. */
 export const RIGHTS = ['introspect', 'issue', 'refresh', 'revoke', 'read', 'users'] as const;
@@ -28,34 +26,35 @@ export interface ClientInput {
   readonly audiences?: readonly string[] | undefined;
 }
 
+const EXAMPLE = 'a list such as [{"id":"app","secretFile":"…","may":["issue"]}]';
 const MEMBERS = ['id', 'secretFile', 'secretSha256', 'may', 'audiences'] as const;
 
 /**
  * @param raw a list, or JSON text of one
- * @throws ClientsProblem naming the client and the member
+ * @throws StructureProblem naming the client and the member
  */
 export function readClients(
   raw: unknown,
   absolute: (path: string) => string | null,
 ): readonly ClientSetting[] {
-  const list = typeof raw === 'string' ? parseJson(raw) : raw;
-  if (!Array.isArray(list)) throw new ClientsProblem(`is ${typeName(list)}; expected a list of clients`);
+  const list = typeof raw === 'string' ? parseStructure(raw, EXAMPLE) : raw;
+  if (!Array.isArray(list)) throw new StructureProblem(`is ${typeName(list)}; expected a list of clients`);
   const clients = list.map((item, index) => readClient(item, `[${index}]`, absolute));
   for (const [index, { id }] of clients.entries()) {
     const first = clients.findIndex((other) => other.id === id);
-    if (first < index) throw new ClientsProblem(`[${index}] has the id of [${first}]; expected another id`);
+    if (first < index) throw new StructureProblem(`[${index}] has the id of [${first}]; expected another id`);
   }
   return clients;
 }
 
 function readClient(item: unknown, place: string, absolute: (path: string) => string | null): ClientSetting {
   if (typeof item !== 'object' || item === null || Array.isArray(item)) {
-    throw new ClientsProblem(`${place} is ${typeName(item)}; expected a map with ${MEMBERS.join(', ')}`);
+    throw new StructureProblem(`${place} is ${typeName(item)}; expected a map with ${MEMBERS.join(', ')}`);
   }
   const client = item as Record<string, unknown>;
   for (const member of Object.keys(client)) assertMember(member, place);
   const wrong = (member: string, expected: string) =>
-    new ClientsProblem(
+    new StructureProblem(
       client[member] === undefined || client[member] === null
         ? `${place} has no ${member}; expected ${expected}`
         : `${place}.${member} cannot have this value; expected ${expected}`,
@@ -65,9 +64,9 @@ function readClient(item: unknown, place: string, absolute: (path: string) => st
   if (typeof id !== 'string' || !/^[^\p{Cc}:]{1,128}$/u.test(id))
     throw wrong('id', '1 to 128 characters without colons or control characters');
   if (secretFile === null && secretSha256 === null)
-    throw new ClientsProblem(`${place} has neither secretFile nor secretSha256; expected one of them`);
+    throw new StructureProblem(`${place} has neither secretFile nor secretSha256; expected one of them`);
   if (secretFile !== null && secretSha256 !== null)
-    throw new ClientsProblem(`${place} has both secretFile and secretSha256; expected one of them`);
+    throw new StructureProblem(`${place} has both secretFile and secretSha256; expected one of them`);
   const file = typeof secretFile === 'string' && /^[^\0]+$/.test(secretFile) ? absolute(secretFile) : null;
   if (secretFile !== null && file === null) throw wrong('secretFile', 'the path of a file');
   if (secretSha256 !== null && (typeof secretSha256 !== 'string' || !/^[\da-f]{64}$/i.test(secretSha256)))
@@ -91,7 +90,7 @@ function assertMember(member: string, place: string): void {
   const hint = meant === null ? `expected ${MEMBERS.join(', ')}` : `did you mean ${meant}?`;
   // Without the space, `{id:app}` is one key, which may include a secret.
   const shown = member.replace(/[^\w.-].*$/s, '…').slice(0, 40);
-  throw new ClientsProblem(`${place} has the unknown member ${shown}; ${hint}`);
+  throw new StructureProblem(`${place} has the unknown member ${shown}; ${hint}`);
 }
 
 /** For output: the digest is masked, because a weak secret can be guessed from it. */
@@ -103,16 +102,6 @@ export function shownClient({ id, secretFile, secretSha256, may, audiences }: Cl
     may,
     ...(audiences === null ? {} : { audiences }),
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new ClientsProblem(
-      'is not JSON; expected a list such as [{"id":"app","secretFile":"…","may":["issue"]}]',
-    );
-  }
 }
 
 function isTextList(value: unknown): value is string[] {

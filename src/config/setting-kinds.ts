@@ -1,6 +1,9 @@
 import { DAY_SECONDS } from '../domain/shared/duration.js';
+import type { RequestPolicyInput } from '../domain/tokens/request-policy.js';
 import type { HostPort } from './addresses/host-port.js';
 import type { ClientInput, ClientSetting } from './serve-clients.js';
+import type { ClaimHeaders } from './serve-headers.js';
+import type { Policies } from './serve-policies.js';
 
 /** Plain data, so that listing settings and flags loads no schema library. */
 export type Kind =
@@ -22,7 +25,11 @@ export type Kind =
   /** Texts of this form, in text separated by commas. */
   | { readonly type: 'list'; readonly item: RegExp; readonly expected: string }
   /** Applications that may use the HTTP API. */
-  | { readonly type: 'clients' };
+  | { readonly type: 'clients' }
+  /** Headers of `/verify`, and their claims. */
+  | { readonly type: 'headers' }
+  /** What `/verify` may demand of a token. */
+  | { readonly type: 'policies' };
 
 export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' | 'date' }
   ? number
@@ -38,7 +45,11 @@ export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' |
             ? readonly string[]
             : K extends { type: 'clients' }
               ? readonly ClientSetting[]
-              : string;
+              : K extends { type: 'headers' }
+                ? ClaimHeaders
+                : K extends { type: 'policies' }
+                  ? Policies
+                  : string;
 
 export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
   ? number | string
@@ -48,7 +59,11 @@ export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
       ? string | Readonly<Record<string, string>>
       : K extends { type: 'clients' }
         ? string | readonly ClientInput[]
-        : ValueOf<K>;
+        : K extends { type: 'headers' }
+          ? string | ClaimHeaders
+          : K extends { type: 'policies' }
+            ? string | Readonly<Record<string, RequestPolicyInput>>
+            : ValueOf<K>;
 
 /** The longest duration. The limit keeps sums of times exact integers. */
 const CENTURY_SECONDS = 36_500 * DAY_SECONDS;
@@ -61,6 +76,8 @@ export const nodes = { type: 'nodes' } as const;
 export const natMap = { type: 'natMap' } as const;
 export const mysqlUrl = { type: 'mysqlUrl' } as const;
 export const clients = { type: 'clients' } as const;
+export const headers = { type: 'headers' } as const;
+export const policies = { type: 'policies' } as const;
 
 export function duration(maxSeconds = CENTURY_SECONDS) {
   return { type: 'duration', maxSeconds } as const;

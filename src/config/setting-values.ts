@@ -6,10 +6,13 @@ import { AddressProblem } from './addresses/address-parts.js';
 import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';
 import { readRedisNodes } from './addresses/redis-nodes.js';
-import { type ClientSetting, ClientsProblem, readClients, shownClient } from './serve-clients.js';
+import { type ClientSetting, readClients, shownClient } from './serve-clients.js';
+import { readHeaders } from './serve-headers.js';
+import { readPolicies } from './serve-policies.js';
 import type { Kind } from './setting-kinds.js';
 import type { SettingPath } from './settings.js';
 import { absolutePath, type Places } from './standard-paths.js';
+import { StructureProblem } from './structure-problem.js';
 
 /** Stands for a secret in output. */
 export const MASK = '********';
@@ -48,7 +51,7 @@ export function problemOf(kind: Kind, raw: unknown, directory: string, places: P
 }
 
 function isProblem(error: unknown): error is Error {
-  return error instanceof AddressProblem || error instanceof ClientsProblem;
+  return error instanceof AddressProblem || error instanceof StructureProblem;
 }
 
 /** Returns undefined for a value of another kind or type. */
@@ -58,6 +61,8 @@ function readNamingProblems(
   absolute: (path: string) => string | null,
 ): Reading | undefined {
   if (kind.type === 'clients') return { value: readClients(raw, absolute) };
+  if (kind.type === 'headers') return { value: readHeaders(raw) };
+  if (kind.type === 'policies') return { value: readPolicies(raw) };
   if (kind.type === 'mysqlUrl' && typeof raw === 'string') {
     const { url, password, tls } = readMysqlUrl(raw);
     return { value: url, implied: given({ 'mysql.password': password, 'mysql.tls.enabled': tls }) };
@@ -109,6 +114,10 @@ export function expectedOf(kind: Kind): string {
       return 'a URL such as mysql://user[:password]@host[:port]/database';
     case 'clients':
       return 'a list of clients';
+    case 'headers':
+      return 'a map of headers to claims';
+    case 'policies':
+      return 'a map of policies';
     default:
       return unreachable(kind);
   }
@@ -130,6 +139,8 @@ export function formatValue(kind: Kind, value: unknown): string {
     case 'list':
       return (value as readonly string[]).join(',');
     case 'clients':
+    case 'headers':
+    case 'policies':
       return JSON.stringify(jsonValue(kind, value));
     case 'text':
     case 'pattern':
@@ -183,6 +194,8 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       return readBy(z.union([z.string(), z.array(z.string())]), (raw) => listOf(raw, kind.item));
     // Read by readNamingProblems, unless the type is wrong.
     case 'clients':
+    case 'headers':
+    case 'policies':
     case 'nodes':
     case 'mysqlUrl':
       return z.never();

@@ -6,6 +6,7 @@ import {
   clients,
   date,
   duration,
+  headers,
   type InputOf,
   integer,
   type Kind,
@@ -16,6 +17,7 @@ import {
   oneOf,
   path,
   pattern,
+  policies,
   text,
   type ValueOf,
 } from './setting-kinds.js';
@@ -332,6 +334,16 @@ const DECLARATIONS = {
     kind: clients,
     class: 'structure',
     doc: 'Applications that can use the HTTP API: a list of {id, secretFile or secretSha256, may: [introspect, issue, refresh, revoke, read, users], audiences}. A client without audiences can use all audiences. The variable takes JSON. Without clients, the API is off.',
+  },
+  'serve.headers': {
+    kind: headers,
+    class: 'structure',
+    doc: 'Headers that /verify adds for an accepted token: a map of a name, beginning with X- or Remote-, to a claim. Values are percent-encoded; lists and objects are JSON. In the variable, JSON.',
+  },
+  'serve.policies': {
+    kind: policies,
+    class: 'structure',
+    doc: 'What /verify/@NAME demands of a token besides: a map of a name to {aud, scope, claims, maxAge}. In the variable, JSON.',
   },
   'serve.logout': {
     kind: boolean,

@@ -1,22 +1,42 @@
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
+import { checkPolicy } from '../domain/tokens/check-policy.js';
+import type { RequestPolicy } from '../domain/tokens/request-policy.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 import type { Verifier } from '../verifier/create-verifier.js';
 import { AMBIGUOUS, otherScheme, type RequestHead, requestToken } from './token-in-request.js';
-import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './verify-responses.js';
+import { type Answer, forbidden, NO_TOKEN, refusal, TWO_TOKENS, unavailable } from './verify-responses.js';
 
 /** The JOSE Header and Claims Set of the request's token. */
 export type Auth = Pick<Acceptance, 'header' | 'payload'>;
 
-export type Authentication =
-  | { accepted: Acceptance; isAsked: true; code: 'active'; answer: Answer }
-  /** `isAsked`: whether the request had a token to verify. */
-  | { accepted: null; isAsked: boolean; code: ErrorCode; message: string; answer: Answer };
+export type Authentication = { accepted: Acceptance; token: string; isAsked: true; code: 'active' } | Denial;
 
-/** `code` and `message` are for the log only. @throws JwtctlError `ERR_CLOSED`; defects */
+export interface Denial {
+  accepted: null;
+  /** Whether the request had a token to verify. */
+  isAsked: boolean;
+  code: ErrorCode;
+  /** For the log only. */
+  message: string;
+  answer: Answer;
+}
+
+export interface Demand {
+  policy: RequestPolicy;
+  now(): number;
+  clockToleranceSeconds: number;
+}
+
+/**
+ * @param cookieName null for none
+ * @param demand what an accepted token must meet besides
+ * @throws JwtctlError `ERR_CLOSED`; defects
+ */
 export async function authenticate(
   verifier: Pick<Verifier, 'verify'>,
   request: RequestHead,
   cookieName: string | null,
+  demand: Demand | null = null,
 ): Promise<Authentication> {
   const token = requestToken(request, cookieName);
   if (token === null) {
@@ -32,11 +52,11 @@ export async function authenticate(
   }
   try {
     const result = await verifier.verify(token);
-    if (result.active) return { accepted: result, isAsked: true, code: 'active', answer: acceptance(result) };
-    return refused(result.error.code, result.error.message, refusal(result.reason));
+    if (!result.active) return refused(result.error.code, result.error.message, refusal(result));
+    return notMet(result, demand) ?? { accepted: result, token, isAsked: true, code: 'active' };
   } catch (error) {
     if (!isUnavailable(error)) throw error;
-    return refused(error.code, error.message, UNAVAILABLE);
+    return refused(error.code, error.message, unavailable(error.code));
   }
 }
 
@@ -44,10 +64,17 @@ export function isUnavailable(error: unknown): error is JwtctlError {
   return error instanceof JwtctlError && error.kind === 'unavailable';
 }
 
-function refused(code: ErrorCode, message: string, answer: Answer): Authentication {
+function notMet({ payload }: Acceptance, demand: Demand | null): Denial | null {
+  if (demand === null) return null;
+  const { policy, now, clockToleranceSeconds } = demand;
+  const shortfall = checkPolicy(payload, policy, now(), clockToleranceSeconds);
+  return shortfall && refused(shortfall.code, shortfall.message, forbidden(shortfall, policy));
+}
+
+function refused(code: ErrorCode, message: string, answer: Answer): Denial {
   return { accepted: null, isAsked: true, code, message, answer };
 }
 
-function notVerified(code: ErrorCode, message: string, answer: Answer): Authentication {
+function notVerified(code: ErrorCode, message: string, answer: Answer): Denial {
   return { accepted: null, isAsked: false, code, message, answer };
 }

@@ -1,4 +1,7 @@
-import type { RefusalReason } from '../domain/model/refusal-codes.js';
+import type { Refusal } from '../domain/model/refusal-codes.js';
+import type { ErrorCode } from '../domain/shared/errors.js';
+import type { Shortfall } from '../domain/tokens/check-policy.js';
+import type { RequestPolicy } from '../domain/tokens/request-policy.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 
 /** The HTTP response to a request, shared by the server and the Express and Fastify integrations. */
@@ -37,50 +40,65 @@ const REALM = 'realm="jwtctl"';
 // A cached verdict would outlive a revocation.
 const NO_STORE = 'no-store';
 
-/** Percent-encodes space, `%`, and characters not allowed in headers; `decodeURIComponent` restores them. */
-export function acceptance({ payload }: Acceptance): Answer {
+/** @param claimHeaders more headers, with names in lower case */
+export function acceptance({ payload }: Acceptance, claimHeaders: Readonly<Record<string, string>>): Answer {
   const headers = {
     'cache-control': NO_STORE,
     'x-auth-subject': headerText(payload.sub),
     'x-auth-jti': headerText(payload.jti),
+    ...claimHeaders,
     'content-length': '0',
   };
   return { status: 200, headers, body: null };
 }
 
-/** Follows RFC 6750 §3.1. The exact reason is only logged. */
-export function refusal(reason: RefusalReason): Answer {
-  return REFUSALS[reason];
+/** Follows RFC 6750 §3.1. */
+export function refusal({ reason, error: { code } }: Refusal): Answer {
+  return challenge(401, reason, code, `${REALM}, error="invalid_token", error_description="${reason}"`);
 }
 
-const REFUSALS: Record<RefusalReason, Answer> = {
-  'Token Expired': invalidToken('Token Expired'),
-  'Invalid Token': invalidToken('Invalid Token'),
-  'Authorization Failure': invalidToken('Authorization Failure'),
-};
-
-function invalidToken(phrase: RefusalReason): Answer {
-  return challenge(401, phrase, `${REALM}, error="invalid_token", error_description="${phrase}"`);
+/** Answers an accepted token that does not meet the policy. */
+export function forbidden({ code }: Shortfall, { scope = [], maxAge }: RequestPolicy): Answer {
+  const parameters = {
+    ERR_POLICY_NOT_MET: '',
+    ERR_SCOPE_INSUFFICIENT: `, scope="${scope.join(' ')}"`,
+    // From RFC 9470 §3.
+    ERR_LOGIN_TOO_OLD: `, max_age="${maxAge}"`,
+  }[code];
+  return challenge(403, 'Forbidden', code, `${REALM}, error="insufficient_scope"${parameters}`);
 }
 
 /** The challenge for a request without a token has no error code (RFC 6750 §3.1). */
-export const NO_TOKEN = challenge(401, 'Invalid Token', REALM);
+export const NO_TOKEN = challenge(401, 'No Token', 'ERR_TOKEN_MISSING', REALM);
 
 export const TWO_TOKENS = challenge(
   400,
   'Invalid Request',
+  'ERR_TOKEN_AMBIGUOUS',
   `${REALM}, error="invalid_request", error_description="The request has more than one token"`,
 );
 
 /** Neither an acceptance nor a refusal, because the token may be valid. */
-export const UNAVAILABLE: Answer = errorAnswer(503, 'Service Unavailable', { 'retry-after': '1' });
-
-function challenge(status: number, phrase: string, parameters: string): Answer {
-  return errorAnswer(status, phrase, { 'www-authenticate': `Bearer ${parameters}` });
+export function unavailable(code: ErrorCode): Answer {
+  return errorAnswer(503, 'Service Unavailable', code, { 'retry-after': '1' });
 }
 
-function errorAnswer(status: number, phrase: string, headers: Record<string, string>): Answer {
-  const body = JSON.stringify({ error: phrase });
+/** No request can be accepted until an operator has acted. */
+export function misconfigured(code: ErrorCode): Answer {
+  return errorAnswer(500, 'Internal Server Error', code, {});
+}
+
+function challenge(status: number, phrase: string, code: ErrorCode, parameters: string): Answer {
+  return errorAnswer(status, phrase, code, { 'www-authenticate': `Bearer ${parameters}` });
+}
+
+function errorAnswer(
+  status: number,
+  phrase: string,
+  code: ErrorCode,
+  headers: Record<string, string>,
+): Answer {
+  const body = JSON.stringify({ error: phrase, code });
   const all = {
     'cache-control': NO_STORE,
     'content-type': 'application/json; charset=utf-8',
@@ -92,6 +110,7 @@ function errorAnswer(status: number, phrase: string, headers: Record<string, str
 
 const ENCODED = /[^\x21-\x24\x26-\x7e]+/g;
 
-function headerText(text: string): string {
+/** Percent-encodes space, `%`, and characters not allowed in headers; `decodeURIComponent` restores them. */
+export function headerText(text: string): string {
   return text.replace(ENCODED, encodeURIComponent);
 }

@@ -1,5 +1,8 @@
+import type { RequestPolicy } from '../domain/tokens/request-policy.js';
+import type { ClaimHeaders } from '../http/claim-headers.js';
 import type { LiveVerifier } from '../verifier/live-verifier.js';
 import type { ApiServices } from './api/services.js';
+import type { ClientErrorHandler } from './client-errors.js';
 import type { Metrics } from './metrics.js';
 import type { RequestLog } from './request-log.js';
 import type { ServerTls } from './tls.js';
@@ -10,10 +13,16 @@ export interface AppOptions {
   /** Returns the text of `/metrics`, for all processes that share the port. */
   metricsText(): Promise<string>;
   log: RequestLog;
+  onClientError: ClientErrorHandler;
   /** `isStopping` is true once the server was told to stop. */
   readiness: { isStopping: boolean };
   /** The cookie that may contain the token; null for none. */
   cookie: string | null;
+  /** For accepted tokens. */
+  claimHeaders: ClaimHeaders;
+  /** What `/verify/@NAME` demands, by name. */
+  policies: Readonly<Record<string, RequestPolicy>>;
+  clockToleranceSeconds: number;
   /** The applications that may use the API; null disables it. */
   api: ApiServices | null;
   /** For HTTPS, in PEM; null for plain HTTP. */

@@ -33,6 +33,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     // The server stays open while closing to serve these requests.
     return503OnClosing: false,
     rewriteUrl: forwardAuthUrl,
+    clientErrorHandler: options.onClientError,
   });
   for (const method of METHODS) {
     if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) {

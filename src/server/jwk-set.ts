@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyPluginCallback } from 'fastify';
 import { isUnavailable } from '../http/authenticate-request.js';
-import { sendAnswer, UNAVAILABLE } from '../http/verify-responses.js';
+import { sendAnswer, unavailable } from '../http/verify-responses.js';
 import type { AppOptions } from './app-options.js';
 
 /** `/.well-known/jwks.json`: the JWK Set (RFC 7517 §5), for other verifiers. */
@@ -19,8 +19,9 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
       return reply.header('content-type', 'application/jwk-set+json').send(Buffer.from(body));
     } catch (error) {
       if (!isUnavailable(error)) throw error;
-      log(request, { status: UNAVAILABLE.status, code: error.code, startedAt, reason: error });
-      return sendAnswer(UNAVAILABLE, reply);
+      const answer = unavailable(error.code);
+      log(request, { status: answer.status, code: error.code, startedAt, reason: error });
+      return sendAnswer(answer, reply);
     }
   });
   done();

@@ -11,6 +11,8 @@ export interface Metrics {
    * @param accepted the claims of an accepted token
    */
   verdict(code: ErrorCode | 'active', ms: number | null, accepted: AcceptedClaims | null): void;
+  /** Counts a request that the HTTP parser refused. */
+  unreadable(status: number): void;
   registry: Registry;
 }
 
@@ -42,6 +44,12 @@ export function createMetrics(
   const legacy = new Counter({
     name: 'jwtctl_legacy_verifications_total',
     help: 'Accepted tokens that were registered with --legacy.',
+    registers,
+  });
+  const unreadable = new Counter({
+    name: 'jwtctl_unreadable_requests_total',
+    help: 'Requests that could not be read, by status: 400, 408, or 431.',
+    labelNames: ['status'],
     registers,
   });
   const duration = new Histogram({
@@ -152,6 +160,7 @@ export function createMetrics(
       verdicts.set(code, (verdicts.get(code) ?? 0) + 1);
       if (ms !== null) duration.observe(ms / 1000);
     },
+    unreadable: (status) => unreadable.inc({ status }),
     registry,
   };
 }

@@ -6,9 +6,11 @@ import type { Context } from '../app/context.js';
 import { readServeTls } from '../config/secrets/store-credentials.js';
 import { heartbeatLifetime } from '../domain/fleet/heartbeat.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import { ClaimHeaders } from '../http/claim-headers.js';
 import { openLiveVerifier } from '../verifier/live-verifier.js';
 import { openApiServices } from './api/services.js';
 import { createApp } from './app.js';
+import { clientErrors } from './client-errors.js';
 import { jwkSetMaxAge } from './jwk-set.js';
 import { createMetrics } from './metrics.js';
 import { flushed, openLog, requestLog } from './request-log.js';
@@ -51,7 +53,11 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
       metricsText: metricsOfAll(metrics.registry),
       log: requestLog(log),
       readiness,
+      onClientError: clientErrors(log, metrics),
       cookie: settings.cookie,
+      claimHeaders: new ClaimHeaders(settings.headers ?? {}),
+      policies: settings.policies ?? {},
+      clockToleranceSeconds: token.clockTolerance,
       ...{ api, tls, now },
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
     });

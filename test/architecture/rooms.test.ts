@@ -37,7 +37,10 @@ const REDIS = [
 ];
 const CONFIG = [
   'addresses',
+  'structure-problem',
   'serve-clients',
+  'serve-headers',
+  'serve-policies',
   'setting-kinds',
   'nested-settings',
   'settings',

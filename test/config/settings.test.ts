@@ -41,6 +41,8 @@ describe('the settings', () => {
       'masterKey.value',
       'users.enabledWhere',
       'serve.clients',
+      'serve.headers',
+      'serve.policies',
     ]);
     expect(guarded.every(({ flag }) => flag === null)).toBe(true);
   });

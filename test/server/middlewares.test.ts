@@ -52,12 +52,18 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  async function fastifyApp(verifier: Verifier): Promise<string> {
+  async function fastifyApp(
+    verifier: Verifier,
+    { policy }: Pick<JwtctlAuthOptions, 'policy'> = {},
+  ): Promise<string> {
     const app: FastifyInstance = fastify();
     closers.push(() => app.close());
     app.setErrorHandler((_error, _request, reply) => reply.code(500).send({ error: 'caught' }));
     app.register(async (guarded) => {
-      await guarded.register(jwtctlPlugin, { verifier, cookie: COOKIE });
+      await guarded.register(jwtctlPlugin, {
+        ...{ verifier, cookie: COOKIE },
+        ...(policy === undefined ? {} : { policy }),
+      });
       guarded.all('/', async (request) => request.auth);
     });
     app.get('/open', async () => null);
@@ -98,6 +104,31 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
       }
     });
 
+    test('answers 403 for a token that does not meet the policy', async () => {
+      const policy = { scope: 'orders:read', claims: { role: ['admin', 'owner'] } };
+      const url = await open(serving.verifier, { policy });
+      const ask = async (...claims: string[]) => {
+        const flags = claims.flatMap((claim) => ['--claim', claim]);
+        const { token } = await stores.json('token', 'issue', '--sub', 'alice', ...flags);
+        return fetch(url, { headers: bearer(token) });
+      };
+      expect((await ask('role=admin', 'scope=orders:read')).status).toBe(200);
+      const refused = await ask('role=admin');
+      expect([refused.status, await refused.json()]).toEqual([
+        ...[403, { error: 'Forbidden', code: 'ERR_SCOPE_INSUFFICIENT' }],
+      ]);
+      expect(refused.headers.get('www-authenticate')).toContain('scope="orders:read"');
+      expect((await ask('role=user', 'scope=orders:read')).status).toBe(403);
+      expect((await fetch(url)).status).toBe(401);
+    });
+
+    test('does not begin with a policy that it cannot read', async () => {
+      const policy = { scopes: ['orders:read'] } as JwtctlAuthOptions['policy'];
+      await expect(open(serving.verifier, { policy: policy as never })).rejects.toMatchObject({
+        ...{ code: 'ERR_OPTION_INVALID', message: expect.stringContaining('did you mean scope?') },
+      });
+    });
+
     test("answers 503 if a store does not answer; a defect goes to the application's error handler", async () => {
       const failing = (error: Error): Verifier => ({
         verify: async () => {
@@ -108,7 +139,9 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
         headers: bearer('x'),
       });
       expect([away.status, away.headers.get('retry-after')]).toEqual([503, '1']);
-      expect(await away.json()).toEqual({ error: 'Service Unavailable' });
+      expect(await away.json()).toEqual({
+        ...{ error: 'Service Unavailable', code: 'ERR_REDIS_UNREACHABLE' },
+      });
 
       const broken = await fetch(await open(failing(new TypeError('x'))), { headers: bearer('x') });
       expect([broken.status, await broken.json()]).toEqual([500, { error: 'caught' }]);

@@ -136,7 +136,7 @@ test('nginx refuses with the right phrase and the challenge', async () => {
   expect(told(await get(front, '/'))).toEqual({
     status: 401,
     challenge: 'Bearer realm="jwtctl"',
-    body: { error: 'Invalid Token' },
+    body: { error: 'No Token' },
   });
   const both = await get(front, '/', { ...bearer(revoked), cookie: `session=${revoked}` });
   expect({ status: both.status, body: both.body }).toEqual({

@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 
 /** The headers from `jwtctl serve` to the back end. */
-const HEADERS = ['X-Auth-Subject', 'X-Auth-Jti'];
+const HEADERS = ['X-Auth-Subject', 'X-Auth-Jti', 'X-User-Role'];
+/** Of these, jwtctl sends those whose claim the token has. */
+const OPTIONAL = ['X-User-Role'];
 
 function sample(name: string) {
   return parse(readFileSync(fileURLToPath(new URL(`../../docs/proxies/${name}`, import.meta.url)), 'utf8'));
@@ -34,6 +36,16 @@ test('Envoy drops every header with an underscore in its name, and look-alikes w
       }
     }
   }
+});
+
+test('before it asks, Envoy drops headers that jwtctl may not send', () => {
+  const { listeners } = sample('envoy.yaml').static_resources;
+  const [{ typed_config }] = listeners[0].filter_chains[0].filters;
+  const removed = typed_config.early_header_mutation_extensions.flatMap(
+    (extension: { typed_config: { mutations: Array<{ remove: string }> } }) =>
+      extension.typed_config.mutations.map(({ remove }) => remove),
+  );
+  expect(removed).toEqual(OPTIONAL);
 });
 
 test('on every route, Traefik drops every name that a back end may confuse with these headers', () => {

@@ -64,7 +64,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
       ['', 'Invalid Token', 'ERR_TOKEN_MALFORMED'],
       [`${token.slice(0, -8)}AAAAAAAA`, 'Invalid Token', 'ERR_SIGNATURE_INVALID'],
     ] as const;
-    for (const [candidate, phrase] of cases) {
+    for (const [candidate, phrase, code] of cases) {
       const answer = await app.inject({
         url: '/verify?access_token=seen',
         headers: { ...bearer(candidate), 'x-request-id': 'r-1' },
@@ -74,7 +74,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
         `Bearer realm="jwtctl", error="invalid_token", error_description="${phrase}"`,
       );
       expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
-      expect(answer.json()).toEqual({ error: phrase });
+      expect(answer.json()).toEqual({ error: phrase, code });
       expect(JSON.stringify(answer.headers)).not.toContain('ERR_');
     }
     expect(lines().map(({ code }) => code)).toEqual(cases.map(([, , code]) => code));
@@ -98,7 +98,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
       const answer = await app.inject({ url: '/verify', headers });
       expect(answer.statusCode).toBe(401);
       expect(answer.headers['www-authenticate']).toBe('Bearer realm="jwtctl"');
-      expect(answer.json()).toEqual({ error: 'Invalid Token' });
+      expect(answer.json()).toEqual({ error: 'No Token', code: 'ERR_TOKEN_MISSING' });
     }
     expect(lines().map(({ code }) => code)).toEqual(Array(3).fill('ERR_TOKEN_MISSING'));
   });
@@ -136,13 +136,13 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     const both = await app.inject({ url: '/verify', headers: { cookie, ...bearer(token) } });
     expect(both.statusCode).toBe(400);
     expect(both.headers['www-authenticate']).toContain('error="invalid_request"');
-    expect(both.json()).toEqual({ error: 'Invalid Request' });
+    expect(both.json()).toEqual({ error: 'Invalid Request', code: 'ERR_TOKEN_AMBIGUOUS' });
     expect(await status({ cookie: `session=${token}; session=${token}` })).toBe(400);
     expect(lines().at(-1)).toMatchObject({ code: 'ERR_TOKEN_AMBIGUOUS', status: 400 });
   });
 
   test('over a socket: refuses two Authorization headers, and a header above the limit', async () => {
-    const { app } = await serving();
+    const { app, lines } = await serving();
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as AddressInfo;
     const ask = async (...headers: string[]) => {
@@ -154,6 +154,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(await ask('Authorization', `Bearer ${token}`)).toBe(200);
     expect(await ask('Authorization', `Bearer ${token}`, 'authorization', `Bearer ${token}`)).toBe(400);
     expect(await ask('Authorization', `Bearer ${'x'.repeat(17_000)}`)).toBe(431);
+    expect(lines().at(-1)).toMatchObject({ level: 'info', status: 431, code: 'ERR_HTTP_UNREADABLE' });
   });
 
   test("accepts any method, and the original request's path and body", async () => {
@@ -189,7 +190,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(answer.statusCode).toBe(503);
     expect(answer.headers['retry-after']).toBe('1');
     expect(answer.headers['www-authenticate']).toBeUndefined();
-    expect(answer.json()).toEqual({ error: 'Service Unavailable' });
+    expect(answer.json()).toEqual({ error: 'Service Unavailable', code: 'ERR_REDIS_UNREACHABLE' });
     expect(lines()).toMatchObject([
       { level: 'error', code: 'ERR_REDIS_UNREACHABLE', msg: 'Redis is away.', status: 503 },
     ]);

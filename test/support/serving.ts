@@ -3,8 +3,11 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach } from 'vitest';
 import type { ClientSetting, Right } from '../../src/config/serve-clients.js';
 import { RIGHTS } from '../../src/config/serve-clients.js';
+import type { RequestPolicy } from '../../src/domain/tokens/request-policy.js';
+import { ClaimHeaders } from '../../src/http/claim-headers.js';
 import { openApiServices } from '../../src/server/api/services.js';
 import { createApp } from '../../src/server/app.js';
+import { clientErrors } from '../../src/server/client-errors.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
@@ -34,6 +37,8 @@ export interface Serving {
 
 interface ServingOptions {
   cookie?: string;
+  headers?: Record<string, string>;
+  policies?: Record<string, RequestPolicy>;
   /** Default: only {@link CLIENT} */
   clients?: readonly ClientSetting[] | null;
   logout?: boolean;
@@ -46,6 +51,8 @@ interface ServingOptions {
 export async function openServing(stores: Stores, options: ServingOptions = {}): Promise<Serving> {
   const {
     cookie = null,
+    headers = {},
+    policies = {},
     clients = [clientSetting(CLIENT)],
     logout = false,
     level = 'info',
@@ -78,7 +85,11 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     metricsText: () => metrics.registry.metrics(),
     log: requestLog(log),
     readiness,
+    onClientError: clientErrors(log, metrics),
     cookie,
+    claimHeaders: new ClaimHeaders(headers),
+    policies,
+    clockToleranceSeconds: context.settings.token.clockTolerance,
     api: await openApiServices(withClients, (text) => warnings.push(text)),
     tls: null,
     now,

@@ -15,14 +15,13 @@ export const logout: FastifyPluginCallback<ApiOptions> = (app, options, done) =>
   app.addContentTypeParser('*', (_request, _body, parsed) => parsed(null));
   app.post('/logout', async (request, reply) => {
     const startedAt = performance.now();
-    const { accepted, ...authentication } = await authenticate(verifier, request.raw, cookie);
-    if (accepted === null) {
-      const { answer, code } = authentication;
-      const reason = 'message' in authentication ? authentication.message : undefined;
-      log(request, { status: answer.status, code, startedAt, reason });
+    const authentication = await authenticate(verifier, request.raw, cookie);
+    if (authentication.accepted === null) {
+      const { answer, code, message } = authentication;
+      log(request, { status: answer.status, code, startedAt, reason: message });
       return sendAnswer(answer, reply);
     }
-    const { sub, jti } = accepted.payload;
+    const { sub, jti } = authentication.accepted.payload;
     const ports = services.administrationBy(`user:${sub}`.slice(0, MOST_ACTOR_CHARACTERS));
     await revokeToken(ports, services.lifetime, { sub, jti }, { reason: null, dryRun: false });
     log(request, { status: 204, code: 'revoked', startedAt });

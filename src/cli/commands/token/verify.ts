@@ -1,6 +1,6 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
 import { refuse } from '../../../domain/model/refusal-codes.js';
-import { type AcceptedClaims, REGISTERED_CLAIMS } from '../../../domain/tokens/check-claims.js';
+import { withDigits } from '../../../domain/tokens/claim-digits.js';
 import { verifyWithKey } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
@@ -31,21 +31,13 @@ const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, tok
     fault === null
       ? await verifyWithKey(text, { ...ports, policy })
       : { result: refuse('ERR_TOKEN_MALFORMED', notToken(fault).message), kid: null };
-  const shown = result.active ? { ...result, payload: withDigits(result.payload, text) } : result;
+  const decoded = decodeToken(text);
+  const shown =
+    result.active && typeof decoded !== 'string'
+      ? { ...result, payload: withDigits(result.payload, decoded.payload) }
+      : result;
   return {
     view: verification(shown, kid),
     exitCode: result.active ? EXIT.done : EXIT.refused,
   };
 };
-
-/** Restores the digits of the token's numbers. The registered claims stay as the verifier reads them. */
-function withDigits(payload: AcceptedClaims, token: string): AcceptedClaims {
-  const decoded = decodeToken(token);
-  if (typeof decoded === 'string') return payload;
-  const registered = new Set<string>(REGISTERED_CLAIMS);
-  const claims = Object.entries(payload).map(([name, value]) => [
-    name,
-    registered.has(name) || !Object.hasOwn(decoded.payload, name) ? value : decoded.payload[name],
-  ]);
-  return Object.fromEntries(claims);
-}

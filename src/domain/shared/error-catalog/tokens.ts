@@ -29,6 +29,10 @@ export const TOKENS_ERRORS = {
     'The client ID for a new token is invalid, or it is missing although `token.type` is `at+jwt`.',
     'Pass `--client-id`, or `clientId` to the library. A token issued over HTTP has the ID of the API client.',
   ),
+  ERR_HEADERS_TOO_LONG: refused(
+    'The headers of `serve.headers` would be too long for the proxy, or their claims are nested too deep.',
+    'Put fewer or shorter claims into the token, or into `serve.headers`.',
+  ),
   ERR_ISSUER_MISMATCH: refused(
     'The `iss` of the token is not the expected issuer.',
     'Check `token.issuer`, and check where the token comes from.',
@@ -49,6 +53,10 @@ export const TOKENS_ERRORS = {
     'A command names a key that the key store does not have, or a token is refused because no key has its `kid`.',
     'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
   ),
+  ERR_LOGIN_TOO_OLD: refused(
+    'The login was longer ago than the `maxAge` of the policy allows.',
+    'Log in again.',
+  ),
   ERR_META_INVALID: usage(
     'The meta of a token has too many pairs, or a pair that is too long or not text.',
     'Correct the pair that the message names, or pass fewer pairs.',
@@ -56,6 +64,14 @@ export const TOKENS_ERRORS = {
   ERR_NOT_BEFORE_INVALID: usage(
     'The token would expire before it becomes valid.',
     'Choose an earlier not-before time or a longer lifetime.',
+  ),
+  ERR_POLICY_NOT_MET: refused(
+    'The `aud` or another claim of the token is not what the policy demands.',
+    'Request a token with this claim. `serve.policies` has the policies.',
+  ),
+  ERR_POLICY_UNKNOWN: usage(
+    'A proxy asked for a policy that `serve.policies` does not have.',
+    'Correct the path after `/verify/@` in the proxy, or add the policy to `serve.policies`.',
   ),
   ERR_REFRESH_EXPIRED: refused(
     'The refresh token has expired, because it was not used for `refresh.ttl`.',
@@ -76,6 +92,10 @@ export const TOKENS_ERRORS = {
   ERR_REGISTRATION_MISMATCH: refused(
     'The registry has an entry with this `jti`, but with another `kid`, `iat`, or `exp`.',
     'Issue a new token. Make sure that issuers never use a `jti` twice.',
+  ),
+  ERR_SCOPE_INSUFFICIENT: refused(
+    'The token lacks a scope that the policy demands.',
+    'Request a token with this scope.',
   ),
   ERR_SIGNATURE_INVALID: refused(
     'The signature does not match the token and its key, so the token was changed or signed with another key.',

@@ -1,0 +1,24 @@
+import { JwtctlError } from '../domain/shared/errors.js';
+import {
+  PolicyProblem,
+  type RequestPolicyInput,
+  readRequestPolicy,
+} from '../domain/tokens/request-policy.js';
+import type { Demand } from './authenticate-request.js';
+
+const CLOCK_TOLERANCE_SECONDS = 5;
+
+/** Reads the option `policy`. @throws JwtctlError `ERR_OPTION_INVALID` (usage) */
+export function demandOf(policy: RequestPolicyInput | undefined): Demand | null {
+  if (policy === undefined) return null;
+  try {
+    return {
+      policy: readRequestPolicy(policy, 'policy'),
+      now: () => Math.floor(Date.now() / 1000),
+      clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+    };
+  } catch (error) {
+    if (!(error instanceof PolicyProblem)) throw error;
+    throw new JwtctlError('ERR_OPTION_INVALID', `The option ${error.message}.`);
+  }
+}
