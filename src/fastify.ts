@@ -1,6 +1,6 @@
 import type { FastifyPluginCallback } from 'fastify';
 import type { RequestPolicyInput } from './domain/tokens/request-policy.js';
-import { type Auth, authenticate } from './http/authenticate-request.js';
+import { type Auth, authenticate, type Demand } from './http/authenticate-request.js';
 import { demandOf } from './http/demand.js';
 import { sendAnswer } from './http/verify-responses.js';
 import type { Verifier } from './verifier/create-verifier.js';
@@ -34,7 +34,13 @@ export interface JwtctlPluginOptions {
  */
 export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, options, done) => {
   const { verifier, cookie = null } = options;
-  const demand = demandOf(options.policy);
+  let demand: Demand | null;
+  try {
+    demand = demandOf(options.policy);
+  } catch (error) {
+    // Fastify does not catch what a plugin with a callback throws.
+    return done(error as Error);
+  }
   // A nested scope may register the plugin again with its own verifier.
   if (!app.hasRequestDecorator('auth')) app.decorateRequest('auth', null);
   app.addHook('onRequest', async (request, reply) => {

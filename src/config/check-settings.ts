@@ -62,6 +62,12 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     if (cert !== null && key === null) need(`${store}.tls.cert`, `${store}.tls.key`);
     if (key !== null && cert === null) need(`${store}.tls.key`, `${store}.tls.cert`);
   }
+  if (serve.publicUrl !== null && serve.publicUrl !== token.issuer) {
+    contradict(
+      ['serve.publicUrl', 'token.issuer'],
+      `serve.publicUrl is ${serve.publicUrl} (${from('serve.publicUrl')}), but token.issuer is ${token.issuer} (${from('token.issuer')}). Clients require both to be the same.`,
+    );
+  }
   if (serve.tls.cert !== null && serve.tls.key === null) need('serve.tls.cert', 'serve.tls.key');
   if (serve.tls.key !== null && serve.tls.cert === null) need('serve.tls.key', 'serve.tls.cert');
   return problems;

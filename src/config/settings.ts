@@ -340,6 +340,10 @@ const DECLARATIONS = {
     class: 'structure',
     doc: 'Headers that /verify adds for an accepted token: a map of a name, beginning with X- or Remote-, to a claim. Values are percent-encoded; lists and objects are JSON. In the variable, JSON.',
   },
+  'serve.publicUrl': {
+    kind: PUBLIC_URL,
+    doc: 'URL under which clients reach the server. It must equal token.issuer. Turns on the discovery documents /.well-known/openid-configuration and /.well-known/oauth-authorization-server.',
+  },
   'serve.policies': {
     kind: policies,
     class: 'structure',

@@ -1,3 +1,4 @@
+import type { Right } from '../config/serve-clients.js';
 import type { RequestPolicy } from '../domain/tokens/request-policy.js';
 import type { ClaimHeaders } from '../http/claim-headers.js';
 import type { LiveVerifier } from '../verifier/live-verifier.js';
@@ -23,6 +24,10 @@ export interface AppOptions {
   /** What `/verify/@NAME` demands, by name. */
   policies: Readonly<Record<string, RequestPolicy>>;
   clockToleranceSeconds: number;
+  /** The issuer, as a URL; null disables the discovery documents. */
+  publicUrl: string | null;
+  /** What clients of the API may do. */
+  rights: ReadonlySet<Right>;
   /** The applications that may use the API; null disables it. */
   api: ApiServices | null;
   /** For HTTPS, in PEM; null for plain HTTP. */

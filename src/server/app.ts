@@ -3,6 +3,7 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } f
 import { api } from './api/index.js';
 import { AJV_OPTIONS } from './api/validation.js';
 import type { AppOptions } from './app-options.js';
+import { discovery } from './discovery.js';
 import { health } from './health.js';
 import { jwkSet } from './jwk-set.js';
 import { newRequestIds } from './request-id.js';
@@ -61,6 +62,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.register(forwardAuth, options);
   app.register(api, options);
   app.register(jwkSet, options);
+  app.register(discovery, options);
   app.register(health, options);
   return app;
 }

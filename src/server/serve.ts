@@ -59,6 +59,8 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
       policies: settings.policies ?? {},
       clockToleranceSeconds: token.clockTolerance,
       ...{ api, tls, now },
+      publicUrl: settings.publicUrl,
+      rights: new Set(settings.clients?.flatMap(({ may }) => may)),
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
     });
     const port = await listen(app, endpoint);

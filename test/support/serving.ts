@@ -39,6 +39,7 @@ interface ServingOptions {
   cookie?: string;
   headers?: Record<string, string>;
   policies?: Record<string, RequestPolicy>;
+  publicUrl?: string;
   /** Default: only {@link CLIENT} */
   clients?: readonly ClientSetting[] | null;
   logout?: boolean;
@@ -53,6 +54,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     cookie = null,
     headers = {},
     policies = {},
+    publicUrl = null,
     clients = [clientSetting(CLIENT)],
     logout = false,
     level = 'info',
@@ -89,6 +91,8 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     cookie,
     claimHeaders: new ClaimHeaders(headers),
     policies,
+    publicUrl,
+    rights: new Set(clients?.flatMap(({ may }) => may)),
     clockToleranceSeconds: context.settings.token.clockTolerance,
     api: await openApiServices(withClients, (text) => warnings.push(text)),
     tls: null,

@@ -111,6 +111,10 @@ describe('a project file', () => {
   ];
   const VALUES: Record<string, unknown> = {
     'serve.clients': [{ id: 'shop', secretSha256: '0'.repeat(64), may: ['issue'] }],
+    'serve.headers': { 'X-User-Role': 'role' },
+    'serve.policies': { orders: { scope: ['orders:read'] } },
+    'serve.publicUrl': 'https://auth.example.com',
+    'keys.publishUrl': 'https://auth.example.com/jwks.json',
     'mysql.url': 'mysql://app@db/jwt',
     'redis.nodes': 'a:1',
     'redis.natMap': 'a:1=b:2',
