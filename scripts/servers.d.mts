@@ -32,6 +32,8 @@ export interface RedisServer extends Server {
 export interface RedisCluster {
   /** Masters first; the replicas follow in the order of their masters. */
   nodes: RedisServer[];
+  /** Null where the nodes speak plain text. */
+  tls: TlsFiles | null;
   /** Ends every node. */
   stop(): Promise<void>;
 }
@@ -50,6 +52,8 @@ export interface RedisClusterOptions {
   masters?: number;
   /** Default 1. */
   replicasPerMaster?: number;
+  /** With `on`, the nodes speak only TLS, also to each other. Default: off. */
+  tls?: 'off' | 'on';
   /** After how much silence a node counts as failing. Default 2000. */
   nodeTimeoutMs?: number;
   /** More lines for each `redis.conf`. */

@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { requireProgram } from '../programs.mjs';
+import { makeCertificates } from './certificates.mjs';
 import { startOnFreePorts } from './free-ports.mjs';
-import { launchRedis } from './redis.mjs';
+import { launchRedis, tlsLines } from './redis.mjs';
 import { openServerGroup } from './server-group.mjs';
 
 /**
@@ -21,14 +22,16 @@ export async function startRedisCluster(options = {}, group) {
   const { masters = 3, replicasPerMaster = 1, nodeTimeoutMs = 2000, config = [] } = options;
   const own = group ?? openServerGroup();
   try {
+    const tls = options.tls === 'on' ? await makeCertificates(own, own.makeFolder('redis-tls')) : null;
     const names = Array.from(
       { length: masters * (1 + replicasPerMaster) },
       (_, index) => `redis-${index + 1}`,
     );
-    const nodes = await Promise.all(names.map((name) => launchNode(own, name, nodeTimeoutMs, config)));
+    const nodes = await Promise.all(names.map((name) => launchNode(own, name, tls, nodeTimeoutMs, config)));
     await formCluster(nodes, masters);
     return {
       nodes,
+      tls,
       async stop() {
         await Promise.all(nodes.map((node) => node.stop()));
         if (!group) await own.stop();
@@ -43,14 +46,17 @@ export async function startRedisCluster(options = {}, group) {
 /**
  * @param {import('../servers.mjs').ServerGroup} group
  * @param {string} name
+ * @param {import('../servers.mjs').TlsFiles | null} tls
  * @param {number} nodeTimeoutMs
  * @param {string[]} config
  * @returns {Promise<Node>}
  */
-function launchNode(group, name, nodeTimeoutMs, config) {
+function launchNode(group, name, tls, nodeTimeoutMs, config) {
   return startOnFreePorts(2, async (port, busPort) => {
     const server = await launchRedis(group, name, port, [
-      `port ${port}`,
+      ...(tls === null
+        ? [`port ${port}`]
+        : [...tlsLines(port, tls, false), 'tls-cluster yes', 'tls-replication yes']),
       // Named, because its default, the port plus 10000, may be taken or beyond 65535.
       `cluster-port ${busPort}`,
       'cluster-enabled yes',
@@ -61,7 +67,7 @@ function launchNode(group, name, nodeTimeoutMs, config) {
       'repl-ping-replica-period 1',
       ...config,
     ]);
-    return { ...server, busPort };
+    return { ...server, tls, busPort };
   });
 }
 
@@ -129,7 +135,8 @@ async function formCluster(nodes, masterCount) {
  */
 async function command(server, ...words) {
   // -e: an error reply is a failure.
-  const args = ['-e', '-h', server.host, '-p', String(server.port), ...words];
+  const tls = server.tls === null ? [] : ['--tls', '--cacert', server.tls.ca];
+  const args = ['-e', ...tls, '-h', server.host, '-p', String(server.port), ...words];
   const { stdout } = await run(requireProgram('redis-cli'), args, { timeout: 10_000 });
   return stdout;
 }

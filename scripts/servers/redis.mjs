@@ -51,7 +51,7 @@ export async function launchRedis(group, name, port, lines) {
  * @param {import('../servers.mjs').TlsFiles} tls
  * @param {boolean} clientsAuthenticate
  */
-function tlsLines(port, tls, clientsAuthenticate) {
+export function tlsLines(port, tls, clientsAuthenticate) {
   return [
     'port 0',
     `tls-port ${port}`,
