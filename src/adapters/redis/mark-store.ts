@@ -1,8 +1,9 @@
 import type { MarkField, MarkStore } from '../../domain/ports/mark-store.js';
 import { ADD_EVENTS, EVENTS_PER_CALL, REPLACE_MARKS, WRONG_TYPE } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
-import type { Command } from './wire/pipeline.js';
+import type { Command, Reply } from './wire/pipeline.js';
 import { replyCode, wrongType } from './wire/redis-errors.js';
+import { integerIn, pageIn, textsOrNullsIn } from './wire/reply-shapes.js';
 
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
 
@@ -12,15 +13,15 @@ export const redisMarkStore = (session: RegistrySession): MarkStore => ({
     const { replies } = await session.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
     // Any client can replace the key. Treat that as a mark that does not verify, not as an error.
     if (replyCode(replies[0]) === 'WRONGTYPE') return { mark: '', keys: null, hint: null };
-    const values = session.connection.unwrap(replies[0]);
-    const [mark = null, keys = null, hint = null] = values as Array<string | null>;
+    const read = (reply: Reply) => textsOrNullsIn(reply, FIELDS.length);
+    const [mark = null, keys = null, hint = null] = session.connection.unwrap(replies[0], read);
     return { mark, keys, hint };
   },
 
   async replace(field, expected, written) {
     const { key, slot } = session.keyspace.marks;
     const args = [field, expected ?? '', ...Object.entries(written).flat()];
-    const outcome = await session.batcher.run(REPLACE_MARKS, slot, [key], args);
+    const outcome = await session.batcher.read({ slot, script: REPLACE_MARKS, keys: [key], args }, integerIn);
     if (outcome === WRONG_TYPE) throw wrongType(key);
     return outcome === 1;
   },
@@ -34,7 +35,8 @@ export const redisMarkStore = (session: RegistrySession): MarkStore => ({
         const args = byShard[shard] ?? [];
         for (let from = 0; from < args.length; from += 2 * EVENTS_PER_CALL) {
           const some = args.slice(from, from + 2 * EVENTS_PER_CALL);
-          if ((await session.batcher.run(ADD_EVENTS, slot, [key], some)) === WRONG_TYPE) return [key];
+          const request = { slot, script: ADD_EVENTS, keys: [key], args: some };
+          if ((await session.batcher.read(request, integerIn)) === WRONG_TYPE) return [key];
         }
         return [];
       }),
@@ -46,8 +48,10 @@ export const redisMarkStore = (session: RegistrySession): MarkStore => ({
     for (const [shard, { key, slot }] of session.keyspace.eventShards.entries()) {
       let cursor = '0';
       do {
-        const page = await send(session, slot, ['zscan', key, cursor, 'COUNT', 1000]);
-        const [next, members] = (page ?? ['0', null]) as [string, string[] | null];
+        const asked = cursor;
+        const read = (reply: Reply) => pageIn(reply, asked);
+        const page = await send(session, slot, ['zscan', key, asked, 'COUNT', 1000], read);
+        const [next, members] = page ?? ['0', null];
         const texts = members?.filter((_, index) => index % 2 === 0) ?? null;
         yield { key, events: texts?.map((text) => ({ text, shard })) ?? null };
         cursor = next;
@@ -59,13 +63,18 @@ export const redisMarkStore = (session: RegistrySession): MarkStore => ({
     for (const [shard, { key, slot }] of session.keyspace.eventShards.entries()) {
       const members = events.filter((event) => event.shard === shard).map(({ text }) => text);
       for (let from = 0; from < members.length; from += EVENTS_PER_CALL)
-        await send(session, slot, ['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)]);
+        await send(session, slot, ['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)], integerIn);
     }
   },
 });
 
 /** Returns null if another client replaced the key with a value of another type. */
-async function send(session: RegistrySession, slot: number, command: Command): Promise<unknown> {
+async function send<T>(
+  session: RegistrySession,
+  slot: number,
+  command: Command,
+  read: (reply: Reply) => T,
+): Promise<T | null> {
   const [reply] = (await session.batcher.send({ slot, commands: [command] })).replies;
-  return replyCode(reply) === 'WRONGTYPE' ? null : session.connection.unwrap(reply);
+  return replyCode(reply) === 'WRONGTYPE' ? null : session.connection.unwrap(reply, read);
 }

@@ -55,6 +55,7 @@ import { deregister, readFleet, report } from './verifier-roster.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
 import { scan } from './walk/scan-registry.js';
 import { replyCode } from './wire/redis-errors.js';
+import { outcomeIn, textsOrNullsIn } from './wire/reply-shapes.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
   prefix: string;
@@ -125,7 +126,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const commands = [['hmget', meta, id] as const];
     const [reply] = (await this.#session.batcher.send({ slot, commands })).replies;
     if (replyCode(reply) === 'WRONGTYPE') return null;
-    const [entry] = this.#session.connection.unwrap(reply) as Array<string | null>;
+    const [entry] = this.#session.connection.unwrap(reply, (given) => textsOrNullsIn(given, 1));
     return parseLegacyEntry(entry ?? '');
   }
 
@@ -147,10 +148,8 @@ export class RedisTokenRegistry implements TokenRegistry {
   ): Promise<number | null> {
     const { entries, meta, slot } = this.#session.keyspace.keysOf(sub);
     const args = this.#timed(now, [statusScore(user), user.version, replaces ?? '']);
-    const [, kept] = (await this.#session.batcher.run(SET_STATUS, slot, [entries, meta], args)) as [
-      number,
-      string,
-    ];
+    const request = { slot, script: SET_STATUS, keys: [entries, meta], args };
+    const [, kept] = await this.#session.batcher.read(request, outcomeIn);
     return Number(kept) > 0 ? Number(kept) : null;
   }
 

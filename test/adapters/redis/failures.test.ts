@@ -115,6 +115,8 @@ describe('a Redis that does not answer', () => {
     ['before any command', 'standalone', sendNull],
     ['after each reply', 'cluster', answerWith('*-1\r\n$-1')],
     ['after each reply', 'standalone', answerWith('*-1\r\n$-1')],
+    ['and others after each reply', 'cluster', answerWith('+OK\r\n-ERR no\r\n:1\r\n*1\r\n$1\r\na\r\n$-1')],
+    ['and others after each reply', 'standalone', answerWith('+OK\r\n-ERR no\r\n:1\r\n*1\r\n$1\r\na\r\n$-1')],
     ['after each error reply', 'cluster', answerWith('-ERR no\r\n$-1')],
     ['after each error reply', 'standalone', answerWith('-ERR no\r\n$-1')],
   ] as const)('survives an unsolicited null reply %s: %s', async (_, mode, serve) => {

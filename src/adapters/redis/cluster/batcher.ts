@@ -48,9 +48,10 @@ export class Batcher {
     });
   }
 
-  /** @throws the error reply */
-  async run(script: Script, slot: number, keys: readonly string[], args: Args): Promise<unknown> {
-    return this.#connection.unwrap((await this.send({ slot, keys, script, args })).replies[0]);
+  /** @throws the error reply, or the error of `read`, which returns the reply in the form of the command */
+  async read<T>(request: Request, read: (reply: Reply) => T): Promise<T> {
+    const { replies, node } = await this.send(request);
+    return this.#connection.unwrap(replies[0], read, node?.name);
   }
 
   async #flush(): Promise<void> {

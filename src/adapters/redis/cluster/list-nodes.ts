@@ -2,8 +2,8 @@ import type { RegistryNode } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { numberIn, parseInfo } from '../wire/info.js';
 import { isKnownHost } from '../wire/node-address.js';
-import { sendPipeline, unwrap } from '../wire/pipeline.js';
-import { replyCode } from '../wire/redis-errors.js';
+import { type Reply, sendPipeline, unwrap } from '../wire/pipeline.js';
+import { replyCode, UnexpectedReplyError } from '../wire/redis-errors.js';
 import { masterWarnings, replicaOf, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 
@@ -84,19 +84,24 @@ async function readShards(connection: RedisConnection): Promise<Shard[]> {
   const { timeoutMs } = connection;
   const asked = connection.nodes().map(async ({ client }) => {
     const [reply] = await sendPipeline(client, [['cluster', 'shards']], timeoutMs);
-    return { shards: unwrap(reply) as unknown[][], askedHost: client.options.host ?? '' };
+    return { shards: shardsIn(unwrap(reply)), askedHost: client.options.host ?? '' };
   });
   // Ask all nodes, because a single one may hang.
   const { shards, askedHost } = await Promise.any(asked).catch((error: AggregateError) => {
     throw connection.translate(error.errors.find((one) => replyCode(one) !== null) ?? error.errors[0]);
   });
-  return shards.map((shard) => {
-    const { slots, nodes } = toObject(shard) as { slots: number[]; nodes: unknown[][] };
-    return {
-      slots: countSlots(slots),
-      members: nodes.map((node) => toMember(connection, toObject(node), askedHost)),
-    };
-  });
+  return shards.map(({ slots, nodes }) => ({
+    slots: countSlots(slots),
+    members: nodes.map((node) => toMember(connection, toObject(node), askedHost)),
+  }));
+}
+
+function shardsIn(reply: Reply): Array<{ slots: number[]; nodes: unknown[][] }> {
+  const shards = Array.isArray(reply) && reply.every(Array.isArray) ? reply.map(toObject) : [];
+  const isShard = ({ slots, nodes }: Record<string, unknown>) =>
+    Array.isArray(slots) && Array.isArray(nodes) && nodes.every(Array.isArray);
+  if (shards.length === 0 || !shards.every(isShard)) throw new UnexpectedReplyError();
+  return shards as ReturnType<typeof shardsIn>;
 }
 
 function toMember(

@@ -1,6 +1,7 @@
 import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { HASH_SLOTS } from '../keyspace.js';
+import { surviveBrokenReplies } from '../wire/broken-replies.js';
 import { clusterOptions, nodeOptions, silenceMs } from '../wire/client-options.js';
 import { speaksTls } from '../wire/dial.js';
 import { formatNode, type HostPort, isKnownHost } from '../wire/node-address.js';
@@ -16,9 +17,8 @@ import {
   translateError,
 } from '../wire/redis-errors.js';
 import type { RedisOptions } from '../wire/redis-options.js';
-import { surviveUnsolicitedNulls } from '../wire/unsolicited-replies.js';
 
-surviveUnsolicitedNulls();
+surviveBrokenReplies();
 
 export async function openCluster(
   options: RedisOptions,

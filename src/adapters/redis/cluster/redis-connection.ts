@@ -4,7 +4,7 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { Breaker } from '../wire/circuit-breaker.js';
 import { DISCONNECT_TIMEOUT_MS, reachedAt } from '../wire/client-options.js';
 import { formatNode, type HostPort, parseKey } from '../wire/node-address.js';
-import { type Command, type Reply, withDeadline } from '../wire/pipeline.js';
+import { type Command, type Reply, unwrap, withDeadline } from '../wire/pipeline.js';
 import { ReadConnection } from '../wire/read-connection.js';
 import {
   clusterDown,
@@ -17,6 +17,7 @@ import {
   translateError,
 } from '../wire/redis-errors.js';
 import type { RedisMode, RedisOptions } from '../wire/redis-options.js';
+import { integerIn, textsOrNullsIn } from '../wire/reply-shapes.js';
 import { findMaster } from './find-master.js';
 import { openCluster, openStandalone } from './open-client.js';
 
@@ -223,9 +224,13 @@ export class RedisConnection {
     return translateError(isVague(error) ? (this.refusal ?? error) : error, this.address);
   }
 
-  unwrap(reply: Reply): unknown {
-    if (reply instanceof Error) throw this.translate(reply);
-    return reply;
+  /** @param read returns the reply in the form of the command, or throws */
+  unwrap<T>(reply: Reply, read: (reply: Reply) => T, node?: string): T {
+    try {
+      return read(unwrap(reply));
+    } catch (error) {
+      throw this.translate(fromNode(error, node));
+    }
   }
 
   /** Why no connection can be opened, if the reason lasts: a bad certificate, an unreadable file. */
@@ -272,7 +277,10 @@ export class RedisConnection {
     client.on('-node', () => {
       this.#losses += 1;
     });
-    this.options.compareClock?.(async () => Number(((await client.call('time')) as unknown[])[0]));
+    this.options.compareClock?.(async () => {
+      const [seconds] = textsOrNullsIn(await client.call('time'), 2);
+      return integerIn(Number(seconds));
+    });
     client.once('end', () => {
       if (this.#client === client) this.#client = null;
     });

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { parseInfo } from '../wire/info.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
+import { integerIn } from '../wire/reply-shapes.js';
 
 /** WAIT counts from the last write on its own connection, so `client` must be the one that wrote. */
 async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number> {
@@ -13,7 +14,7 @@ async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number
       [['wait', connected, Math.min(1000, Math.floor(timeoutMs / 2))]],
       timeoutMs,
     );
-    return Number(unwrap(confirmed));
+    return integerIn(unwrap(confirmed));
   } catch {
     return 0;
   }

@@ -4,7 +4,8 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { familyRecord, parseFamily } from '../keyspace.js';
 import { ADVANCE_FAMILY, STEP } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
-import { replyCode, wrongType } from '../wire/redis-errors.js';
+import { replyCode, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
+import { outcomeIn, pageIn } from '../wire/reply-shapes.js';
 import { argumentsOf, registerInTurn, runInTime } from './register-entries.js';
 
 export async function advanceFamily(
@@ -22,11 +23,12 @@ export async function advanceFamily(
   const record = familyRecord({ counter, keyId: entry.keyId, iat: entry.iat, startedAt, exp });
   const own = [...argumentsOf(step), family, counter, 1000 * graceSeconds, exp, record];
   const [, outcome, value] = await runInTime(connection, (deadline) =>
-    batcher.run(
-      ADVANCE_FAMILY,
-      slot,
-      [entries, meta, refresh],
-      [now - tolerance, tolerance, deadline, ...own],
+    batcher.read(
+      {
+        ...{ slot, script: ADVANCE_FAMILY, keys: [entries, meta, refresh] },
+        args: [now - tolerance, tolerance, deadline, ...own],
+      },
+      outcomeIn,
     ),
   );
   switch (outcome) {
@@ -38,10 +40,12 @@ export async function advanceFamily(
       return { state: 'unknown' };
     case STEP.LIMITED:
       return { state: 'limited' };
-    default:
+    case STEP.ADVANCED:
       // Registering the entry again evicts the rest.
       if (value !== 1) await registerInTurn(session, [step], tolerance);
       return { state: 'advanced' };
+    default:
+      throw connection.translate(new UnexpectedReplyError());
   }
 }
 
@@ -55,10 +59,11 @@ export async function listFamilies(
   const families = new Map<string, TokenFamily>();
   let cursor = '0';
   do {
-    const commands = [['hscan', refresh, cursor, 'COUNT', FAMILIES_AT_ONCE] as const];
+    const asked = cursor;
+    const commands = [['hscan', refresh, asked, 'COUNT', FAMILIES_AT_ONCE] as const];
     const [reply] = (await batcher.send({ slot, commands })).replies;
     if (replyCode(reply) === 'WRONGTYPE') throw wrongType(refresh);
-    const [next, fields] = connection.unwrap(reply) as [string, string[]];
+    const [next, fields] = connection.unwrap(reply, (given) => pageIn(given, asked));
     cursor = next;
     for (let index = 0; index < fields.length; index += 2) {
       const family = parseFamily(fields[index] ?? '', fields[index + 1] ?? '');

@@ -20,7 +20,7 @@ import {
 } from '../wire/bulk-strings.js';
 import { bulkStringsIn, type RespReply } from '../wire/codec.js';
 import type { Command } from '../wire/pipeline.js';
-import { replyCode, wrongType } from '../wire/redis-errors.js';
+import { replyCode, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
 import { type Reads, readMany, readOne } from './bulk-read.js';
 import { isPartial, type Members, membersIn, metaIn } from './members.js';
 
@@ -65,8 +65,8 @@ export class SubjectReader {
     for (let index = 0; index < subjects.length; index++) {
       const located = subjects[index] as LocatedSubject;
       const first = index * reads.each;
-      const set = this.#bulkStringsOf(located.entries, replies[first]);
-      const hash = withDetails ? this.#bulkStringsOf(located.meta, replies[first + 1]) : NO_BULK_STRINGS;
+      const set = this.#scanned(located.entries, replies[first]);
+      const hash = withDetails ? this.#scanned(located.meta, replies[first + 1]) : NO_BULK_STRINGS;
       size += sizeOf(set) + sizeOf(hash);
       if (isPartial(set)) large.push({ located, node, bytes: bytesOf.get(index) ?? null });
       else whole.push({ index, located, set, hash, members: membersIn(set, horizon, metaIn(hash)) });
@@ -212,13 +212,19 @@ export class SubjectReader {
     for (const [index, bytes] of memoryIn(answers.replies, commandIndexes)) bytesOf.set(index, bytes);
   }
 
+  /** Returns the reply to ZSCAN or HSCAN: a cursor, then pairs. */
+  #scanned(key: string, reply: RespReply | undefined): BulkStrings {
+    const scanned = this.#bulkStringsOf(key, reply);
+    if (scanned === NO_BULK_STRINGS || (scanned.count % 2 === 1 && /^\d+$/.test(stringAt(scanned, 0))))
+      return scanned;
+    throw this.#session.connection.translate(new UnexpectedReplyError());
+  }
+
   #bulkStringsOf(key: string, reply: RespReply | undefined): BulkStrings {
-    if (reply instanceof Error) {
-      if (replyCode(reply) !== 'WRONGTYPE') throw this.#session.connection.translate(reply);
-      if (this.#options.isNamed) throw wrongType(key);
-      return NO_BULK_STRINGS;
-    }
-    return bulkStringsIn(reply);
+    if (replyCode(reply) !== 'WRONGTYPE')
+      return this.#session.connection.unwrap(reply, () => bulkStringsIn(reply));
+    if (this.#options.isNamed) throw wrongType(key);
+    return NO_BULK_STRINGS;
   }
 
   #expiryIn(reply: RespReply | undefined): number | null {

@@ -6,7 +6,8 @@ import type { JwtctlError } from '../../../domain/shared/errors.js';
 import { entryMember, formatLegacyEntry, statusScore } from '../keyspace.js';
 import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
-import { DeadlineError, wrongType } from '../wire/redis-errors.js';
+import { DeadlineError, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
+import { outcomeIn } from '../wire/reply-shapes.js';
 
 /**
  * Registers entries of one subject in order, and returns null or the reason of a refusal for each. After an error,
@@ -19,6 +20,7 @@ export async function registerInTurn(
 ): Promise<Array<JwtctlError | null>> {
   const { connection, keyspace, batcher } = session;
   const refusals: Array<JwtctlError | null> = registrations.map(() => null);
+  let idleCalls = 0;
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
     const { entries, meta, slot } = keyspace.keysOf(sub);
@@ -29,10 +31,14 @@ export async function registerInTurn(
       args.push(...argumentsOf(registration));
     }
     const horizon = now - tolerance;
-    const answer = await runInTime(connection, (deadline) =>
-      batcher.run(REGISTER, slot, [entries, meta], [horizon, tolerance, deadline, ...args]),
+    const [, done = 0, ...refused] = await runInTime(connection, (deadline) =>
+      batcher.read(
+        { slot, script: REGISTER, keys: [entries, meta], args: [horizon, tolerance, deadline, ...args] },
+        outcomeIn,
+      ),
     );
-    const [, done = 0, ...refused] = answer;
+    idleCalls = done > 0 ? 0 : idleCalls + 1;
+    if (!(done >= 0) || idleCalls > MOST_IDLE_CALLS) throw connection.translate(new UnexpectedReplyError());
     for (const index of refused) refusals[next + index] = tokenLimit(sub, registrations[next + index]);
     next += done;
   }
@@ -45,16 +51,19 @@ export async function registerInTurn(
  */
 export async function runInTime(
   connection: RegistrySession['connection'],
-  run: (deadline: number) => Promise<unknown>,
+  run: (deadline: number) => Promise<ReturnType<typeof outcomeIn>>,
 ): Promise<number[]> {
   const { timeoutMs } = connection;
-  let answer = (await run(Date.now() + timeoutMs)) as number[];
+  let answer = await run(Date.now() + timeoutMs);
   // This client has not given up, so the server's clock is ahead. Use its time.
-  if (answer[0] === TOO_LATE) answer = (await run((answer[1] ?? 0) + timeoutMs)) as number[];
+  if (answer[0] === TOO_LATE) answer = await run(Number(answer[1] ?? 0) + timeoutMs);
   if (answer[0] === TOO_LATE) throw connection.translate(new DeadlineError(timeoutMs));
   if (answer[0] === WRONG_TYPE) throw wrongType(String(answer[1]));
-  return answer;
+  return answer.map(Number);
 }
+
+/** A call that evicts, but registers nothing, removes up to a thousand others. */
+const MOST_IDLE_CALLS = 1000;
 
 /** Takes the server some tenths of a millisecond. */
 const ENTRIES_PER_CALL = 50;

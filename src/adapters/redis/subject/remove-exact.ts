@@ -6,6 +6,7 @@ import type { Args } from '../cluster/script.js';
 import { entryMember, type SubjectKeys } from '../keyspace.js';
 import { MEMBERS_PER_CALL, REMOVE_ENTRIES } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
+import { integersIn } from '../wire/reply-shapes.js';
 
 interface SubjectEntries {
   sub: string;
@@ -76,7 +77,7 @@ async function removeMembers(
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
     const args = [...timed, ...members.slice(next, next + MEMBERS_PER_CALL)];
     const answer = await session.batcher.send({ slot, keys: [set, meta], script: REMOVE_ENTRIES, args });
-    const [, removed = 0, isFull = 0] = session.connection.unwrap(answer.replies[0]) as number[];
+    const [, removed = 0, isFull = 0] = session.connection.unwrap(answer.replies[0], integersIn);
     if (removed > 0 || answer.isRepeated) count(removed, answer);
     isMore = isFull === 1;
   }

@@ -1,6 +1,7 @@
 import type { SubjectKeys } from '../keyspace.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode } from '../wire/redis-errors.js';
+import { scoresIn } from '../wire/reply-shapes.js';
 
 /** Returns each member's score, null if missing; an empty array for a key of another type. */
 export async function readScores(
@@ -11,6 +12,5 @@ export async function readScores(
   const commands = [['zmscore', entries, ...members] as const];
   const [reply] = (await session.batcher.send({ slot, commands })).replies;
   if (replyCode(reply) === 'WRONGTYPE') return [];
-  const scores = session.connection.unwrap(reply);
-  return (Array.isArray(scores) ? scores : []).map((score) => (score === null ? null : Number(score)));
+  return session.connection.unwrap(reply, (given) => scoresIn(given, members.length));
 }

@@ -24,15 +24,17 @@ export interface Pending {
   isRead?: boolean;
 }
 
+/** Returns null for a reply that Redis does not send: a server that is not Redis, or a proxy, may send anything. */
 export function leasedStatus(
   reply: BulkStrings,
   connection: MasterConnection,
-  { keys }: Query,
+  { keys, members }: Query,
   epoch: number,
-): StoredStatus {
+): StoredStatus | null {
   const score = (index: number) => numberOrNullAt(reply, index);
-  const exp = score(0);
-  const user = cachedStatus(score(1), score(2));
+  const [exp, status, version] = [score(0), score(1), score(2)];
+  if (reply.count !== members.length || [exp, status, version].some(Number.isNaN)) return null;
+  const user = cachedStatus(status, version);
   // No lease for a missing entry: invented tokens must not fill the memory.
   return { exp, user, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };
 }

@@ -14,11 +14,12 @@ import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, HASH_SLOTS, STATUS_MEMBER } from '../keyspace.js';
 import type { RegistrySession } from '../session.js';
 import { readScores } from '../subject/scores.js';
+import { BulkStrings } from '../wire/bulk-strings.js';
 import { Breaker } from '../wire/circuit-breaker.js';
 import type { RespReply } from '../wire/codec.js';
 import { parseKey } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
-import { DeadlineError, fromNode, replyCode } from '../wire/redis-errors.js';
+import { DeadlineError, fromNode, replyCode, UnexpectedReplyError } from '../wire/redis-errors.js';
 import { MasterConnection } from './master-connection.js';
 import { leasedStatus, type Pending, plainStatus, Query } from './status-query.js';
 
@@ -259,16 +260,19 @@ export class RedisStatusReader implements StatusReader {
       refuse(Object.assign(reply, { command: { name: 'zmscore' } }));
       return;
     }
-    if (reply === null || typeof reply === 'number') {
-      refuse(new Error('The server sent an unexpected reply.'));
+    const stored = isForeign ? plainStatus([], this.#epoch) : this.#statusIn(reply, master, query);
+    if (stored === null) {
+      refuse(fromNode(new UnexpectedReplyError(), master.name));
       return;
     }
     master.state.answered(this.#options.now());
-    const stored =
-      reply instanceof Error ? plainStatus([], this.#epoch) : leasedStatus(reply, master, query, this.#epoch);
     const unsettled = stored.exp === null ? master.unsettled() : null;
     if (unsettled === null) resolve(stored);
     else reject(unsettled);
+  }
+
+  #statusIn(reply: RespReply, master: MasterConnection, query: Query): StoredStatus | null {
+    return reply instanceof BulkStrings ? leasedStatus(reply, master, query, this.#epoch) : null;
   }
 
   async #resend(pending: Pending, { master, breaker, deadline }: Route, why: RespReply): Promise<void> {

@@ -7,8 +7,8 @@ import { confirmAll } from '../cluster/wait-replicas.js';
 import type { LocatedSubject } from '../keyspace.js';
 import { MEMBERS_PER_CALL, REMOVE, REMOVE_PORTION, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
-import { replyCode, UncountedError } from '../wire/redis-errors.js';
-
+import { replyCode, UncountedError, UnexpectedReplyError } from '../wire/redis-errors.js';
+import { integerIn, integersIn, outcomeIn } from '../wire/reply-shapes.js';
 import { AdaptiveBatch } from './adaptive-batch.js';
 import { walkSubjects } from './walk-subjects.js';
 import type { WalkSteering } from './walk-types.js';
@@ -100,14 +100,17 @@ class Remover {
     const request = { slot, keys: [entries, meta], script: REMOVE_PORTION, ...this.#options };
     let before = 0;
     let isUncounted = false;
-    let cursor: unknown = '';
+    let cursor = '';
     do {
       signal?.throwIfAborted();
-      const args = [...this.#args, String(cursor), before > 0 || isUncounted ? 1 : 0];
+      const args = [...this.#args, cursor, before > 0 || isUncounted ? 1 : 0];
       const answer = await this.#session.batcher.send({ ...request, args });
-      const [state, matched = 0, ...counts] = this.#session.connection.unwrap(answer.replies[0]) as number[];
+      const [state, ...values] = this.#session.connection.unwrap(answer.replies[0], outcomeIn);
       if (state === WRONG_TYPE) return isUncounted;
-      cursor = counts.pop();
+      const next = values.pop();
+      if (typeof next !== 'string') throw this.#session.connection.translate(new UnexpectedReplyError());
+      cursor = next;
+      const [matched = 0, ...counts] = values.map(Number);
       this.#add(answer, slot, walked, { matched, subjects: before === 0 && matched > 0 ? 1 : 0, counts });
       before += matched;
       isUncounted ||= answer.isRepeated;
@@ -166,7 +169,7 @@ class Remover {
     const exist = await Promise.all(
       keys.map(async (key) => {
         const { replies } = await batcher.send({ slot, commands: [['exists', key]] });
-        return connection.unwrap(replies[0]) === 1;
+        return connection.unwrap(replies[0], integerIn) === 1;
       }),
     );
     const standIn = keys.find((_, index) => exist[index]) ?? entries;
@@ -174,7 +177,7 @@ class Remover {
   }
 
   #addGroup(answer: Answer, group: Group, walked: string): Omit<Found, 'isUncounted'> {
-    const [seen = 0, ...rest] = this.#session.connection.unwrap(answer.replies[0]) as number[];
+    const [seen = 0, ...rest] = this.#session.connection.unwrap(answer.replies[0], integersIn);
     const large = rest.splice(0, rest.shift()).flatMap((index) => group.subjects[index] ?? []);
     const [families = 0, matched = 0, subjects = 0, ...counts] = rest;
     this.families += families;

@@ -9,6 +9,7 @@ import { silenceMs } from '../wire/client-options.js';
 import { bulkStringsIn } from '../wire/codec.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
 import { DeadlineError, fromNode, isVague, replyCode } from '../wire/redis-errors.js';
+import { textIn } from '../wire/reply-shapes.js';
 import { AdaptiveBatch } from './adaptive-batch.js';
 import {
   CLUSTER_NODES,
@@ -84,7 +85,7 @@ export class ClusterWalk {
         const askedAt = Date.now();
         try {
           const [reply] = await ask();
-          return { node, view: parseSlotView(String(unwrap(reply))) };
+          return { node, view: parseSlotView(textIn(unwrap(reply))) };
         } catch (thrown) {
           const waitedMs = Date.now() - askedAt;
           const isSilent = waitedMs >= 0.9 * silenceMs(connection.timeoutMs);

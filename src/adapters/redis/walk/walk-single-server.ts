@@ -6,6 +6,8 @@ import type { RegistrySession } from '../session.js';
 import { stringAt } from '../wire/bulk-strings.js';
 import { bulkStringsIn } from '../wire/codec.js';
 import { unwrap } from '../wire/pipeline.js';
+import { UnexpectedReplyError } from '../wire/redis-errors.js';
+import { integerIn, isNextCursor } from '../wire/reply-shapes.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './walk-types.js';
 
 export async function scanServer(
@@ -41,7 +43,7 @@ export async function* scanSubjects(
 ): AsyncGenerator<LocatedSubject[]> {
   const { timeoutMs } = connection;
   const [size] = await connection.reading(node).send([['dbsize']], timeoutMs);
-  const passes = Math.max(1, Math.ceil(Number(unwrap(size)) / SUBJECTS_PER_PASS));
+  const passes = Math.max(1, Math.ceil(integerIn(unwrap(size)) / SUBJECTS_PER_PASS));
   for (let pass = 0; pass < passes; pass++) {
     const seen = new Set<string>();
     let cursor = '0';
@@ -50,8 +52,9 @@ export async function* scanSubjects(
         .reading(node)
         .send([['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]], timeoutMs);
       const found = bulkStringsIn(reply);
-      cursor = stringAt(found, 0);
-      if (cursor === '') throw new Error('The server answered SCAN without a cursor.');
+      const next = stringAt(found, 0);
+      if (!isNextCursor(next, cursor)) throw new UnexpectedReplyError();
+      cursor = next;
       const subjects: LocatedSubject[] = [];
       for (let index = 1; index < found.count; index++) {
         const key = stringAt(found, index);

@@ -1,13 +1,15 @@
 import { isAscii } from 'node:buffer';
-import { BulkStrings, NO_BULK_STRINGS } from './bulk-strings.js';
+import { BulkStrings } from './bulk-strings.js';
 import type { Command } from './pipeline.js';
+import { UnexpectedReplyError } from './redis-errors.js';
 
 /** A reply in RESP2 or RESP3: a number, null, an error, or its strings (a RESP3 double is a string). */
 export type RespReply = BulkStrings | number | null | Error;
 
+/** @throws the error reply; UnexpectedReplyError for a number or null */
 export function bulkStringsIn(reply: RespReply | undefined): BulkStrings {
-  if (reply instanceof Error) throw reply;
-  return reply instanceof BulkStrings ? reply : NO_BULK_STRINGS;
+  if (reply instanceof BulkStrings) return reply;
+  throw reply instanceof Error ? reply : new UnexpectedReplyError();
 }
 
 export function encodeCommands(commands: readonly Command[]): string {
@@ -74,6 +76,7 @@ export class RespParser {
     let from = 0;
     for (let end = this.#read(from); end !== INCOMPLETE; end = this.#read(from)) from = end;
     this.#rest = data.subarray(from);
+    if (this.#rest.length > MOST_BYTES_OF_REPLY) throw new UnexpectedReplyError();
   }
 
   /** Returns where the next reply begins, or INCOMPLETE. */
@@ -127,7 +130,7 @@ export class RespParser {
           offsets[used++] = lineEnd;
           break;
         default:
-          throw new Error('The server does not speak the Redis protocol.');
+          throw new UnexpectedReplyError();
       }
     }
     this.#used = used;
@@ -182,6 +185,9 @@ function integerIn(data: Buffer, from: number, end: number): number {
   for (let index = from; index < end; index++) value = value * 10 + (data[index] ?? 0) - ZERO;
   return value;
 }
+
+/** Redis sends jwtctl a few megabytes at most. A server that never ends a reply must not fill the memory. */
+export const MOST_BYTES_OF_REPLY = 64 * 2 ** 20;
 
 const INCOMPLETE = -1;
 const USUAL_BYTES_PER_STRING = 16;

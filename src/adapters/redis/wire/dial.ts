@@ -8,6 +8,7 @@ import {
   describeTlsFailure,
   type TlsPeer,
 } from '../../../domain/shared/tls-failure.js';
+import { limitReplies } from './broken-replies.js';
 import { encodeCommands, RespParser } from './codec.js';
 import { formatNode, type HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
@@ -87,6 +88,7 @@ export function connectorOf(
       const socket = await dialRedis(options, { host, port }, this.#disconnected.signal).catch((error) => {
         throw new NotOpenedError(error);
       });
+      limitReplies(socket);
       this.stream = socket;
       return socket;
     }

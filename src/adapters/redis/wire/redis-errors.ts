@@ -35,6 +35,16 @@ export class NotOpenedError extends Error {
   }
 }
 
+/** A reply that cannot be parsed, or that has not the form of the command's replies. */
+export class UnexpectedReplyError extends Error {
+  override readonly name = 'UnexpectedReplyError';
+  readonly code = 'UNEXPECTED_REPLY';
+
+  constructor(options?: ErrorOptions) {
+    super('The server sent an unexpected reply.', options);
+  }
+}
+
 export class UncountedError extends Error {
   override readonly name = 'UncountedError';
   readonly code = 'UNCOUNTED';
@@ -57,6 +67,7 @@ export function translateError(error: unknown, address: RedisAddress): unknown {
   const source = sources.get(cause as object) ?? sources.get(error as object);
   const named = source === undefined ? address : { ...address, nodes: [source] };
   const code = replyCode(cause);
+  if (cause instanceof UnexpectedReplyError) return unexpected(cause, named);
   return code === null ? unreachable(cause, named) : refused(code, cause as Error, named);
 }
 
@@ -86,6 +97,7 @@ const REASONS: Record<string, string> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
   CERT_HAS_EXPIRED: 'its certificate has expired',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  UNEXPECTED_REPLY: 'unexpected reply',
   UNCOUNTED: 'a connection was lost: more may have been removed than was counted',
 };
 
@@ -103,6 +115,15 @@ function unreachable(cause: unknown, address: RedisAddress): JwtctlError {
   return new JwtctlError('ERR_REDIS_UNREACHABLE', message, {
     hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls.* if the server uses TLS.',
     details: { nodes: address.nodes, reason },
+    cause,
+  });
+}
+
+function unexpected(cause: Error, { nodes }: RedisAddress): JwtctlError {
+  const message = `Redis at ${nodes.join(', ')} sent a reply that is not one of Redis.`;
+  return new JwtctlError('ERR_REDIS_UNEXPECTED_REPLY', message, {
+    hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) points to Redis 7.0 or newer, or Valkey 8 or newer, and that no proxy changes replies.',
+    details: { nodes },
     cause,
   });
 }

@@ -5,6 +5,7 @@ import { encodeCommands, RespParser, type RespReply } from './codec.js';
 import { dialRedis } from './dial.js';
 import type { HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
+import { UnexpectedReplyError } from './redis-errors.js';
 import type { RedisOptions } from './redis-options.js';
 
 /** Receives one reply, synchronously: replies after it have not been parsed yet. */
@@ -120,7 +121,10 @@ export class RespConnection {
 
   #take(reply: RespReply): void {
     const sink = this.#sinks[this.#next];
-    if (sink === undefined) return;
+    if (sink === undefined) {
+      this.lose(new UnexpectedReplyError());
+      return;
+    }
     this.#next += 1;
     if (this.#next === this.#sinks.length || this.#next >= MOST_ANSWERED_SINKS) {
       this.#sinks = this.#sinks.slice(this.#next);

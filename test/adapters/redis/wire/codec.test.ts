@@ -108,7 +108,7 @@ describe('replies', () => {
   });
 
   test('that are not RESP are refused', () => {
-    expect(() => parse(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'))).toThrow(/Redis protocol/);
+    expect(() => parse(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'))).toThrow(/unexpected reply/);
   });
 });
 
