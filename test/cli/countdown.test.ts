@@ -17,15 +17,13 @@ async function said(term: string, ...words: string[]): Promise<string> {
 test('a terminal shows a bar during the publish lead', async () => {
   const stderr = await said('xterm');
   expect(stderr).toContain(ESCAPE);
-  expect(stderr).toMatch(/10m until key .* has been published/);
+  expect(stderr).toMatch(/10m until the publish lead of key .* is over/);
 });
 
 test('a terminal without escape sequences shows one line', async () => {
   const stderr = await said('dumb');
   expect(stderr).not.toContain(ESCAPE);
-  expect(
-    stderr.match(/^Waiting 10m until key .* has been published for keys\.publishLead\.$/gm),
-  ).toHaveLength(1);
+  expect(stderr.match(/^Waiting 10m until the publish lead of key .* is over\.$/gm)).toHaveLength(1);
 });
 
 test.each(['--json', '--output=ndjson', '-q'])(

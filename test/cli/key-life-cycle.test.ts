@@ -93,7 +93,7 @@ describe.each(BACKENDS)('keys rotate --wait, on %s', (backend) => {
     stores.clock.advance(300);
     const [next] = (await stores.run('keys', 'list', '--state', 'pending', '-q')).lines();
     const told = await stores.run('keys', 'rotate', '--now', '--wait');
-    expect(told.stderr).toContain(`Waiting 5m until key ${next} has been published for keys.publishLead.\n`);
+    expect(told.stderr).toContain(`Waiting 5m until the publish lead of key ${next} is over.\n`);
     expect(told.stderr).not.toMatch(/was not published/);
   });
 

@@ -76,7 +76,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
     const { pending, signsFrom, awaitsLead, awaitsFleet } = outcome;
     const here = signsFrom + context.clock.now() - ports.clock.now();
-    if (awaitsLead) return waitUntil(here, `key ${pending} has been published for keys.publishLead`);
+    if (awaitsLead) return waitUntil(here, `the publish lead of key ${pending} is over`);
     if (!isShown && globals.format === 'table')
       await present(awaitsFleet ? fleetAwaited(outcome) : publicationAwaited(outcome));
     isShown = true;
