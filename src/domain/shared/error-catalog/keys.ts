@@ -58,8 +58,8 @@ export const KEYS_ERRORS = {
     'Check the verifiers that the message names and run the command again, or pass `--now` to continue without them.',
   ),
   ERR_PUBLISH_URL_UNREACHABLE: unavailable(
-    'The URL in `keys.publishUrl` does not answer with a JWK Set, so jwtctl cannot see whether verifiers know the next key.',
-    'Check the URL with `curl`, and correct `keys.publishUrl`. To rotate all the same, run `jwtctl keys rotate --force`.',
+    'The URL in `keys.publishUrl` does not return a JWK Set, so jwtctl cannot see whether verifiers know the next key.',
+    'Check the URL with `curl`, and correct `keys.publishUrl`. To rotate anyway, run `jwtctl keys rotate --force`.',
   ),
   ERR_KEY_NOT_PENDING: state(
     'Only a pending key can become active, and this key is in another state.',

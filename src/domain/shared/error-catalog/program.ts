@@ -40,7 +40,7 @@ export const PROGRAM_ERRORS = {
   ),
   ERR_HTTP_UNREADABLE: refused(
     'An HTTP request could not be read: it is not HTTP/1.1, is too slow, or has headers of more than 16 KB.',
-    'Look for a client that sends large cookies or a large token. The documentation of the server lists the limits.',
+    'Look for a client that sends large cookies or a large token. `docs/server.md` lists the limits.',
   ),
   ERR_INTERRUPTED: interrupted(
     'A signal or Ctrl-C stopped the command before it was done.',

@@ -67,7 +67,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_POLICY_NOT_MET: refused(
     'The `aud` or another claim of the token is not what the policy demands.',
-    'Request a token with this claim. `serve.policies` has the policies.',
+    'Request a token that meets the policy. The policies are in `serve.policies`.',
   ),
   ERR_POLICY_UNKNOWN: usage(
     'A proxy asked for a policy that `serve.policies` does not have.',
