@@ -338,7 +338,7 @@ const DECLARATIONS = {
   'serve.headers': {
     kind: headers,
     class: 'structure',
-    doc: 'Headers that /verify adds for an accepted token: a map of a name, beginning with X- or Remote-, to a claim. Values are percent-encoded; lists and objects are JSON. In the variable, JSON.',
+    doc: 'Headers that /verify adds for an accepted token: a map from a header name, which begins with X- or Remote-, to a claim. Values are percent-encoded; lists and objects are JSON. The variable takes JSON.',
   },
   'serve.publicUrl': {
     kind: PUBLIC_URL,
@@ -347,7 +347,7 @@ const DECLARATIONS = {
   'serve.policies': {
     kind: policies,
     class: 'structure',
-    doc: 'What /verify/@NAME demands of a token besides: a map of a name to {aud, scope, claims, maxAge}. In the variable, JSON.',
+    doc: 'Policies for /verify/@NAME, with more requirements for a token: a map from a name to {aud, scope, claims, maxAge}. The variable takes JSON.',
   },
   'serve.logout': {
     kind: boolean,

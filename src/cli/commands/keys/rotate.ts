@@ -19,7 +19,7 @@ export const defineRotate: DefineCommand = (group, run) => {
   group
     .command('rotate')
     .description(
-      'Rotate the signing keys if due.\n\nPublishes the next key, makes it active after keys.publishLead, once running verifiers have loaded it and keys.publishUrl shows it, and retires keys that no live token can use. Safe to run every hour and from several hosts.',
+      'Rotate the signing keys if due.\n\nPublishes the next key. Makes it active after keys.publishLead, once running verifiers have loaded it and keys.publishUrl shows it. Retires keys that no live token can use. Safe to run every hour and from several hosts.',
     )
     .option(
       '--if-older-than <duration>',
