@@ -31,6 +31,6 @@ test.each(['--json', '--output=ndjson', '-q'])(
   async (form) => {
     const stderr = await said('xterm', form);
     expect(stderr).not.toContain(ESCAPE);
-    expect(stderr).not.toContain('until key');
+    expect(stderr).not.toContain('until the publish lead');
   },
 );
