@@ -81,7 +81,7 @@ describe('failed lines of a bulk command', () => {
       { line: 4, error: { code: 'ERR_SUBJECT_INVALID' } },
       { sub: 'new-2', outcome: 'added' },
     ]);
-    expect(stderr).toContain('2 users added, 1 existed, 1 line failed.');
+    expect(stderr).toContain('2 users added, 1 already existed, 1 line failed.');
   });
 
   test('need a file', async () => {

@@ -91,7 +91,7 @@ describe('a refused registration says what to do', () => {
 
 describe('token revoke says which flag is missing', () => {
   test.each([
-    [['--sub', '2'], '--sub 2 needs --all, --jti, or --issued-before.'],
+    [['--sub', '2'], '--sub 2 needs --all, --jti, --issued-before, or --where.'],
     [['--all'], '--all needs --sub.'],
   ])('%j', async (flags, message) => {
     const { exitCode, error } = await cli().run('token', 'revoke', ...flags, '--json');
