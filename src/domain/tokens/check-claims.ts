@@ -132,6 +132,10 @@ export function validity(
 }
 
 function dateRefusal(claim: 'exp' | 'nbf' | 'iat', value: unknown): Refusal | null {
+  if (typeof value === 'string') {
+    const message = `The token's ${claim} is a string; expected a number, a NumericDate in seconds.`;
+    return refuse('ERR_CLAIM_INVALID', message);
+  }
   if (!isNumericDate(value)) return invalid(claim, value, 'a NumericDate in seconds');
   return value < FIRST_MILLISECONDS
     ? null

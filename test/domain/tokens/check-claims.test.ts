@@ -109,7 +109,7 @@ test('accepts a token from iat and nbf until exp, with the tolerance', () => {
 
 test.each([
   [{ sub: 3 }, "The token's sub is a number (3); expected a string."],
-  [{ exp: '60' }, "The token's exp is a string of another form; expected a NumericDate in seconds."],
+  [{ exp: '60' }, "The token's exp is a string; expected a number, a NumericDate in seconds."],
   [{ jti: undefined }, "The token's jti is missing; expected a string of 1 to 255 bytes."],
   [{ aud: ['a', 3] }, "The token's aud is an array; expected a string or an array of strings."],
 ])('of %j the message names what was found and what was expected', (claims, message) => {

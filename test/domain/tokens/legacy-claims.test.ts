@@ -34,6 +34,17 @@ test.each(['exp', 'nbf', 'iat'])('%s in milliseconds is named as such', (claim) 
   }
 });
 
+test.each(['exp', 'nbf', 'iat'])('%s as text is named as such', (claim) => {
+  for (const check of [checkClaims, checkLegacyClaims]) {
+    expect(check({ ...CLAIMS, [claim]: '1796006897' }, POLICY, NOW)).toMatchObject({
+      error: {
+        code: 'ERR_CLAIM_INVALID',
+        message: `The token's ${claim} is a string; expected a number, a NumericDate in seconds.`,
+      },
+    });
+  }
+});
+
 test.each([Number.NaN, Number.POSITIVE_INFINITY, -1, -0.5, 2 ** 53, '60', true, [60]])(
   'an exp of %s is invalid',
   (exp) => {
