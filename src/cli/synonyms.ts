@@ -109,12 +109,14 @@ export function meantCommand(
   return near === null ? null : (groups.get(near) ?? COMMANDS.get(near) ?? null);
 }
 
-/** `db:migrate` and `keys.rotate`. Returns only the group if the verb is not in the table. */
+/** `db:migrate` and `keys.create`. Returns only the group if the verb is not in the table. */
 function joinedCommand(name: string, groups: ReadonlyMap<string, string>): string | null {
   const [, first = '', verb = ''] = /^([a-z]+)[:./_-]([a-z]+)$/.exec(name) ?? [];
   const group = groups.get(first);
   if (group === undefined) return null;
-  return new Set(COMMANDS.values()).has(`${group} ${verb}`) ? `${group} ${verb}` : group;
+  const known = new Set(COMMANDS.values());
+  const meanings = [verb, ...(VERBS.get(verb)?.split(' ') ?? [])].map((one) => `${group} ${one}`);
+  return meanings.find((command) => known.has(command)) ?? group;
 }
 
 export function meantVerb(word: string, verbs: readonly string[]): string | null {

@@ -67,6 +67,7 @@ describe('a command', () => {
     ['keys desc k', 'keys show'],
     ['genrsa 2048', 'keys generate'],
     ['db:migrate', 'db migrate'],
+    ['keys:create', 'keys generate'],
     ['keys.rotate', 'keys rotate'],
     ['user:add alice', 'users add'],
     ['cache:frobnicate', 'cache'],
