@@ -176,6 +176,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
 
     expect(Object.keys(rotated)).toEqual([
       ...['rotated', 'reason', 'active', 'previous', 'pending', 'signsFrom', 'retired', 'stragglers'],
+      'awaitsPublication',
     ]);
     expect(rotated).toMatchObject({ rotated: true, reason: 'due', active: secondKid, previous: firstKid });
     expect(rotated.retired).toEqual([]);

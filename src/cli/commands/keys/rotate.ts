@@ -5,9 +5,9 @@ import type { Action, DefineCommand } from '../../invocation.js';
 import {
   fleetAwaited,
   heartbeatWarnings,
+  NOT_PRE_PUBLISHED,
   publicationAwaited,
   publicationWarnings,
-  rotationNotes,
   rotationReport,
   stragglerWarnings,
 } from '../../output/views/keys/rotation.js';
@@ -87,8 +87,8 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   const { rotated, active, pending } = outcome;
   const uncleared = dryRun ? null : await clearExpiredEvents(ports.database.securityLog);
   return {
-    view: rotationReport(outcome, dryRun, ports.clock.now()),
-    notes: dryRun ? [] : rotationNotes(outcome, settings.keys.publishUrl),
+    view: rotationReport(outcome, dryRun, ports.clock.now(), ports.publishedKeys !== null),
+    notes: outcome.isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : [],
     ...(outcome.publication.failure === null ? {} : { error: outcome.publication.failure }),
     warnings: dryRun
       ? []

@@ -4,7 +4,13 @@ import { relativeTime } from '../../time.js';
 import type { JsonObject, View } from '../../view.js';
 import { verifierData } from '../fleet.js';
 
-export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: number): View {
+/** @param checksUrl whether `keys.publishUrl` is set */
+export function rotationReport(
+  outcome: RotationOutcome,
+  dryRun: boolean,
+  now: number,
+  checksUrl: boolean,
+): View {
   const { rotated, reason, active, previous, pending, signsFrom, retired, stragglers } = outcome;
   const data: JsonObject = {
     rotated: rotated && !dryRun,
@@ -28,9 +34,12 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
       ...(stragglers.length === 0
         ? []
         : [['not loaded by', { text: nameVerifiers(stragglers), tone: 'warn' }] as const]),
+      ...(rotated && !checksUrl ? [['not checked', UNSEEN_VERIFIERS] as const] : []),
     ],
   };
 }
+
+const UNSEEN_VERIFIERS = 'programs that read the JWK Set, because keys.publishUrl is not set';
 
 function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): string {
   const isLate = signsFrom !== null && signsFrom <= now && stragglers.length > 0;
@@ -78,18 +87,6 @@ export function publicationAwaited({ pending, publication }: RotationOutcome): V
   const text = `Waiting for keys.publishUrl to show key ${pending}: ${publication.problem}.`;
   return { shape: 'text', text, data: text };
 }
-
-/** @param publishUrl null if nothing but the publish lead protects the verifiers that jwtctl cannot see */
-export function rotationNotes(
-  { rotated, isNotPrePublished }: RotationOutcome,
-  publishUrl: string | null,
-): string[] {
-  if (isNotPrePublished) return [NOT_PRE_PUBLISHED];
-  return rotated && publishUrl === null ? [UNSEEN_VERIFIERS] : [];
-}
-
-const UNSEEN_VERIFIERS =
-  'jwtctl cannot see programs that read the JWK Set, or a copy of it: for them, it relies on keys.publishLead. To check what they get, set keys.publishUrl.';
 
 export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: RotationOutcome): View {
   const text =
