@@ -32,6 +32,7 @@ describe.each(BACKENDS)('dry runs, on %s', (backend) => {
       ],
       ...[
         ['keys', 'rotate'],
+        ['keys', 'publish', 'jwks.json'],
         ['keys', 'rotate', '--now'],
         ['keys', 'rotate', '--if-older-than', '1s'],
       ],

@@ -42,6 +42,8 @@ beforeAll(async () => {
     JWTCTL_REDIS_MODE: 'standalone',
     JWTCTL_TIMEOUT: '1s',
     JWTCTL_SERVE_COOKIE: 'session',
+    JWTCTL_SERVE_HEADERS: '{"X-User-Role":"role"}',
+    JWTCTL_SERVE_POLICIES: '{"orders":{"scope":"orders:read"}}',
   });
   await stores.json('keys', 'generate');
   await stores.json('users', 'add', 'alice');
@@ -80,11 +82,11 @@ function sampleFor(port: number, instances: [Served, Served] = [served, served])
 async function startApp(): Promise<Server> {
   const server = createServer((req, res) => {
     req.resume();
-    const { 'x-auth-subject': sub, 'x-auth-jti': jti } = req.headers;
+    const { 'x-auth-subject': sub, 'x-auth-jti': jti, 'x-user-role': role } = req.headers;
     // Header names as WSGI and CGI (RFC 3875 §4.1.18) see them.
     const variables = Object.keys(req.headers).map((name) => name.toUpperCase().replaceAll('-', '_'));
-    const told = variables.filter((name) => /^X.AUTH/.test(name)).sort();
-    res.end(JSON.stringify({ method: req.method, url: req.url, sub, jti, told }));
+    const told = variables.filter((name) => /^X.(AUTH|USER)/.test(name)).sort();
+    res.end(JSON.stringify({ method: req.method, url: req.url, sub, jti, role, told }));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -121,6 +123,41 @@ test('nginx accepts a valid token and sets the subject, whatever headers the cli
     headers: bearer(token),
   });
   expect(await posted.json()).toEqual({ method: 'POST', url: '/orders', sub: 'alice', jti, told: TOLD });
+});
+
+test('nginx passes a claim on, and removes what the client sends under its name', async () => {
+  const forged = ['X-User-Role', 'X_User_Role', 'X-User_Role', 'X.User.Role'];
+  const ask = async (token: string) => {
+    const headers = { ...bearer(token), ...Object.fromEntries(forged.map((name) => [name, 'root'])) };
+    const { role, told } = JSON.parse((await get(front, '/', headers)).body);
+    return { role, told };
+  };
+  expect(await ask((await issue('--claim', 'role=chef café')).token)).toEqual({
+    ...{ role: 'chef%20caf%C3%A9', told: [...TOLD, 'X_USER_ROLE'] },
+  });
+  expect(await ask((await issue()).token)).toEqual({ role: undefined, told: TOLD });
+});
+
+test('nginx holds a location to a policy', async () => {
+  const orders = await startNginx((port) => {
+    const asked = 'http://jwtctl/verify;';
+    expect(SAMPLE).toContain(asked);
+    return sampleFor(port).replace(asked, 'http://jwtctl/verify/@orders;');
+  }, group);
+  const granted = (await issue('--claim', 'scope=orders:read')).token;
+  expect((await get(orders.port, '/', bearer(granted))).status).toBe(200);
+  expect(told(await get(orders.port, '/', bearer((await issue()).token)))).toEqual({
+    status: 403,
+    challenge: 'Bearer realm="jwtctl", error="insufficient_scope", scope="orders:read"',
+    body: { error: 'Forbidden' },
+  });
+  expect((await get(orders.port, '/')).status).toBe(401);
+
+  const unknown = await startNginx(
+    (port) => sampleFor(port).replace('http://jwtctl/verify;', 'http://jwtctl/verify/@order;'),
+    group,
+  );
+  expect((await get(unknown.port, '/', bearer(granted))).status).toBe(500);
 });
 
 test('nginx refuses with the right phrase and the challenge', async () => {

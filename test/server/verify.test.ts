@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { bearer, servingsOver } from '../support/serving.js';
@@ -155,6 +155,17 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(await ask('Authorization', `Bearer ${token}`, 'authorization', `Bearer ${token}`)).toBe(400);
     expect(await ask('Authorization', `Bearer ${'x'.repeat(17_000)}`)).toBe(431);
     expect(lines().at(-1)).toMatchObject({ level: 'info', status: 431, code: 'ERR_HTTP_UNREADABLE' });
+
+    const socket = connect(port, '127.0.0.1');
+    socket.end(`GET /verify HTTP/1.1\r\nAuthorization : Bearer ${token}\r\n\r\n`);
+    const answer = Buffer.concat(await socket.toArray()).toString();
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(answer).toContain('{"error":"Bad Request","code":"ERR_HTTP_UNREADABLE"}');
+    expect(lines().at(-1)).toMatchObject({ level: 'info', status: 400, code: 'ERR_HTTP_UNREADABLE' });
+    expect(JSON.stringify(lines())).not.toContain(token.slice(-20));
+    const { body } = await app.inject({ url: '/metrics' });
+    expect(body).toContain('jwtctl_unreadable_requests_total{status="431"} 1');
+    expect(body).toContain('jwtctl_unreadable_requests_total{status="400"} 1');
   });
 
   test("accepts any method, and the original request's path and body", async () => {

@@ -77,6 +77,16 @@ async function outcomeOf(parts: Parts, candidate = token): Promise<string> {
 
 const show = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
 
+test('accepts only the types of policy.acceptTypes', async () => {
+  const typed = await signJws(pair, { ...HEADER, typ: 'dpop+jwt' }, CLAIMS);
+  expect(await outcomeOf({}, typed)).toBe('ERR_TOKEN_TYPE_REFUSED');
+  const policy = { acceptTypes: ['application/DPoP+JWT'] };
+  expect(await outcomeOf({ policy }, typed)).toBe('active');
+  expect(await outcomeOf({ policy }, token)).toBe('ERR_TOKEN_TYPE_REFUSED');
+  for (const acceptTypes of [[], [''], 'JWT', [3], null])
+    expect(await outcomeOf({ policy: { acceptTypes } })).toBe('ERR_OPTION_INVALID');
+});
+
 test('accepts the unmodified token', async () => {
   expect(await outcomeOf({})).toBe('active');
 });
