@@ -39,7 +39,7 @@ export function authentication({
     }
     request.client = client;
     if (right === undefined || !client.may.has(right))
-      throw forbidden(`The client lacks the right ${right}.`);
+      throw forbidden(`The client lacks the right "${right}".`);
     if (concernsAllAudiences === true && client.audiences !== null) {
       throw forbidden(
         'The client is limited to some audiences, but the registry does not know the audience of a token.',

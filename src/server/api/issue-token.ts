@@ -29,7 +29,7 @@ export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, l
       if (!mayUseAudience(client, wanted.aud ?? defaultAudience))
         throw forbidden('The client is not allowed to issue tokens for this audience.');
       if (createUser && !client.may.has('users'))
-        throw forbidden('createUser requires that the client has the right users.');
+        throw forbidden('createUser requires the right "users", which the client lacks.');
       if (createUser) assertManaged(services);
       issuer.validate(wanted);
       const actor = actorOf(client);

@@ -11,7 +11,7 @@ export const defineRefresh: DefineCommand = (group, run) => {
     .command('refresh')
     .argument('<sub>', 'subject')
     .description(
-      'Make verifiers read a user in your table again.\n\nVerifiers then see a changed row at once, not only after users.statusTtl. Managed users need no refresh.',
+      'Make verifiers read a user from your own table again.\n\nVerifiers then see a changed row at once, not only after users.statusTtl. Managed users need no refresh.',
     )
     .addOption(waitFleetOption())
     .examples('jwtctl users refresh alice', 'jwtctl users refresh alice --wait-fleet')
