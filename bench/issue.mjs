@@ -9,10 +9,9 @@
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { requireProgram } from '../scripts/programs.mjs';
 import { assertSeen } from './support/counts.mjs';
+import { signaturesPerSecond } from './support/openssl.mjs';
 import { printed } from './support/product.mjs';
-import { runProgram } from './support/programs.mjs';
 import { openRandom } from './support/random.mjs';
 import { count, ratioAtLeast } from './support/report.mjs';
 import { subjectName } from './support/tokens.mjs';
@@ -22,7 +21,6 @@ import { subjectName } from './support/tokens.mjs';
  * @typedef {{ token: string, jti: string, kid: string, sub: string }} Issued
  */
 
-const OPENSSL_SECONDS = '5';
 const ROWS_PER_INSERT = 5000;
 /** Tokens of each round that are verified, each in a run of its own. */
 const VERIFIED = 3;
@@ -58,7 +56,7 @@ export const issue = {
       closeSync(file);
       await assertIssued(product, readIssued(output), subs);
       own.push(subs.length / run.seconds);
-      others.push(await signaturesPerSecond());
+      others.push(await signaturesPerSecond(availableParallelism()));
       say(`round ${round}: ${perSecond(own.at(-1) ?? 0)}, peer ${perSecond(others.at(-1) ?? 0)}`);
     }
     rmSync(output);
@@ -138,19 +136,6 @@ async function assertIssued(product, issued, subs) {
 /** @param {readonly string[]} subs */
 function sortedSubs(subs) {
   return [...subs].sort().join('\n');
-}
-
-async function signaturesPerSecond() {
-  const cores = String(availableParallelism());
-  const { stdout } = await runProgram(requireProgram('openssl'), [
-    ...['speed', '-seconds', OPENSSL_SECONDS, '-multi', cores, 'rsa2048'],
-  ]);
-  // Newer releases have more columns.
-  const columns = /^.*\bsign\/s\b.*$/m.exec(stdout)?.[0].trim().split(/\s+/) ?? [];
-  const values = /^rsa +2048 bits +(.*)$/m.exec(stdout)?.[1]?.trim().split(/\s+/) ?? [];
-  const signatures = Number(values[columns.indexOf('sign/s')]);
-  if (!(signatures > 0)) throw new Error(`openssl speed does not say how many signatures:\n${stdout}`);
-  return signatures;
 }
 
 /** @param {number} value */

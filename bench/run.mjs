@@ -24,6 +24,7 @@ import { pause } from './pause.mjs';
 import { policy } from './policy.mjs';
 import { revocation } from './revocation.mjs';
 import { serve } from './serve.mjs';
+import { logins, refreshes } from './sessions.mjs';
 import { killPrograms } from './support/programs.mjs';
 import { count, render } from './support/report.mjs';
 import { openStores } from './support/stores.mjs';
@@ -42,6 +43,8 @@ const BENCHMARKS = [
   revocation,
   serve,
   policy,
+  logins,
+  refreshes,
   lists,
 ];
 const root = fileURLToPath(new URL('..', import.meta.url));

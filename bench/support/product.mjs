@@ -16,8 +16,8 @@ const executable = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url)
  * @property {(file: string, args: readonly string[]) => Promise<any>} runModule runs a program with the product's settings;
  * resolves with the JSON that it prints
  * @property {NodeJS.ProcessEnv} env its settings
- * @property {(args: readonly string[]) => import('node:child_process').ChildProcess} start a program that goes on; its stderr
- * is a pipe
+ * @property {(args: readonly string[], settings?: NodeJS.ProcessEnv) => import('node:child_process').ChildProcess} start a
+ * program that goes on; its stderr is a pipe
  * @property {readonly [import('./tokens.mjs').Key, ...import('./tokens.mjs').Key[]]} keys the first one signs
  * @property {(sql: string, values?: unknown[]) => Promise<unknown>} query
  * @property {() => Promise<void>} close
@@ -47,9 +47,9 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
   const run = (args, options = {}) =>
     runProgram(process.execPath, [executable, ...args], { env, cwd: folder, ...options });
   /** @type {Product['start']} */
-  const start = (args) =>
+  const start = (args, settings = {}) =>
     startProgram(process.execPath, [executable, ...args], {
-      env,
+      env: { ...env, ...settings },
       cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
