@@ -14,6 +14,7 @@ export class MasterKeys {
   readonly #clock: Pick<Clock, 'now'>;
   #keyring: Promise<Keyring> | undefined;
   #fetchedAt = Number.NEGATIVE_INFINITY;
+  #namedWaitSeconds = COOL_DOWN_SECONDS;
 
   constructor(source: KeyringSource, clock: Pick<Clock, 'now'>) {
     this.#source = source;
@@ -46,6 +47,21 @@ export class MasterKeys {
     return keyring.find(isWanted) ?? (await this.#fetchAgain(keyring)).find(isWanted);
   }
 
+  /**
+   * Finds the key that a text from outside names. Anyone can invent such names, so each one that is not found doubles
+   * the wait before the keyring is fetched again, up to a minute.
+   */
+  async findNamed(id: string): Promise<MasterKey | undefined> {
+    const isWanted = (candidate: MasterKey) => candidate.id === id;
+    const known = await this.keyring();
+    const found = known.find(isWanted);
+    if (found !== undefined || this.#hasFetchedWithin(this.#namedWaitSeconds)) return found;
+    this.#namedWaitSeconds = Math.min(2 * this.#namedWaitSeconds, MAX_AGE_SECONDS);
+    const added = (await this.#fetchAgain(known)).find(isWanted);
+    if (added !== undefined) this.#namedWaitSeconds = COOL_DOWN_SECONDS;
+    return added;
+  }
+
   #load(): Promise<Keyring> {
     this.#fetchedAt = this.#clock.now();
     const loading = loadKeyring(this.#source);
@@ -58,12 +74,16 @@ export class MasterKeys {
   }
 
   async #fetchAgain(known: Keyring): Promise<Keyring> {
-    const now = this.#clock.now();
-    // The first condition keeps a clock that was set back from extending the wait.
-    if (this.#fetchedAt <= now && now < this.#fetchedAt + COOL_DOWN_SECONDS) return known;
-    this.#fetchedAt = now;
+    if (this.#hasFetchedWithin(COOL_DOWN_SECONDS)) return known;
+    this.#fetchedAt = this.#clock.now();
     const keyring = await loadKeyring(this.#source);
     this.#keyring = Promise.resolve(keyring);
     return keyring;
+  }
+
+  /** A clock that was set back does not extend the wait. */
+  #hasFetchedWithin(seconds: number): boolean {
+    const now = this.#clock.now();
+    return this.#fetchedAt <= now && now < this.#fetchedAt + seconds;
   }
 }

@@ -35,7 +35,7 @@ export class AesRefreshTokenSealer implements RefreshTokenSealer {
     const header = bytes.subarray(0, HEADER_BYTES);
     // A text from outside must not create a keyring.
     if ((await this.#masterKeys.existing()) === null) return null;
-    const master = await this.#masterKeys.find(`${ID_PREFIX}${header.toString('hex', 1)}`);
+    const master = await this.#masterKeys.findNamed(`${ID_PREFIX}${header.toString('hex', 1)}`);
     if (master === undefined) return null;
     const { encryptionKey, nonceKey } = this.#keysOf(master);
     const nonce = bytes.subarray(HEADER_BYTES, BODY_START);

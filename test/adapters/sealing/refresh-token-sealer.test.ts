@@ -57,6 +57,36 @@ test('opens no token of a line that was removed from the keyring a minute ago', 
   expect(await sealer.seal(CONTENTS)).not.toBe(token);
 });
 
+test('invented keys run masterKey.command hardly more often than once a minute, and a new key is found', async () => {
+  const clock = new ManualClock();
+  let text = ONE;
+  let runs = 0;
+  const run = async () => {
+    runs += 1;
+    return text;
+  };
+  const sealer = new AesRefreshTokenSealer(new MasterKeys({ kind: 'command', run }, clock));
+  await sealer.seal(CONTENTS);
+  for (let second = 0; second < 600; second++) {
+    expect(await sealer.open(await withKeyring(newMasterKey()).seal(CONTENTS))).toBeNull();
+    clock.advance(1);
+  }
+  expect(runs).toBeLessThan(20);
+  text = `${TWO}\n${ONE}`;
+  clock.advance(60);
+  expect(await sealer.open(await withKeyring(TWO).seal(CONTENTS))).toBe(CONTENTS);
+});
+
+test('an unknown key is looked up at once', async () => {
+  const clock = new ManualClock();
+  let text = ONE;
+  const sealer = new AesRefreshTokenSealer(new MasterKeys({ kind: 'command', run: async () => text }, clock));
+  await sealer.seal(CONTENTS);
+  text = `${TWO}\n${ONE}`;
+  clock.advance(1);
+  expect(await sealer.open(await withKeyring(TWO).seal(CONTENTS))).toBe(CONTENTS);
+});
+
 test('refuses a token in which any one bit was changed', async () => {
   const sealer = withKeyring(ONE);
   const bytes = Buffer.from(await sealer.seal(CONTENTS), 'base64url');
