@@ -224,6 +224,10 @@ const DECLARATIONS = {
     fallback: '30d',
     doc: 'Lifetime of a refresh token. Each use replaces it with a new one, so a session ends if it is not refreshed for this long.',
   },
+  'refresh.maxAge': {
+    kind: duration(),
+    doc: 'How long a session can last, however often it is refreshed. Without it, a session has no end while it is used.',
+  },
   'refresh.grace': {
     kind: duration(3600),
     fallback: '10s',

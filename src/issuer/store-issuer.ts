@@ -73,6 +73,7 @@ function policyOf({ settings }: Context): IssuerPolicy {
     statusTtlSeconds: settings.users.statusTtl,
     clockToleranceSeconds: settings.token.clockTolerance,
     refreshTtlSeconds: settings.refresh.ttl,
+    refreshMaxAgeSeconds: settings.refresh.maxAge ?? undefined,
     refreshGraceSeconds: settings.refresh.grace,
     maxPerSubject: settings.registry.maxPerSubject ?? undefined,
     onLimit: settings.registry.onLimit,

@@ -32,6 +32,8 @@ export interface RequestOutcome {
   code: string;
   /** From `performance.now()`. */
   startedAt?: number;
+  /** The member of the request that must change. */
+  field?: string | undefined;
   /** An error, or text without unsafe parts of the request. */
   reason?: unknown;
 }
@@ -40,7 +42,7 @@ export interface RequestOutcome {
 export type RequestLog = (request: FastifyRequest, outcome: RequestOutcome) => void;
 
 export function requestLog(log: Logger): RequestLog {
-  return (request, { status, code, startedAt, reason }) => {
+  return (request, { status, code, startedAt, field, reason }) => {
     const level = status >= 500 ? 'error' : code === 'active' ? 'debug' : 'info';
     if (!log.isLevelEnabled(level)) return;
     log[level](
@@ -52,6 +54,8 @@ export function requestLog(log: Logger): RequestLog {
         route: request.routeOptions.url ?? null,
         status,
         code,
+        // The client may have chosen the name of an unknown member.
+        field: /^[A-Za-z_]{1,32}$/.test(field ?? '') ? field : undefined,
         durationMs:
           startedAt === undefined ? undefined : roundedToMicroseconds(performance.now() - startedAt),
         ...(isForeign(reason) ? { error: reason.name, at: framesOf(reason) } : {}),

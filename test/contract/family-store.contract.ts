@@ -6,6 +6,7 @@ import { registerOne } from '../support/registering.js';
 import type { OpenedRegistry } from './token-registry.contract.js';
 
 const GRACE_SECONDS = 1;
+const NO_LIMIT = { most: 10_000, above: 10_000 };
 
 export function familyContract(name: string, open: () => Promise<OpenedRegistry>): void {
   describe(`families of refresh tokens: ${name}`, () => {
@@ -29,15 +30,16 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
       at?: number;
       exp?: number;
       graceSeconds?: number;
+      limit?: FamilyStep['family']['limit'];
       others?: Partial<FamilyStep>;
     }
 
     function step(sub: string, counter: number, parts: Parts = {}): FamilyStep {
       const { of = family, keyId = 1, iat = now + counter, at = now, exp = now + 9_000, others } = parts;
-      const { graceSeconds = GRACE_SECONDS } = parts;
+      const { graceSeconds = GRACE_SECONDS, limit = NO_LIMIT } = parts;
       return {
         ...{ sub, entry: { jti: familyJti(of, counter), keyId, iat, exp: iat + 3600 }, now: at },
-        family: { startedAt: now, exp, graceSeconds },
+        family: { startedAt: now, exp, graceSeconds, limit },
         ...others,
       };
     }
@@ -99,12 +101,66 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
     test('the same step again after the grace is reused, and changes nothing', async () => {
       await advance('alice', 0);
       await advance('alice', 1);
+      await registry.startGrace([{ sub: 'alice', jti: familyJti(family, 1) }], now);
       const later = now + GRACE_SECONDS + 2;
       await opened.until(later);
       expect(await stateOf('alice', 1, { at: later, iat: later })).toBe('reused');
       expect(await families('alice', later)).toMatchObject([{ counter: 1, iat: now + 1 }]);
       expect(await jtis('alice', later)).toEqual([familyJti(family, 0), familyJti(family, 1)]);
       expect(await stateOf('alice', 2, { at: later, iat: later })).toBe('advanced');
+    });
+
+    test('a step whose tokens were not returned may be repeated at any time', async () => {
+      await advance('alice', 0);
+      await advance('alice', 1);
+      const later = now + GRACE_SECONDS + 2;
+      await opened.until(later);
+      expect(await advance('alice', 1, { at: later, iat: later })).toEqual({
+        state: 'replayed',
+        iat: now + 1,
+      });
+      expect(await stateOf('alice', 0, { at: later, iat: later })).toBe('reused');
+    });
+
+    test('the grace starts once, and only for the last step', async () => {
+      await advance('alice', 0, { others: { meta: { device: 'phone' } } });
+      await advance('alice', 1, { others: { meta: { device: 'phone' } } });
+      const start = (sub: string, counter: number, of = family) =>
+        registry.startGrace([{ sub, jti: familyJti(of, counter) }], now);
+      for (const counter of [0, 2]) await start('alice', counter);
+      await start('bob', 1);
+      await start('alice', 1, newRandomId());
+      const later = now + GRACE_SECONDS + 2;
+      await opened.until(later);
+      expect(await stateOf('alice', 1, { at: later })).toBe('replayed');
+      await registry.startGrace([{ sub: 'alice', jti: familyJti(family, 1) }], later);
+      const last = later + GRACE_SECONDS + 2;
+      await opened.until(last);
+      await registry.startGrace([{ sub: 'alice', jti: familyJti(family, 1) }], last);
+      expect(await stateOf('alice', 1, { at: last })).toBe('reused');
+      expect(await families('alice', last)).toMatchObject([{ counter: 1, meta: { device: 'phone' } }]);
+      expect(await families('bob', last)).toEqual([]);
+    });
+
+    test('a new family beyond the limit removes the oldest by their last token, and keeps all entries', async () => {
+      const limit = { most: 3, above: 4 };
+      const names = ['d', 'c', 'b', 'a', 'e', 'f'].map((letter) => letter.repeat(22));
+      const left = async () =>
+        (await families('alice'))
+          .map((one) => one.family[0])
+          .sort()
+          .join('');
+      const seen: string[] = [];
+      for (const of of names) {
+        await advance('alice', 0, { of, iat: now, limit });
+        // The first one was refreshed since, so it is not the oldest.
+        if (of === names[0]) await advance('alice', 1, { of, iat: now + 1, limit });
+        seen.push(await left());
+      }
+      expect(seen).toEqual(['d', 'cd', 'bcd', 'abcd', 'cde', 'cdef']);
+      expect(await jtis('alice')).toHaveLength(7);
+      await advance('bob', 0, { limit });
+      expect(await families('bob')).toHaveLength(1);
     });
 
     test('an older step is reused, even within the grace', async () => {
@@ -230,6 +286,37 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
       test('by key removes families whose last token has that key', async () => {
         expect(await registry.remove('alice', { keyId: 2 }, now)).toMatchObject({ removed: 1, families: 1 });
         expect(await names()).toEqual(['other']);
+      });
+
+      test('by key and time removes families whose last token has that key, and was issued by then', async () => {
+        const ending = (issuedBefore: number) => registry.remove('alice', { keyId: 2, issuedBefore }, now);
+        expect(await ending(now)).toMatchObject({ removed: 0, families: 0 });
+        expect(await ending(now + 1)).toMatchObject({ removed: 1, families: 1 });
+        expect(await names()).toEqual(['other']);
+      });
+
+      test('except a family keeps it and its entries, and except a token keeps that one', async () => {
+        expect(await registry.remove('alice', { except: family, issuedBefore: now + 60 }, now)).toMatchObject(
+          {
+            ...{ removed: 2, families: 1 },
+          },
+        );
+        expect([await names(), await jtis('alice')]).toEqual([
+          ['one'],
+          [familyJti(family, 0), familyJti(family, 1)],
+        ]);
+        await registerOne(registry, 'alice', { jti: 'a', keyId: 1, iat: now - 9, exp: now + 60 }, { now });
+        expect(await registry.remove('alice', { except: 'a' }, now)).toMatchObject({
+          removed: 2,
+          families: 1,
+        });
+        expect([await names(), await jtis('alice')]).toEqual([[], ['a']]);
+      });
+
+      test('except a text that is the start of a jti keeps nothing', async () => {
+        await registerOne(registry, 'alice', { jti: 'a.0', keyId: 1, iat: now, exp: now + 60 }, { now });
+        await registry.remove('alice', { except: 'a.' }, now);
+        expect(await jtis('alice')).toEqual([]);
       });
 
       test('by time removes families that started by then', async () => {

@@ -115,16 +115,23 @@ export function keyStoreContract(engine: SqlEngine): void {
       });
 
       test('gives the longest lifetime under any key, even one with an unknown state', async () => {
-        expect(await database.keys.longestTtlSeconds()).toBeNull();
+        expect((await database.keys.longestLifetimes()).tokenSeconds).toBeNull();
         await insert(pending('k1'));
-        expect(await database.keys.longestTtlSeconds()).toBeNull();
+        expect((await database.keys.longestLifetimes()).tokenSeconds).toBeNull();
         await insert(active('k2', { maxTtlSeconds: 3600 }), pending('k3', { maxTtlSeconds: 900 }));
         await opened.db
           .updateTable('keystore')
           .set({ state: 'paused' as 'active' })
           .where('kid', '=', 'k2')
           .execute();
-        expect(await database.keys.longestTtlSeconds()).toBe(3600);
+        expect((await database.keys.longestLifetimes()).tokenSeconds).toBe(3600);
+      });
+
+      test('gives the longest lifetime of refresh tokens that was ever raised', async () => {
+        const longest = async () => (await database.keys.longestLifetimes()).refreshTokenSeconds;
+        expect(await longest()).toBe(0);
+        for (const seconds of [3600, 7200, 60]) await database.keys.raiseRefreshTtl(seconds);
+        expect(await longest()).toBe(7200);
       });
 
       test('keeps the order in which keys were added, regardless of their ids', async () => {

@@ -15,13 +15,14 @@ const DURABLE = [
   '006_audit_head',
 ];
 const VERIFIERS_UNTIL = '012_security_log_verifiers_until';
-const DISABLED_UNTIL = '016_users_disabled_until';
+const LATER = ['014_longest_refresh_ttl', '015_security_log_except', '016_users_disabled_until'];
 const MIGRATIONS = {
-  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid', VERIFIERS_UNTIL, DISABLED_UNTIL],
+  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid', VERIFIERS_UNTIL, ...LATER],
   sqlite: [
     ...DURABLE,
     ...['007_registry_entries', '008_registry_users', '009_registry_fleet', VERIFIERS_UNTIL],
-    ...['013_registry_families', DISABLED_UNTIL],
+    '013_registry_families',
+    ...LATER,
   ],
 };
 

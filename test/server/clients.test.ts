@@ -15,6 +15,12 @@ interface Endpoint {
 const ENDPOINTS: Endpoint[] = [
   { right: 'introspect', method: 'POST', url: '/introspect', form: { token: 'x' } },
   { right: 'issue', method: 'POST', url: '/v1/tokens', json: { sub: 'unknown' } },
+  {
+    right: 'refresh',
+    method: 'POST',
+    url: '/token',
+    form: { grant_type: 'refresh_token', refresh_token: 'x' },
+  },
   { right: 'revoke', method: 'POST', url: '/revoke', form: { token: 'x' } },
   { right: 'read', method: 'GET', url: '/v1/users/unknown/tokens' },
   { right: 'read', method: 'GET', url: '/v1/tokens?sub=unknown' },

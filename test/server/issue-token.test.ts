@@ -125,6 +125,8 @@ describe.each(BACKENDS)('POST /v1/tokens on %s', (backend) => {
       });
     }
     expect(await stores.content()).toBe(before);
+    const logged = one.lines().map(({ code, field, msg }) => ({ isCode: /^ERR_/.test(code), field, msg }));
+    expect(logged).toEqual(invalid.map(([, , field]) => ({ isCode: true, field, msg: undefined })));
   });
 
   test('refuses bodies that it cannot read, and changes nothing', async () => {

@@ -45,7 +45,7 @@ import {
 import { redisMarkStore } from './mark-store.js';
 import { NAMED, SET_STATUS } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
-import { advanceFamily, listFamilies } from './subject/families.js';
+import { advanceFamily, listFamilies, startGrace } from './subject/families.js';
 import { SubjectReader } from './subject/reader.js';
 import { byAge, registerInTurn } from './subject/register-entries.js';
 import { removeEntries } from './subject/remove-exact.js';
@@ -103,6 +103,10 @@ export class RedisTokenRegistry implements TokenRegistry {
     return allSettled(
       steps.map((step) => ownFailure(() => advanceFamily(this.#session, step, this.#tolerance))),
     );
+  }
+
+  async startGrace(steps: ReadonlyArray<{ sub: string; jti: string }>): Promise<void> {
+    await allSettled(steps.map((step) => startGrace(this.#session, step)));
   }
 
   listFamilies(sub: string, now: number): Promise<TokenFamily[]> {
@@ -206,9 +210,10 @@ function filterArguments({
   keyId,
   issuedBefore,
   familiesOnly,
+  except,
 }: EntryFilter): Array<string | number> {
   const kind = jti !== undefined ? NAMED.JTI : family !== undefined ? NAMED.FAMILY : 0;
-  const others = [keyId?.toString(36) ?? '', issuedBefore ?? '', familiesOnly === true ? 1 : 0];
+  const others = [keyId?.toString(36) ?? '', issuedBefore ?? '', familiesOnly === true ? 1 : 0, except ?? ''];
   return [kind, jti ?? family ?? '', ...others];
 }
 

@@ -5,7 +5,12 @@ import type { SecurityEventType, UserStatus } from '../../domain/ports/index.js'
 /** The tables, the same on MySQL, MariaDB, and SQLite. All times are NumericDate seconds. */
 export interface Schema {
   keystore: KeystoreTable;
-  keystore_revision: { id: number; revision: number; recovered_at: number };
+  keystore_revision: {
+    id: number;
+    revision: number;
+    recovered_at: number;
+    longest_refresh_ttl: Generated<number>;
+  };
   users: UsersTable;
   security_log: SecurityLogTable;
   audit_log: AuditLogTable;
@@ -57,6 +62,7 @@ export interface SecurityLogTable {
   kid: string | null;
   issued_before: number | null;
   user_version: number | null;
+  except_jti: string | null;
   reason: string | null;
   at: number;
   expires_at: number;

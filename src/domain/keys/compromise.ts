@@ -164,7 +164,7 @@ async function appendEvent(
   at: number,
 ): Promise<number> {
   // An issuer may sign with a cached key for this long.
-  const expiry = eventExpiry(await keys.longestTtlSeconds(), policy, at + ISSUER_KEY_HOLD_SECONDS);
+  const expiry = eventExpiry(await keys.longestLifetimes(), policy, at + ISSUER_KEY_HOLD_SECONDS);
   return securityLog.append({ type: 'key_compromised', kid, reason, at, ...expiry });
 }
 

@@ -28,7 +28,7 @@ export async function purgeKeys(
   for (const key of purgeable) {
     const isPurged = await database.transaction(async (stores) => {
       const at = clock.now();
-      const expiry = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
+      const expiry = eventExpiry(await stores.keys.longestLifetimes(), policy, at);
       if (!(await stores.keys.removeRetired(key.kid))) return false;
       if (!hasOutlivedItsTokens(key, at)) {
         const event = { type: 'kid_revoked', kid: key.kid, issuedBefore: at, at, ...expiry } as const;

@@ -1,4 +1,4 @@
-import { familyOf } from './family.js';
+import { familyOf, isNamedBy } from './family.js';
 
 export interface RegistryEntry {
   jti: string;
@@ -11,7 +11,8 @@ export interface RegistryEntry {
 export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 
 /**
- * Selects entries, and the families of refresh tokens: by the key of the last access token, and by their start.
+ * Selects entries, and the families of refresh tokens: by their start, or by the key and `iat` of the last access
+ * token.
  * An absent member does not restrict.
  */
 export interface EntryFilter {
@@ -20,21 +21,24 @@ export interface EntryFilter {
   /** One family, and its entries. */
   family?: string | undefined;
   keyId?: number | undefined;
-  /** Inclusive: `iat <= issuedBefore`, or `startedAt <= issuedBefore`. */
+  /** Inclusive: `iat <= issuedBefore`; for families without `keyId`, `startedAt <= issuedBefore`. */
   issuedBefore?: number | undefined;
+  /** The `jti` of an entry, or a family with its entries, that is not selected. */
+  except?: string | undefined;
   /** Selects families alone. */
   familiesOnly?: true | undefined;
 }
 
 export function matches(
   entry: EntryName,
-  { jti, family, keyId, issuedBefore, familiesOnly }: EntryFilter,
+  { jti, family, keyId, issuedBefore, except, familiesOnly }: EntryFilter,
 ): boolean {
   return (
     familiesOnly !== true &&
     (family === undefined || familyOf(entry.jti) === family) &&
     (keyId === undefined || entry.keyId === keyId) &&
     (issuedBefore === undefined || entry.iat <= issuedBefore) &&
+    (except === undefined || !isNamedBy(entry.jti, except)) &&
     (jti === undefined || entry.jti === jti)
   );
 }

@@ -10,6 +10,12 @@ export interface FamilyStore {
    */
   advanceFamilies(steps: readonly FamilyStep[]): Promise<Array<FamilyOutcome | JwtctlError>>;
 
+  /**
+   * Starts the grace of these steps: their tokens are about to be returned. Until then, a step may be repeated at any
+   * time. Steps that are no longer the last of their family, or whose grace has begun, stay as they are.
+   */
+  startGrace(steps: ReadonlyArray<{ sub: string; jti: string }>, now: number): Promise<void>;
+
   /** Returns the subject's families that have not expired, by start, then by name. */
   listFamilies(sub: string, now: number): Promise<TokenFamily[]>;
 }
@@ -27,15 +33,23 @@ export interface TokenFamily {
   meta: TokenMeta | null;
 }
 
-/** The `jti` of the entry names the family and the counter. Counter 0 starts a family. */
+/**
+ * The `jti` of the entry names the family and the counter. Counter 0 starts a family, and with more than `limit.above`,
+ * removes the oldest others by the `iat` of their last entry, then by name, until `limit.most` are left.
+ */
 export interface FamilyStep extends Registration {
-  family: { startedAt: number; exp: number; graceSeconds: number };
+  family: {
+    startedAt: number;
+    exp: number;
+    graceSeconds: number;
+    limit: { most: number; above: number };
+  };
 }
 
 export type FamilyOutcome =
   /** Also if the family lacked earlier steps, which a failover lost. */
   | { state: 'advanced' }
-  /** The same step was made within the grace by the server's clock. `iat` is that of its entry. */
+  /** The same step was made, and its grace is not over by the server's clock. `iat` is that of its entry. */
   | { state: 'replayed'; iat: number }
   /** The same or a later step was made before. Nothing was changed. */
   | { state: 'reused' }

@@ -10,8 +10,8 @@ export interface KeyStore {
    * @throws JwtctlError `ERR_KEY_ROW_INVALID` (state) without `onInvalid`
    */
   snapshot(onInvalid?: (error: JwtctlError) => void): Promise<KeySnapshot>;
-  /** Returns the longest lifetime under any key, even one whose row is broken; null if none is known. */
-  longestTtlSeconds(): Promise<number | null>;
+  /** Returns the longest lifetimes that any host uses. */
+  longestLifetimes(): Promise<LongestLifetimes>;
   find(kid: string): Promise<SigningKey | null>;
   /** Returns the sealed private key; null if there is none, or it was wiped. */
   findSealed(kid: string): Promise<string | null>;
@@ -24,6 +24,8 @@ export interface KeyStore {
    * active nor verify-only. Changes the revision, so an {@link apply} planned with the shorter lifetime fails.
    */
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
+  /** Records that refresh tokens with a lifetime of up to `seconds` may exist. A shorter one changes nothing. */
+  raiseRefreshTtl(seconds: number): Promise<void>;
   /** Waits for a running {@link apply}. One that was planned before fails. */
   raiseRevision(): Promise<void>;
   /** Replaces the JWE `sealed`; returns false if the key has another one by now. */
@@ -32,6 +34,13 @@ export interface KeyStore {
   recover(settled: { since: number; revision: number; recoveredAt: number }): Promise<boolean>;
   /** Removes the row of a retired key; returns false if there is no such row, or it is not retired. */
   removeRetired(kid: string): Promise<boolean>;
+}
+
+export interface LongestLifetimes {
+  /** Of tokens under any key, even one whose row is broken; null if none is known. */
+  tokenSeconds: number | null;
+  /** Of refresh tokens; 0 if there has been none. */
+  refreshTokenSeconds: number;
 }
 
 export interface KeySnapshot extends Pick<DatabaseHeads, 'revision' | 'recoveredAt'> {

@@ -24,7 +24,7 @@ export type SecurityEventType =
   | 'token_revoked'
   /** All tokens of one session: `sub`, and its family as `jti`. */
   | 'family_revoked'
-  /** All tokens of `sub` with `iat <= issuedBefore`. */
+  /** All tokens of `sub` with `iat <= issuedBefore`, but the token or family `except`. */
   | 'subject_revoked'
   /** All tokens under `kid` with `iat <= issuedBefore`. */
   | 'kid_revoked'
@@ -47,6 +47,7 @@ export interface NewSecurityEvent {
   kid?: string;
   /** Inclusive. */
   issuedBefore?: number;
+  except?: string;
   userVersion?: number;
   reason: string | null;
   at: number;
@@ -63,6 +64,8 @@ export interface SecurityEvent {
   jti: string | null;
   kid: string | null;
   issuedBefore: number | null;
+  /** Default: null */
+  except?: string | null;
   userVersion: number | null;
   reason: string | null;
   at: number;

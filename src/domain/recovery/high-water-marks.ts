@@ -137,21 +137,24 @@ const EVENT_TYPES = [
 ] as const satisfies ReadonlyArray<NewSecurityEvent['type']>;
 
 export function eventText(event: RecordedEvent): string {
-  const { id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt, recoveredAt } = event;
+  const { id, type, sub, jti, kid, issuedBefore, userVersion, except, reason, at, expiresAt, recoveredAt } =
+    event;
   const named = [id, type, sub, jti, kid, issuedBefore, userVersion, reason];
   // JSON turns undefined into null.
-  return JSON.stringify([...named, at, expiresAt, recoveredAt]);
+  return JSON.stringify([...named, at, expiresAt, recoveredAt, except]);
 }
 
 export function parseEvent(text: string): RecordedEvent | null {
   const parsed = parseList(text);
-  if (parsed?.length !== 11) return null;
-  const [id, name, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt, recoveredAt] = parsed;
+  if (parsed?.length !== 12) return null;
+  const [id, name, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt, recoveredAt, except] =
+    parsed;
   const type = EVENT_TYPES.find((known) => known === name);
   if (type === undefined || ![id, at, expiresAt, recoveredAt].every(isCount)) return null;
-  if (![sub, jti, kid, reason].every((value) => value === null || typeof value === 'string')) return null;
+  if (![sub, jti, kid, reason, except].every((value) => value === null || typeof value === 'string'))
+    return null;
   if (![issuedBefore, userVersion].every((value) => value === null || isCount(value))) return null;
-  const optional = Object.entries({ sub, jti, kid, issuedBefore, userVersion });
+  const optional = Object.entries({ sub, jti, kid, issuedBefore, userVersion, except });
   const given = Object.fromEntries(optional.filter(([, value]) => value !== null));
   return { id, type, ...given, reason, at, expiresAt, recoveredAt } as RecordedEvent;
 }

@@ -268,8 +268,9 @@ async function identitiesOf(database: Database): Promise<Set<string>> {
 
 /** Ignores the id, which changes when an event is recorded again. */
 function identityOf(event: RecordedEvent | SecurityEvent): string {
-  const { type, sub = null, jti = null, kid = null, issuedBefore = null, userVersion = null, at } = event;
-  return JSON.stringify([type, sub, jti, kid, issuedBefore, userVersion, at]);
+  const { type, sub = null, jti = null, kid = null, issuedBefore = null, userVersion = null } = event;
+  const { except = null, at } = event;
+  return JSON.stringify([type, sub, jti, kid, issuedBefore, userVersion, except, at]);
 }
 
 function inOrder(events: Map<string, RecordedEvent>): RecordedEvent[] {

@@ -27,7 +27,7 @@ export async function nameTokens(
   { reason, at }: { reason: string | null; at: number },
 ): Promise<{ names: string[]; eventId: number | null }> {
   if (tokens.length === 0) return { names: [], eventId: null };
-  const longestTtl = await keys.longestTtlSeconds();
+  const longest = await keys.longestLifetimes();
   const names = new Set<string>();
   let eventId: number | null = null;
   for (const { sub, jti, iat } of tokens) {
@@ -36,7 +36,7 @@ export async function nameTokens(
     if (names.has(`${sub}\n${name}`)) continue;
     names.add(`${sub}\n${name}`);
     const issuedAt = Math.max(at, Math.min(iat, at + LONGEST_LEAD_SECONDS));
-    const expiry = eventExpiry(longestTtl, policy, issuedAt);
+    const expiry = eventExpiry(longest, policy, issuedAt);
     // A token outside a session has no refresh token.
     const kept = family === null ? { ...expiry, expiresAt: expiry.verifiersUntil } : expiry;
     const type = family === null ? 'token_revoked' : 'family_revoked';

@@ -1,5 +1,7 @@
 import type { EventPolicy, LifetimePolicy } from '../model/lifetime.js';
+import type { LongestLifetimes, NewSecurityEvent, SecurityLog } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
+import { isInterpretable } from './revocation-index.js';
 
 // Extra time for clocks that were set back.
 const RETENTION_MARGIN_SECONDS = 3_600;
@@ -25,18 +27,18 @@ export function latestIssued(
  * Returns how long an event is kept that covers what was issued at or before `issuedBefore`. A refresh token
  * lives longer than an access token, and only an issuer checks it.
  *
- * @param longestTtlSeconds of any key; null if none is known
+ * @param longest of any host, because another one may have other settings
  */
 export function eventExpiry(
-  longestTtlSeconds: number | null,
+  longest: LongestLifetimes,
   policy: EventPolicy,
   issuedBefore: number,
 ): { verifiersUntil: number; expiresAt: number } {
-  const ttlSeconds = Math.max(longestTtlSeconds ?? 0, policy.maxTtlSeconds);
+  const ttlSeconds = Math.max(longest.tokenSeconds ?? 0, policy.maxTtlSeconds);
   const start = issuedBefore + policy.clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
   return {
     verifiersUntil: start + ttlSeconds,
-    expiresAt: start + Math.max(ttlSeconds, policy.refreshTtlSeconds),
+    expiresAt: start + Math.max(ttlSeconds, policy.refreshTtlSeconds, longest.refreshTokenSeconds),
   };
 }
 
@@ -46,6 +48,29 @@ export function refreshExpiry(
   at: number,
 ): number {
   return at + statusTtlSeconds + clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
+}
+
+/**
+ * Appends an event about one subject, unless an equal one covers as much. So requests that are repeated do not fill the
+ * security log, which verifiers keep in memory.
+ * @returns the id of the event
+ */
+export async function appendOnce(
+  securityLog: SecurityLog,
+  event: NewSecurityEvent & { sub: string },
+): Promise<number> {
+  const { type, sub, jti = null, except = null, issuedBefore = null } = event;
+  const known = await securityLog.findNaming([{ sub, jti }]);
+  const covering = known.find(
+    (one) =>
+      one.type === type &&
+      (one.jti || null) === jti &&
+      (one.except ?? null) === except &&
+      (issuedBefore === null || (one.issuedBefore ?? -1) >= issuedBefore) &&
+      one.expiresAt > event.at &&
+      isInterpretable(one),
+  );
+  return covering?.id ?? securityLog.append(event);
 }
 
 /**

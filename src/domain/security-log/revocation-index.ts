@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { familyOf } from '../model/family.js';
+import { familyOf, isNamedBy } from '../model/family.js';
 import type { SecurityEvent, SecurityEventType, SecurityLog } from '../ports/index.js';
 
 export interface UserChange {
@@ -18,9 +18,10 @@ export async function readEvents(
 
 /** Returns false for a row that jwtctl did not write. A newer jwtctl may write other types. */
 export function isInterpretable(event: SecurityEvent): boolean {
-  return (
-    Object.hasOwn(NEEDED, event.type) && NEEDED[event.type].every((name) => IS_USABLE[name](event[name]))
-  );
+  const { type, except = null } = event;
+  if (!Object.hasOwn(NEEDED, type) || !NEEDED[type].every((name) => IS_USABLE[name](event[name])))
+    return false;
+  return except === null || (type === 'subject_revoked' && isName(except));
 }
 
 const NEEDED: Record<SecurityEventType, ReadonlyArray<keyof typeof IS_USABLE>> = {
@@ -45,6 +46,7 @@ export class RevocationIndex {
   #tokens = new RenewedNames();
   /** The latest `issuedBefore` of each subject. */
   readonly #subjects = new Map<string, number>();
+  readonly #others = new Exceptions();
   readonly #kids = new Map<string, number>();
   /** From events that name a token without its subject. */
   readonly #jtis = new Set<string>();
@@ -87,7 +89,7 @@ export class RevocationIndex {
 
   covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
     // Covered too if the iat is no number.
-    return !(iat > this.coveredUntil({ sub, kid })) || this.isCompromised(kid) || this.names(sub, jti);
+    return !(iat > this.coveredUntil({ sub, jti, kid })) || this.isCompromised(kid) || this.names(sub, jti);
   }
 
   /** Whether an event names this one token, or its family. */
@@ -97,9 +99,12 @@ export class RevocationIndex {
     return family !== null && (this.#tokens.has(familyName(sub, family)) || this.#jtis.has(family));
   }
 
-  /** Returns the latest `iat` that a revocation covers; -1 if there is none, Infinity if it covers any. */
-  coveredUntil({ sub, kid }: { sub: string; kid: string }): number {
-    return Math.max(this.#subjectCoveredUntil(sub), this.#kids.get(kid) ?? NEVER);
+  /**
+   * Returns the latest `iat` that a revocation covers; -1 if there is none, Infinity if it covers any. Without `jti`,
+   * it is for a token not yet issued.
+   */
+  coveredUntil({ sub, jti = null, kid }: { sub: string; jti?: string | null; kid: string }): number {
+    return Math.max(this.#subjectCoveredUntil(sub, jti), this.#kids.get(kid) ?? NEVER);
   }
 
   /**
@@ -110,7 +115,7 @@ export class RevocationIndex {
     startedAt,
     ...last
   }: { startedAt: number } & Parameters<RevocationIndex['covers']>[0]): boolean {
-    return this.covers(last) || !(startedAt > this.#subjectCoveredUntil(last.sub));
+    return this.covers(last) || !(startedAt > this.#subjectCoveredUntil(last.sub, last.jti));
   }
 
   isCompromised(kid: string): boolean {
@@ -126,11 +131,11 @@ export class RevocationIndex {
     return this.#refreshes.get(sub) ?? 0;
   }
 
-  #subjectCoveredUntil(sub: string): number {
-    return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER);
+  #subjectCoveredUntil(sub: string, jti: string | null): number {
+    return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER, this.#others.until(sub, jti));
   }
 
-  #insert({ id, type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
+  #insert({ id, type, sub, jti, kid, issuedBefore, except, userVersion }: SecurityEvent): boolean {
     const until = issuedBefore ?? NEVER;
     switch (type) {
       case 'token_revoked':
@@ -138,7 +143,9 @@ export class RevocationIndex {
       case 'family_revoked':
         return this.#tokens.add(familyName(sub ?? '', jti ?? ''));
       case 'subject_revoked':
-        return raise(this.#subjects, sub ?? '', until);
+        return except == null
+          ? raise(this.#subjects, sub ?? '', until)
+          : this.#others.add(sub ?? '', until, except);
       case 'kid_revoked':
         return raise(this.#kids, kid ?? '', until);
       case 'all_revoked':
@@ -179,6 +186,26 @@ export class RevocationIndex {
   #addBoth(sub: string, jti: string): boolean {
     const isNewFamily = this.#tokens.add(familyName(sub, jti));
     return this.#tokens.add(nameOf(sub, jti)) || isNewFamily;
+  }
+}
+
+/** The events of subjects that leave one token or session each. */
+class Exceptions {
+  /** The latest event of each subject, and the latest that leaves another one: a token is covered by one of the two. */
+  readonly #latest = new Map<string, Array<{ until: number; except: string }>>();
+
+  until(sub: string, jti: string | null): number {
+    const covering = this.#latest.get(sub)?.find(({ except }) => jti === null || !isNamedBy(jti, except));
+    return covering?.until ?? NEVER;
+  }
+
+  add(sub: string, until: number, except: string): boolean {
+    const known = this.#latest.get(sub) ?? [];
+    const own = known.find((one) => one.except === except);
+    if (until <= (own?.until ?? NEVER)) return false;
+    const all = [...known.filter((one) => one !== own), { until, except }];
+    this.#latest.set(sub, all.sort((a, b) => b.until - a.until).slice(0, 2));
+    return true;
   }
 }
 

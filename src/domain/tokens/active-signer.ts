@@ -21,6 +21,11 @@ export interface SignerPorts {
   clock: Clock;
 }
 
+interface SignerPolicy {
+  maxTtlSeconds: number;
+  refreshTtlSeconds: number;
+}
+
 interface CachedSigner {
   opening: Promise<Signer>;
   opened?: Signer;
@@ -33,12 +38,12 @@ const REOPEN_AFTER_SECONDS = ISSUER_KEY_HOLD_SECONDS / 2;
 /** Opens the active key, and keeps it for at most {@link ISSUER_KEY_HOLD_SECONDS}. */
 export class ActiveSigner {
   readonly #ports: SignerPorts;
-  readonly #maxTtlSeconds: number;
+  readonly #policy: SignerPolicy;
   #cached: CachedSigner | undefined;
 
-  constructor(ports: SignerPorts, maxTtlSeconds: number) {
+  constructor(ports: SignerPorts, policy: SignerPolicy) {
     this.#ports = ports;
-    this.#maxTtlSeconds = maxTtlSeconds;
+    this.#policy = policy;
   }
 
   current(): Promise<Signer> {
@@ -70,11 +75,12 @@ export class ActiveSigner {
 
   async #open(): Promise<Signer> {
     const { database, sealer, clock } = this.#ports;
+    await this.#raiseRefreshTtl();
     let readAt = clock.now();
     let { key, revision } = await readActiveKey(database);
     for (let attempt = 1; ; attempt++) {
       // Stored before the first token, because `verifyUntil` is calculated from the longest lifetime.
-      const isKnown = (key.maxTtlSeconds ?? 0) >= this.#maxTtlSeconds;
+      const isKnown = (key.maxTtlSeconds ?? 0) >= this.#policy.maxTtlSeconds;
       const isActive = isKnown || (await this.#raiseMaxTtl(key));
       if (!isKnown && isActive) revision += 1;
       const sealed = isActive ? await database.keys.findSealed(key.kid) : null;
@@ -97,8 +103,16 @@ export class ActiveSigner {
     }
   }
 
+  /** Stored before the first refresh token, because events must outlive it: another host may record them. */
+  async #raiseRefreshTtl(): Promise<void> {
+    const { keys } = this.#ports.database;
+    const { refreshTtlSeconds } = this.#policy;
+    const { refreshTokenSeconds } = await keys.longestLifetimes();
+    if (refreshTokenSeconds < refreshTtlSeconds) await keys.raiseRefreshTtl(refreshTtlSeconds);
+  }
+
   #raiseMaxTtl({ kid }: SigningKey): Promise<boolean> {
-    return this.#ports.database.transaction(({ keys }) => keys.raiseMaxTtl(kid, this.#maxTtlSeconds));
+    return this.#ports.database.transaction(({ keys }) => keys.raiseMaxTtl(kid, this.#policy.maxTtlSeconds));
   }
 }
 

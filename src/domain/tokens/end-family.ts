@@ -1,6 +1,6 @@
 import type { EventPolicy } from '../model/lifetime.js';
 import type { Clock, Database, EntryStore, Removal } from '../ports/index.js';
-import { afterRecord, eventExpiry } from '../security-log/record.js';
+import { afterRecord, appendOnce, eventExpiry } from '../security-log/record.js';
 import { ifReachable } from '../shared/unavailable.js';
 
 export interface FamilyEndPorts {
@@ -46,9 +46,9 @@ function recordEnd(
 ): Promise<number> {
   return database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = clock.now();
-    const expiry = eventExpiry(await keys.longestTtlSeconds(), policy, at);
+    const expiry = eventExpiry(await keys.longestLifetimes(), policy, at);
     const event = { type: 'family_revoked', sub, jti: family, reason, at, ...expiry } as const;
-    const eventId = await securityLog.append(event);
+    const eventId = await appendOnce(securityLog, event);
     await auditLog.append({ at, actor, action, target: `${sub} ${family}`, outcome, reason });
     return eventId;
   });

@@ -9,26 +9,18 @@ import { newSubjectFault, parseNewSubject } from '../model/subject.js';
 import type {
   Database,
   EntryStore,
-  FamilyOutcome,
-  FamilyStep,
   FamilyStore,
   RefreshTokenSealer,
-  Registration,
   TokenStatusReader,
   User,
   UserDirectory,
 } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
-import { advanceMany } from '../registry/advance-many.js';
-import { registerMany } from '../registry/register-many.js';
-import { removeNamedEntries } from '../registry/remove-named-entries.js';
-import { tokenLimit } from '../registry/token-limit.js';
-import { knownStatus } from '../security-log/cached-user-status.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
-import { JwtctlError, unreachable } from '../shared/errors.js';
+import { JwtctlError } from '../shared/errors.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
 import type { Claims } from './check-claims.js';
-import { endReusedFamily } from './end-family.js';
+import { endMissingUsers } from './end-missing-users.js';
 import {
   type Draft,
   forEachDraft,
@@ -41,15 +33,17 @@ import {
   tokensOf,
 } from './issue-drafts.js';
 import type { IssuedToken } from './issued-token.js';
-import { openRefreshToken, type RefreshTokenContents, sealRefreshToken } from './refresh-token.js';
+import { endOfSession, refreshExpiry, sealRefreshToken } from './refresh-token.js';
+import { DraftRegistry } from './register-drafts.js';
+import { scopesOf } from './scope.js';
 import {
   assertReadable,
   assertUsable,
   claimsSet,
-  clientMissing,
   type IssuerPolicy,
   type TokenRequest,
 } from './token-request.js';
+import { openUse, type RefreshTokenUse, sessionEnded } from './use-refresh-token.js';
 
 /** A revocation further in the future is an error, because clocks do not differ by more. */
 const LONGEST_WAIT_SECONDS = 10;
@@ -85,12 +79,14 @@ export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
   readonly #signer: ActiveSigner;
+  readonly #registry: DraftRegistry;
   readonly #audit: AuditRowBatcher;
 
   constructor(ports: IssuerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
     this.#policy = policy;
-    this.#signer = new ActiveSigner(ports, policy.maxTtlSeconds);
+    this.#signer = new ActiveSigner(ports, policy);
+    this.#registry = new DraftRegistry(ports, policy, (...args) => this.#sign(...args));
     this.#audit = new AuditRowBatcher(ports.database);
   }
 
@@ -142,46 +138,19 @@ export class Issuer {
   }
 
   /** Returns a token or an error for each. @throws as {@link issueMany} */
-  async refreshMany(uses: readonly RefreshTokenUse[]): Promise<Array<IssuedToken | JwtctlError>> {
+  async refreshMany(
+    uses: readonly RefreshTokenUse[],
+    options: IssueOptions = {},
+  ): Promise<Array<IssuedToken | JwtctlError>> {
     const outcomes: Outcomes<IssuedToken> = [];
-    const opened = await Promise.all(uses.map((use) => this.#open(use)));
+    const opened = await Promise.all(uses.map((use) => openUse(this.#ports, this.#policy, use)));
     const drafts = opened.flatMap((draft, index) => {
       if (!(draft instanceof JwtctlError)) return [{ ...draft, index }];
       outcomes[index] = draft;
       return [];
     });
-    await this.#issueDrafts(drafts, outcomes);
+    await this.#issueDrafts(drafts, outcomes, options);
     return outcomes;
-  }
-
-  async #open({ refreshToken, clientId }: RefreshTokenUse): Promise<Omit<Draft, 'index'> | JwtctlError> {
-    const { refreshTokens, clock } = this.#ports;
-    const { maxTtlSeconds, refreshTtlSeconds } = this.#policy;
-    try {
-      const last = await openRefreshToken(refreshTokens, refreshToken);
-      const { sub, request } = last;
-      if (request.clientId !== undefined && request.clientId !== clientId) {
-        throw new JwtctlError('ERR_REFRESH_INVALID', 'The refresh token belongs to another client.');
-      }
-      if (clock.now() >= Math.min(last.exp, last.iat + refreshTtlSeconds))
-        throw new JwtctlError('ERR_REFRESH_EXPIRED', 'The refresh token has expired.');
-      const ttlSeconds =
-        request.ttlSeconds === undefined ? undefined : Math.min(request.ttlSeconds, maxTtlSeconds);
-      return {
-        request: { ...request, ...this.#clientOf(request, clientId), sub, ttlSeconds, refresh: true },
-        last,
-      };
-    } catch (error) {
-      if (!(error instanceof JwtctlError) || error.kind !== 'refused') throw error;
-      return error;
-    }
-  }
-
-  /** A session that began without a client gets the one that presents its refresh token, if its tokens need one. */
-  #clientOf(request: Pick<TokenRequest, 'clientId'>, presenting: string | undefined) {
-    if (request.clientId !== undefined || this.#policy.type !== 'at+jwt') return {};
-    if (presenting === undefined) throw clientMissing();
-    return { clientId: presenting };
   }
 
   async #issueDrafts(
@@ -192,27 +161,25 @@ export class Issuer {
     let drafts = requested;
     for (let attempt = 1; drafts.length > 0; attempt++) {
       const { signer, now, ready } = await this.#readyToSign(drafts, outcomes, mayWait);
-      // Read after the wait: a user may be removed and added again during it.
-      const users = await this.#ports.users.findMany(subjectsOf(ready));
-      const signed = await this.#sign(signer, ready, users, now, outcomes);
+      const signed = await this.#sign(signer, ready, now, outcomes);
       if (signed.length === 0) break;
-      const registered = await this.#register(signer, signed, now, outcomes);
+      const registered = await this.#registry.register(signer, signed, now, outcomes);
       // Read again, because a command that ends tokens removes only entries that exist by then.
       const events = await this.#eventsAfter(registered).catch(async (error) => {
-        await this.#remove(signer, registered, now).catch(() => {});
+        await this.#registry.remove(signer, registered, now).catch(() => {});
         throw error;
       });
       if (!events.isCompromised(signer.key.kid)) {
         const going = registered.filter(({ last }) => last !== undefined && hasEnded(last, events));
-        await this.#remove(signer, going, now);
-        for (const draft of registered) {
-          outcomes[draft.index] = going.includes(draft)
-            ? sessionEnded()
-            : await this.#toIssued(signer, draft);
-        }
+        await this.#registry.remove(signer, going, now);
+        for (const draft of going) outcomes[draft.index] = sessionEnded();
+        const issued = registered.filter((draft) => !going.includes(draft));
+        for (const draft of issued) outcomes[draft.index] = await this.#toIssued(signer, draft);
+        // A client that gets an error instead may repeat the refresh, however long the stores were away.
+        await this.#registry.startGrace(issued, now);
         break;
       }
-      await this.#remove(signer, registered, now);
+      await this.#registry.remove(signer, registered, now);
       if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
       drafts = registered;
     }
@@ -272,7 +239,10 @@ export class Issuer {
         return draft;
       });
       // A revocation covers tokens issued in the same second.
-      const freeFrom = ({ request: { sub } }: Draft) => events.coveredUntil({ sub, kid }) + 1;
+      const freeFrom = ({ request: { sub }, last }: Draft) => {
+        const jti = last === undefined ? null : familyJti(last.family, last.counter);
+        return events.coveredUntil({ sub, jti, kid }) + 1;
+      };
       const refuseAfter = (latest: number) => {
         ready = forEachDraft(ready, outcomes, (draft) => {
           if (freeFrom(draft) > latest)
@@ -303,14 +273,18 @@ export class Issuer {
   async #sign(
     { key, privateKey }: Signer,
     drafts: readonly Draft[],
-    users: Map<string, User>,
     now: number,
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
+    // Read after the wait: a user may be removed and added again during it.
+    const users = await this.#ports.users.findMany(subjectsOf(drafts));
+    const failures = await endMissingUsers(this.#ports, this.#policy, drafts, users);
     const header = encodeBase64url(
       JSON.stringify({ alg: key.alg, typ: this.#policy.type ?? 'JWT', kid: key.kid }),
     );
     const unsigned = forEachDraft(drafts, outcomes, ({ request, ...draft }) => {
+      const failure = failures.get(request.sub);
+      if (failure !== undefined) throw failure;
       const known = users.get(request.sub);
       if (known === undefined && this.#ports.addUsers !== undefined) parseNewSubject(request.sub);
       if (known !== undefined && draft.last !== undefined && known.version !== draft.last.userVersion)
@@ -318,7 +292,10 @@ export class Issuer {
       const user = requireEnabled(known, request.sub, this.#ports.users);
       const session = request.refresh === true ? nextStep(draft.last, user, now) : undefined;
       const jti = session && familyJti(session.family, session.counter);
-      const claims = claimsSet(request, this.#policy, draft.replayedIat ?? now, jti);
+      const iat = draft.replayedIat ?? now;
+      const longest =
+        session === undefined ? Number.POSITIVE_INFINITY : endOfSession(session, this.#policy) - iat;
+      const claims = claimsSet(request, this.#policy, iat, jti, longest);
       const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
       return { ...draft, request, user, claims, session, input };
     });
@@ -331,133 +308,22 @@ export class Issuer {
     });
   }
 
-  async #register(
-    signer: Signer,
-    drafts: readonly SignedDraft[],
-    now: number,
-    outcomes: Outcomes<unknown>,
-  ): Promise<SignedDraft[]> {
-    const plain = drafts.filter(({ session }) => session === undefined);
-    const registered = await this.#registerEntries(signer, plain, now, outcomes);
-    const steps = drafts.flatMap((draft) => this.#step(signer, draft, now) ?? []);
-    return [...registered, ...(await this.#advance(signer, steps, now, outcomes))];
-  }
-
-  /** Registers the tokens of sessions. A draft whose step was made before gets the token of that step. */
-  async #advance(
-    signer: Signer,
-    steps: ReadonlyArray<{ draft: SignedDraft; step: FamilyStep }>,
-    now: number,
-    outcomes: Outcomes<unknown>,
-  ): Promise<SignedDraft[]> {
-    if (steps.length === 0) return [];
-    const { registry } = this.#ports;
-    const results = await advanceMany(
-      registry,
-      steps.map(({ step }) => step),
-    );
-    const reused: SignedDraft[] = [];
-    const replayed: Draft[] = [];
-    const drafts = steps.map(({ draft }) => draft);
-    const advanced = forEachDraft(drafts, outcomes, (draft, position) => {
-      const result = results[position] as FamilyOutcome | JwtctlError;
-      if (result instanceof JwtctlError) throw result;
-      switch (result.state) {
-        case 'advanced':
-          return [draft];
-        case 'replayed':
-          // The reply to this step was lost, and no client knows its family.
-          if (draft.last === undefined) return [draft];
-          this.#assertPlausible(result.iat, draft.last, now);
-          replayed.push({ ...draft, replayedIat: result.iat });
-          return [];
-        case 'reused':
-          reused.push(draft);
-          throw sessionReused();
-        case 'unknown':
-          throw new JwtctlError('ERR_REFRESH_INVALID', 'The session of the refresh token does not exist.');
-        case 'limited':
-          throw tokenLimit(draft.request.sub, this.#policy);
-        default:
-          return unreachable(result);
-      }
-    }).flat();
-    const families = new Map(reused.map((draft) => [draft.session?.family, draft]));
-    for (const draft of families.values()) await this.#endReused(draft);
-    return [...advanced, ...(await this.#repeat(signer, replayed, now, outcomes))];
-  }
-
-  /** A client that can write to Redis must not choose the `iat` of a token: one in the future would outlive revocations. */
-  #assertPlausible(iat: number, last: RefreshTokenContents, now: number): void {
-    if (last.iat <= iat && iat <= now + this.#policy.clockToleranceSeconds) return;
-    throw new JwtctlError('ERR_REFRESH_INVALID', 'The registry has an impossible time for the session.');
-  }
-
-  /** Makes the token of a step again. Its entry exists, unless another key signs by now. */
-  async #repeat(
-    signer: Signer,
-    drafts: readonly Draft[],
-    now: number,
-    outcomes: Outcomes<unknown>,
-  ): Promise<SignedDraft[]> {
-    if (drafts.length === 0) return [];
-    const users = await this.#ports.users.findMany(subjectsOf(drafts));
-    const signed = await this.#sign(signer, drafts, users, now, outcomes);
-    return this.#registerEntries(signer, signed, now, outcomes);
-  }
-
-  async #registerEntries(
-    signer: Signer,
-    drafts: readonly SignedDraft[],
-    now: number,
-    outcomes: Outcomes<unknown>,
-  ): Promise<SignedDraft[]> {
-    const registrations = drafts.map((draft) => this.#registration(signer, draft, now));
-    const errors = await registerMany(this.#ports.registry, registrations);
-    return forEachDraft(drafts, outcomes, (draft, position) => {
-      const error = errors[position] ?? null;
-      if (error !== null) throw error;
-      return draft;
-    });
-  }
-
-  async #endReused({ request: { sub }, session }: SignedDraft): Promise<void> {
-    const { database, registry, clock, actor } = this.#ports;
-    const family = session?.family ?? '';
-    await endReusedFamily({ database, registry, clock, actor }, this.#policy, { sub, family });
-  }
-
-  #registration({ key }: Signer, draft: SignedDraft, now: number): Registration {
-    const { statusTtlSeconds, maxPerSubject, onLimit } = this.#policy;
-    const { request, user, claims } = draft;
-    const { sub, jti, iat, exp } = claims;
-    return {
-      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: request.meta, maxPerSubject, onLimit },
-      user: knownStatus(user, now, statusTtlSeconds),
-    };
-  }
-
-  #step(signer: Signer, draft: SignedDraft, now: number): { draft: SignedDraft; step: FamilyStep } | null {
-    const { session, claims } = draft;
-    if (session === undefined) return null;
-    const { refreshTtlSeconds, refreshGraceSeconds } = this.#policy;
-    const family = {
-      startedAt: session.startedAt,
-      exp: claims.iat + refreshTtlSeconds,
-      graceSeconds: refreshGraceSeconds,
-    };
-    return { draft, step: { ...this.#registration(signer, draft, now), family } };
-  }
-
-  async #toIssued({ key }: Signer, { token, claims, session, request }: SignedDraft): Promise<IssuedToken> {
+  async #toIssued(
+    { key }: Signer,
+    { token, claims, session, request, last }: SignedDraft,
+  ): Promise<IssuedToken> {
     const { jti, sub, aud, iat, exp } = claims;
     const { kid } = key;
     const issued = { token, jti, kid, sub, aud, iat, exp };
     if (session === undefined) return issued;
-    const refreshExp = iat + this.#policy.refreshTtlSeconds;
-    const contents = { ...session, sub, kid, iat, exp: refreshExp, request };
+    const refreshExp = refreshExpiry(session, iat, this.#policy);
+    // The next refresh may ask for every scope of the session again (RFC 6749 §6).
+    const requested = last === undefined ? request : { ...last.request, clientId: request.clientId };
+    const contents = { ...session, sub, kid, iat, exp: refreshExp, request: requested };
+    const scope = Object.hasOwn(claims, 'scope') ? scopesOf(claims).join(' ') : undefined;
     return {
       ...issued,
+      ...(scope === undefined ? {} : { scope }),
       refreshToken: await sealRefreshToken(this.#ports.refreshTokens, contents),
       refreshExp,
     };
@@ -469,34 +335,6 @@ export class Issuer {
     if (refreshed.length > 0) return readEvents(securityLog, tokensOf(refreshed));
     return new RevocationIndex(await securityLog.findGlobal());
   }
-
-  async #remove({ key }: Signer, drafts: readonly SignedDraft[], now: number): Promise<void> {
-    const named = drafts.map(({ claims: { sub, jti, iat } }) => ({
-      sub,
-      entry: { jti, keyId: key.id, iat },
-    }));
-    await removeNamedEntries(this.#ports.registry, named, now);
-    for (const { session, last, claims } of drafts) {
-      if (session === undefined || last !== undefined) continue;
-      await this.#ports.registry.remove(claims.sub, { family: session.family }, now);
-    }
-  }
-}
-
-/** A refresh token, and the client that presents it. */
-export interface RefreshTokenUse {
-  refreshToken: string;
-  clientId?: string | undefined;
-}
-
-function sessionEnded(): JwtctlError {
-  return new JwtctlError('ERR_REFRESH_REVOKED', 'The session of the refresh token has ended.');
-}
-
-function sessionReused(): JwtctlError {
-  const message =
-    'The refresh token was used before, and its grace period is over. jwtctl has ended the session.';
-  return new JwtctlError('ERR_REFRESH_REUSED', message);
 }
 
 function requireEnabled(user: User | undefined, sub: string, users: UserDirectory): User {

@@ -10,4 +10,6 @@ export interface IssuedToken {
   /** With {@link TokenRequest.refresh}. Each use replaces it. */
   refreshToken?: string;
   refreshExp?: number;
+  /** The claim `scope` of a session, its scopes separated by spaces. Only if the token has it. */
+  scope?: string;
 }

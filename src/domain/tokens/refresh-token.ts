@@ -1,6 +1,6 @@
 import type { RefreshTokenSealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
-import type { TokenRequest } from './token-request.js';
+import type { IssuerPolicy, TokenRequest } from './token-request.js';
 
 /** What a refresh token holds, to check it and to issue the next access token of its session. */
 export interface RefreshTokenContents {
@@ -16,6 +16,22 @@ export interface RefreshTokenContents {
   exp: number;
   /** What was requested for the first access token. Null members take the settings at each refresh. */
   request: Pick<TokenRequest, 'aud' | 'ttlSeconds' | 'claims' | 'meta' | 'clientId'>;
+}
+
+type LifetimeOfSession = Pick<IssuerPolicy, 'refreshTtlSeconds' | 'refreshMaxAgeSeconds'>;
+
+/** Returns when a session ends, however often it is refreshed. Infinity without `refresh.maxAge`. */
+export function endOfSession({ startedAt }: { startedAt: number }, policy: LifetimeOfSession): number {
+  return startedAt + (policy.refreshMaxAgeSeconds ?? Number.POSITIVE_INFINITY);
+}
+
+/** Returns when the refresh token expires that is issued with an access token of this `iat`. */
+export function refreshExpiry(
+  session: { startedAt: number },
+  iat: number,
+  policy: LifetimeOfSession,
+): number {
+  return Math.min(iat + policy.refreshTtlSeconds, endOfSession(session, policy));
 }
 
 export function sealRefreshToken(

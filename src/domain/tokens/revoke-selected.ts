@@ -7,22 +7,19 @@ import { MOST_NAMED, type NamedToken, nameTokens } from '../security-log/name-to
 import { afterRecord } from '../security-log/record.js';
 import type { RevocationOptions, RevocationOutcome } from './revoke.js';
 
-/** Either every token except one and its session, or the tokens and sessions whose meta has all of these pairs. */
-export type SubjectSelection = { except: string } | { where: TokenMeta };
-
 /**
- * Ends the selected tokens and sessions of a subject. Unlike an event for the whole subject, the events name the
+ * Ends the tokens and sessions of a subject whose meta has all of these pairs. Unlike an event for the whole subject, the events name the
  * tokens, so tokens that are not in the registry at this moment stay as they are.
  */
 export async function revokeSelected(
   ports: Administration,
   policy: EventPolicy,
-  { sub, selection }: { sub: string; selection: SubjectSelection },
+  { sub, where }: { sub: string; where: TokenMeta },
   { reason, dryRun }: RevocationOptions,
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
-  const selected = select(await listTokens(registry, sub, now), selection);
+  const selected = select(await listTokens(registry, sub, now), where);
   const families = [...new Set(selected.flatMap(({ jti }) => familyOf(jti) ?? []))];
   const single = selected.filter(({ jti }) => familyOf(jti) === null);
   const outcome = { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], eventId: null };
@@ -60,13 +57,8 @@ export async function revokeSelected(
 }
 
 /** Returns the selected tokens, with all tokens of their sessions. */
-function select(tokens: readonly ListedToken[], selection: SubjectSelection): ListedToken[] {
-  if ('except' in selection) {
-    const { except } = selection;
-    const kept = familyOf(except);
-    return tokens.filter(({ jti }) => (kept === null ? jti !== except : familyOf(jti) !== kept));
-  }
-  const matching = tokens.filter(({ meta }) => hasMeta(meta, selection.where));
+function select(tokens: readonly ListedToken[], where: TokenMeta): ListedToken[] {
+  const matching = tokens.filter(({ meta }) => hasMeta(meta, where));
   const families = new Set(matching.map(({ jti }) => familyOf(jti) ?? jti));
   return tokens.filter(({ jti }) => families.has(familyOf(jti) ?? jti));
 }

@@ -1,21 +1,24 @@
-import { familyOf } from '../model/family.js';
+import { familyJti, familyOf } from '../model/family.js';
 import type { EventPolicy, LifetimePolicy } from '../model/lifetime.js';
 import { matches } from '../model/registry-entry.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type {
   Administration,
   EntryFilter,
+  FamilyStore,
   GlobalRemoval,
   NewSecurityEvent,
   RegistryEntry,
   Removal,
+  TokenFamily,
   WalkControl,
 } from '../ports/index.js';
 import { countMatching } from '../registry/count-matching.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
 import { EntriesAhead } from '../registry/entries-ahead.js';
 import { type NamedToken, nameTokens } from '../security-log/name-tokens.js';
-import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
+import { afterRecord, appendOnce, eventExpiry, latestIssued } from '../security-log/record.js';
+import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
 import { endFamily } from './end-family.js';
 
@@ -82,36 +85,77 @@ function tokenOutcome({ removed, families, replicasConfirmed }: Removal, eventId
   });
 }
 
-/** Ends a subject's tokens issued at or before `issuedBefore`; without it, all: {@link latestIssued} and those ahead. */
+export interface SubjectSelection {
+  sub: string;
+  /** Default: {@link latestIssued}, and tokens that are ahead */
+  issuedBefore?: number | undefined;
+  /** The `jti` of a token that stays, with its session. */
+  except?: string | undefined;
+}
+
+/**
+ * Ends a subject's tokens issued at or before `issuedBefore`, and the sessions that began by then with all of their
+ * tokens.
+ */
 export async function revokeSubject(
   ports: Administration,
   policy: EventPolicy,
-  { sub, issuedBefore }: { sub: string; issuedBefore?: number | undefined },
+  { sub, issuedBefore, except: stays }: SubjectSelection,
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
+  const except = stays === undefined ? undefined : (familyOf(stays) ?? stays);
   const ahead = new EntriesAhead(latestIssued(now, policy, null));
-  const isMatch = ({ iat }: RegistryEntry) => issuedBefore === undefined || iat <= issuedBefore;
-  const count = () => countSubjectTokens(registry, sub, now, isMatch, ahead);
-  if (options.dryRun) return outcome({ revoked: (await count()).count });
-  const until = issuedBefore ?? latestIssued(now, policy, await ifReachable(count, null));
+  const findSessions = async () =>
+    issuedBefore === undefined ? [] : sessionsAcross(registry, sub, { issuedBefore, except }, now);
+  const count = (sessions: readonly TokenFamily[]) => {
+    const families = new Set(sessions.map(({ family }) => family));
+    const isMatch = (entry: RegistryEntry) =>
+      matches(entry, { issuedBefore, except }) || families.has(familyOf(entry.jti) ?? '');
+    return countSubjectTokens(registry, sub, now, isMatch, ahead);
+  };
+  if (options.dryRun) return outcome({ revoked: (await count(await findSessions())).count });
+  const until = issuedBefore ?? latestIssued(now, policy, await ifReachable(() => count([]), null));
+  const sessions = await ifReachable(findSessions, []);
 
   const eventId = await record(ports, policy, options, {
-    event: { type: 'subject_revoked', sub, issuedBefore: until },
-    target: sub,
-    ahead: ahead.nearest(),
+    event: { type: 'subject_revoked', sub, issuedBefore: until, ...(except === undefined ? {} : { except }) },
+    target: except === undefined ? sub : `${sub} except ${except}`,
+    named: [
+      ...ahead.nearest(),
+      ...sessions.map(({ family, counter, iat }) => ({ sub, jti: familyJti(family, counter), iat })),
+    ],
   });
   // Also removes those ahead that were too many to name. The event covers any token that is issued meanwhile.
-  const filter = ahead.isEmpty ? { issuedBefore: until } : {};
-  const removal = await afterRecord(() => registry.remove(sub, filter, now));
-  const { removed, families, replicasConfirmed } = removal;
-  return outcome({
-    revoked: removed,
-    sessions: families,
-    replicasConfirmed: replicasConfirmed ?? 0,
-    eventId,
+  const rest = ahead.isEmpty ? { issuedBefore: until, except } : { except };
+  return afterRecord(async () => {
+    const total = { revoked: 0, sessions: 0, replicasConfirmed: 0, eventId };
+    for (const filter of [...sessions.map(({ family }) => ({ family })), rest]) {
+      const { removed, families, replicasConfirmed } = await registry.remove(sub, filter, now);
+      total.revoked += removed;
+      total.sessions += families;
+      total.replicasConfirmed = replicasConfirmed ?? total.replicasConfirmed;
+    }
+    return outcome(total);
   });
+}
+
+/** Returns the sessions that began by `issuedBefore` and have a later access token, which names no such time. */
+async function sessionsAcross(
+  registry: Pick<FamilyStore, 'listFamilies'>,
+  sub: string,
+  { issuedBefore, except }: { issuedBefore: number; except: string | undefined },
+  now: number,
+): Promise<TokenFamily[]> {
+  const families = await registry.listFamilies(sub, now).catch((error) => {
+    // A key of the wrong type must not block a revocation.
+    if (!(error instanceof JwtctlError) || error.code !== 'ERR_REDIS_WRONG_TYPE') throw error;
+    return [];
+  });
+  return families
+    .filter(({ family }) => family !== except)
+    .filter(({ startedAt, iat }) => startedAt <= issuedBefore && iat > issuedBefore);
 }
 
 export interface GlobalSelection {
@@ -166,7 +210,7 @@ export async function revokeGlobally(
         ? { type: 'all_revoked', issuedBefore }
         : { type: 'kid_revoked', kid: key.kid, issuedBefore },
     target: key === undefined ? `issued before ${issuedBefore}` : key.kid,
-    ahead,
+    named: ahead,
   });
   const removal = await afterRecord(() =>
     ports.registry.removeEverywhere(filterOf(ahead.length === 0 ? selection : { key }), {
@@ -193,22 +237,26 @@ async function record(
   {
     event,
     target,
-    ahead = [],
+    named = [],
   }: {
     event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt' | 'verifiersUntil'>;
     target: string;
-    /** Recorded first, so that the ID returned is that of the last event. */
-    ahead?: readonly NamedToken[];
+    /** Tokens that end with it. Recorded first, so that the ID returned is that of the last event. */
+    named?: readonly NamedToken[];
   },
 ): Promise<number> {
   return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = ports.clock.now();
-    await nameTokens({ keys, securityLog }, policy, ahead, { reason, at });
-    const longestTtl = await keys.longestTtlSeconds();
-    const expiry = eventExpiry(longestTtl, policy, Math.max(at, event.issuedBefore ?? at));
+    await nameTokens({ keys, securityLog }, policy, named, { reason, at });
+    const longest = await keys.longestLifetimes();
+    const expiry = eventExpiry(longest, policy, Math.max(at, event.issuedBefore ?? at));
     // A token outside a session has no refresh token.
     const kept = event.type === 'token_revoked' ? { expiresAt: expiry.verifiersUntil } : expiry;
-    const eventId = await securityLog.append({ ...event, reason, at, ...kept });
+    const { sub } = event;
+    const full = { ...event, reason, at, ...kept };
+    const eventId = await (sub === undefined
+      ? securityLog.append(full)
+      : appendOnce(securityLog, { ...full, sub }));
     const { actor } = ports;
     await auditLog.append({ at, actor, action: 'token.revoke', target, outcome: 'done', reason });
     return eventId;

@@ -20,6 +20,8 @@ export interface IssuerPolicy {
   statusTtlSeconds: number;
   clockToleranceSeconds: number;
   refreshTtlSeconds: number;
+  /** How long a session can last, however often it is refreshed. */
+  refreshMaxAgeSeconds?: number | undefined;
   /** How long after its use a refresh token returns the same new tokens. */
   refreshGraceSeconds: number;
   maxPerSubject?: number | undefined;
@@ -115,11 +117,13 @@ export function clientMissing(): JwtctlError {
   );
 }
 
+/** @param longestSeconds shortens the lifetime that was requested */
 export function claimsSet(
   request: TokenRequest,
   policy: IssuerPolicy,
   now: number,
   jti = newRandomId(),
+  longestSeconds = Number.POSITIVE_INFINITY,
 ): Claims {
   const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
   return {
@@ -130,7 +134,7 @@ export function claimsSet(
     aud: aud.length === 1 ? (aud[0] as string) : aud,
     iat: now,
     ...(request.notBeforeSeconds === undefined ? {} : { nbf: now + request.notBeforeSeconds }),
-    exp: now + ttlSeconds,
+    exp: now + Math.min(ttlSeconds, longestSeconds),
     jti,
   };
 }

@@ -101,7 +101,7 @@ export async function setUserStatus(
     const { user } = change;
     const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
     if (!change.changed) return { user, eventId: await lastEventId(stores, sub, type) };
-    const expiry = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
+    const expiry = eventExpiry(await stores.keys.longestLifetimes(), policy, at);
     const event = { type, sub, userVersion: user.version, reason, at, ...expiry };
     const eventId = await stores.securityLog.append(event);
     await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
@@ -149,7 +149,7 @@ export async function removeUser(
     const at = clock.now();
     const removed = found(await stores.users.remove(sub), sub);
     const issuedBefore = Math.max(at, latestIat);
-    const expiry = eventExpiry(await stores.keys.longestTtlSeconds(), policy, issuedBefore);
+    const expiry = eventExpiry(await stores.keys.longestLifetimes(), policy, issuedBefore);
     const userVersion = removed.version + 1;
     await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, ...expiry });
     await nameTokens(stores, policy, ahead.nearest(), { reason, at });

@@ -1,8 +1,8 @@
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import { isJti, parseJti } from '../../domain/model/jti.js';
 import { splitPair, type TokenMeta } from '../../domain/model/token-meta.js';
-import { revokeSubject, revokeToken } from '../../domain/tokens/revoke.js';
-import { revokeSelected, type SubjectSelection } from '../../domain/tokens/revoke-selected.js';
+import { revokeSubject, revokeToken, type SubjectSelection } from '../../domain/tokens/revoke.js';
+import { revokeSelected } from '../../domain/tokens/revoke-selected.js';
 import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf } from './authentication.js';
 import { invalidRequest } from './failures.js';
@@ -29,7 +29,7 @@ export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, lo
     const ports = administrationBy(actorOf(clientOf(request)));
     const selected = selectionOf(request.query as EndQuery, ports.clock.now());
     const outcome =
-      'selection' in selected
+      'where' in selected
         ? await revokeSelected(ports, lifetime, { sub, ...selected }, OPTIONS)
         : await revokeSubject(ports, lifetime, { sub, ...selected }, OPTIONS);
     log(request, { status: 200, code: 'revoked', startedAt });
@@ -60,7 +60,7 @@ export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, lo
   done();
 };
 
-type Selected = { selection: SubjectSelection } | { issuedBefore?: number };
+type Selected = { where: TokenMeta } | Pick<SubjectSelection, 'except' | 'issuedBefore'>;
 
 function selectionOf({ all, except, issuedBefore, where }: EndQuery, now: number): Selected {
   const given = [all, except, issuedBefore, where].filter((value) => value !== undefined);
@@ -71,9 +71,9 @@ function selectionOf({ all, except, issuedBefore, where }: EndQuery, now: number
     );
   if (except !== undefined) {
     if (!isJti(except)) throw invalidRequest('except', 'The value of except is not a jti.');
-    return { selection: { except } };
+    return { except };
   }
-  if (where !== undefined) return { selection: { where: pairsOf([where].flat()) } };
+  if (where !== undefined) return { where: pairsOf([where].flat()) };
   if (issuedBefore === undefined) return {};
   if (Number(issuedBefore) > now)
     throw invalidRequest(

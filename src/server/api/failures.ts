@@ -44,22 +44,27 @@ export function failureOf(error: unknown): Failure {
     return { status: 503, code, message: said, headers: { 'retry-after': '1' } };
   }
   // The state of the installation is not the client's fault, and an operator can change it.
-  if (kind === 'state') {
-    const said = 'The server cannot do this at the moment. Its log has the details.';
-    return { status: 503, code, message: said, headers: { 'retry-after': '10' } };
-  }
-  return defect(code);
+  return kind === 'state' ? unavailableState(code) : defect(code);
+}
+
+function unavailableState(code: ErrorCode): Failure {
+  const message = 'The server cannot do this at the moment. Its log has the details.';
+  return { status: 503, code, message, headers: { 'retry-after': '10' } };
+}
+
+/** The same with the status codes of RFC 6749 §5.2: 400 for what the client must change. */
+export function oauthFailureOf(error: unknown): Failure {
+  const failure = failureOf(error);
+  if (failure.status === 422 || OAUTH_ERRORS[failure.code] !== undefined) return { ...failure, status: 400 };
+  return failure.status === 409 ? unavailableState(failure.code) : failure;
 }
 
 /** Sends the error in the form of the endpoint. */
 export function sendFailure(request: FastifyRequest, reply: FastifyReply, failure: Failure): FastifyReply {
   const { status, code, message, field, headers = {} } = failure;
   reply.code(status).headers(headers);
-  if (request.routeOptions.config.isOauth === true) {
-    // Bodies that are not understood have status 400 (RFC 6749 §5.2).
-    if (status === 422) reply.code(400);
+  if (request.routeOptions.config.isOauth === true)
     return reply.send({ error: oauthErrorOf(failure), error_description: descriptionOf(message) });
-  }
   return reply.send({
     error: STATUS_CODES[status] ?? 'Error',
     code,
@@ -72,8 +77,14 @@ export function sendFailure(request: FastifyRequest, reply: FastifyReply, failur
 const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   ERR_CLIENT_FORBIDDEN: 403,
   ERR_CLIENT_UNAUTHENTICATED: 401,
+  ERR_GRANT_TYPE_UNSUPPORTED: 400,
   ERR_NO_ACTIVE_KEY: 409,
+  ERR_REFRESH_EXPIRED: 400,
+  ERR_REFRESH_INVALID: 400,
+  ERR_REFRESH_REUSED: 400,
+  ERR_REFRESH_REVOKED: 400,
   ERR_REVOCATION_IN_FUTURE: 409,
+  ERR_SCOPE_INVALID: 400,
   ERR_TOKEN_LIMIT: 409,
   ERR_TOO_MANY_ATTEMPTS: 429,
   ERR_USERS_NOT_MANAGED: 409,
@@ -122,15 +133,27 @@ function defect(code: ErrorCode): Failure {
   return { status: 500, code, message: 'The server failed. Its log has the details.' };
 }
 
+/** The errors that have a name of their own in RFC 6749 §5.2. */
+const OAUTH_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  ERR_GRANT_TYPE_UNSUPPORTED: 'unsupported_grant_type',
+  ERR_REFRESH_EXPIRED: 'invalid_grant',
+  ERR_REFRESH_INVALID: 'invalid_grant',
+  ERR_REFRESH_REUSED: 'invalid_grant',
+  ERR_REFRESH_REVOKED: 'invalid_grant',
+  ERR_SCOPE_INVALID: 'invalid_scope',
+  ERR_USER_DISABLED: 'invalid_grant',
+  ERR_USER_UNKNOWN: 'invalid_grant',
+};
+
 /** RFC 6749 §5.2 and §4.1.2.1. No RFC has a name for too many attempts. */
-function oauthErrorOf({ status }: Failure): string {
+function oauthErrorOf({ code, status }: Failure): string {
   const names: Record<number, string> = {
     401: 'invalid_client',
     403: 'unauthorized_client',
     429: 'too_many_attempts',
     503: 'temporarily_unavailable',
   };
-  return names[status] ?? (status < 500 ? 'invalid_request' : 'server_error');
+  return OAUTH_ERRORS[code] ?? names[status] ?? (status < 500 ? 'invalid_request' : 'server_error');
 }
 
 /** Keeps the characters that RFC 6749 §5.2 allows. */

@@ -3,11 +3,12 @@ import type { AppOptions } from '../app-options.js';
 import { authentication } from './authentication.js';
 import { readBodies } from './bodies.js';
 import { endTokens } from './end-tokens.js';
-import { failureOf, sendFailure } from './failures.js';
+import { failureOf, oauthFailureOf, sendFailure } from './failures.js';
 import { introspect } from './introspect.js';
 import { issueToken } from './issue-token.js';
 import { listTokens } from './list-tokens.js';
 import { logout } from './logout.js';
+import { refreshSession } from './refresh-session.js';
 import { revokeToken } from './revoke-token.js';
 import { users } from './users.js';
 
@@ -25,7 +26,10 @@ export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
     app.register((scope, _options, registered) => {
       readBodies(scope);
       scope.addHook('onRequest', authentication({ clients, now }));
-      for (const endpoint of [introspect, issueToken, revokeToken, listTokens, endTokens, users])
+      for (const endpoint of [
+        ...[introspect, issueToken, refreshSession, revokeToken, listTokens, endTokens],
+        users,
+      ])
         scope.register(endpoint, { ...options, services });
       registered();
     });
@@ -35,8 +39,11 @@ export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
 
 function reportFailures(app: FastifyInstance, { log }: AppOptions): void {
   app.setErrorHandler((error, request, reply) => {
-    const failure = failureOf(error);
-    log(request, { status: failure.status, code: failure.code, reason: error });
+    const isOauth = request.routeOptions.config.isOauth === true;
+    const failure = isOauth ? oauthFailureOf(error) : failureOf(error);
+    const { status, code, field } = failure;
+    // Messages about a member quote what the client sent.
+    log(request, { status, code, field, reason: field === undefined ? error : undefined });
     return sendFailure(request, reply, failure);
   });
 }

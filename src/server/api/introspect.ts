@@ -3,7 +3,7 @@ import type { AcceptedClaims } from '../../domain/tokens/check-claims.js';
 import { isUnavailable } from '../../http/authenticate-request.js';
 import type { AppOptions } from '../app-options.js';
 import { clientOf, mayUseAudience } from './authentication.js';
-import { formToken } from './form-token.js';
+import { formToken } from './form.js';
 
 /** RFC 7662. */
 export const introspect: FastifyPluginCallback<AppOptions> = (app, options, done) => {

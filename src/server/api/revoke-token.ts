@@ -8,7 +8,7 @@ import { revokeToken as revoke } from '../../domain/tokens/revoke.js';
 import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf, mayUseAudience } from './authentication.js';
 import type { Client } from './clients.js';
-import { formToken } from './form-token.js';
+import { formToken } from './form.js';
 import type { ApiServices } from './services.js';
 
 /**

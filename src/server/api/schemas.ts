@@ -62,6 +62,19 @@ export const ISSUED_TOKEN = {
   },
 } as const;
 
+/** RFC 6749 §5.1. */
+export const REFRESHED_TOKEN = {
+  type: 'object',
+  required: ['access_token', 'token_type', 'expires_in', 'refresh_token'],
+  properties: {
+    access_token: { type: 'string', description: 'the JWT' },
+    token_type: { type: 'string', enum: ['Bearer'] },
+    expires_in: { type: 'integer', description: 'seconds' },
+    refresh_token: { type: 'string', description: 'opaque; replaces the one that was sent' },
+    scope: { type: 'string', description: 'only if the token has the claim' },
+  },
+} as const;
+
 /** For paths with the subject: no parameter is allowed. */
 export const LIST_QUERY = { type: 'object', additionalProperties: false, properties: {} } as const;
 

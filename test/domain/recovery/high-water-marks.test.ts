@@ -63,7 +63,8 @@ test('a mark and an event survive writing and parsing', () => {
     ...{ id: 4, type: 'user_disabled' as const, sub: 'alice', userVersion: 2 },
     ...{ reason: null, at: 5, expiresAt: 99, recoveredAt: 7 },
   } satisfies RecordedEvent;
-  expect(parseEvent(eventText(event))).toEqual(event);
+  const others = { ...event, type: 'subject_revoked' as const, issuedBefore: 5, except: 'j' };
+  for (const one of [event, others]) expect(parseEvent(eventText(one))).toEqual(one);
 });
 
 test.each([
@@ -81,11 +82,12 @@ test.each([
 
 test.each([
   '[]',
-  '[1,"token_issued","a","j",null,null,null,null,1,2,0]',
-  '[1,"token_revoked","a","j",null,null,null,null,1,2]',
-  '[1,"token_revoked",5,"j",null,null,null,null,1,2,0]',
-  '[1,"token_revoked","a","j",null,null,1.5,null,1,2,0]',
-  '["1","token_revoked","a","j",null,null,null,null,1,2,0]',
+  '[1,"token_issued","a","j",null,null,null,null,1,2,0,null]',
+  '[1,"token_revoked","a","j",null,null,null,null,1,2,0]',
+  '[1,"token_revoked",5,"j",null,null,null,null,1,2,0,null]',
+  '[1,"token_revoked","a","j",null,null,1.5,null,1,2,0,null]',
+  '["1","token_revoked","a","j",null,null,null,null,1,2,0,null]',
+  '[1,"token_revoked","a","j",null,null,null,null,1,2,0,3]',
 ])('rejects text that is not an event: %s', (text) => {
   expect(parseEvent(text)).toBeNull();
 });

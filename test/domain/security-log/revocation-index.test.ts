@@ -20,9 +20,10 @@ const event = fc
     jti: fc.constantFrom(...JTIS),
     kid: fc.constantFrom(...KIDS),
     issuedBefore: fc.integer({ min: 0, max: 9 }),
+    except: fc.constantFrom(null, null, 'a', 'b', FAMILY),
     userVersion: fc.integer({ min: 1, max: 5 }),
   })
-  .map(({ type, sub, jti, kid, issuedBefore, userVersion }): SecurityEvent => {
+  .map(({ type, sub, jti, kid, issuedBefore, except, userVersion }): SecurityEvent => {
     const isOfUser = type.startsWith('user_');
     const isOfToken = type === 'token_revoked' || type === 'family_revoked';
     const isOfSubject = isOfUser || isOfToken || type === 'subject_revoked';
@@ -33,6 +34,7 @@ const event = fc
       kid: type === 'kid_revoked' || type === 'key_compromised' ? kid : null,
       issuedBefore: /_revoked$/.test(type) && !isOfToken ? issuedBefore : null,
       userVersion: isOfUser ? userVersion : null,
+      except: type === 'subject_revoked' ? except : null,
       ...{ id: 1, reason: null, at: 0, expiresAt: 99 },
     };
   });

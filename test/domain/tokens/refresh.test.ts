@@ -4,10 +4,11 @@ import type { TokenRegistry } from '../../../src/domain/ports/index.js';
 import { flush } from '../../../src/domain/registry/flush.js';
 import { listTokens } from '../../../src/domain/registry/list-tokens.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { Issuer, type RefreshTokenUse } from '../../../src/domain/tokens/issue.js';
+import { Issuer } from '../../../src/domain/tokens/issue.js';
 import type { IssuedToken } from '../../../src/domain/tokens/issued-token.js';
 import { revokeGlobally, revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
 import type { TokenRequest } from '../../../src/domain/tokens/token-request.js';
+import type { RefreshTokenUse } from '../../../src/domain/tokens/use-refresh-token.js';
 import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import {
   type EmbeddedService,
@@ -249,6 +250,45 @@ test('a shorter refresh.ttl applies to tokens that were issued before', async ()
   expect(await outcomeOf(first, service.issuer({ refreshTtlSeconds: 100 }))).toBe('ERR_REFRESH_EXPIRED');
 });
 
+test('a session ends at refresh.maxAge with its access tokens, however often it is refreshed', async () => {
+  const limited = service.issuer({ refreshMaxAgeSeconds: 6_000 });
+  const first = (await limited.issue({ sub: 'alice', refresh: true })) as Session;
+  const end = first.iat + 6_000;
+  expect(first).toMatchObject({ exp: first.iat + 3_600, refreshExp: end });
+  service.clock.advance(3_000);
+  const second = (await limited.refresh(first)) as Session;
+  expect(second).toMatchObject({ exp: end, refreshExp: end });
+  expect(await listTokens(service.registry, 'alice', second.iat)).toMatchObject([{}, { refreshExp: end }]);
+  service.clock.advance(2_999);
+  expect(await service.verdict(second.token)).toBe('active');
+  const last = (await limited.refresh(second)) as Session;
+  expect(last.exp).toBe(end);
+  service.clock.advance(1);
+  expect(await outcomeOf(last, limited)).toBe('ERR_REFRESH_EXPIRED');
+});
+
+test('refresh.maxAge applies to sessions that began before', async () => {
+  const first = await logIn();
+  service.clock.advance(100);
+  expect(await outcomeOf(first, service.issuer({ refreshMaxAgeSeconds: 100 }))).toBe('ERR_REFRESH_EXPIRED');
+});
+
+test('an event of a host with a shorter refresh.ttl outlives the refresh tokens of all hosts', async () => {
+  const patient = service.issuer({ refreshTtlSeconds: 90 * 86_400 });
+  const first = (await patient.issue({ sub: 'alice', refresh: true })) as Session;
+  service.clock.advance(60);
+  await revokeSubject(
+    service.withRegistry({ remove: async () => ({ removed: 0, families: 0, replicasConfirmed: null }) }),
+    { ...POLICY, refreshTtlSeconds: 86_400 },
+    { sub: 'alice' },
+    { reason: null, dryRun: false },
+  );
+  service.clock.advance(89 * 86_400);
+  const [event] = await service.database.securityLog.findNaming([{ sub: 'alice', jti: null }]);
+  expect(event?.expiresAt).toBeGreaterThan(first.refreshExp);
+  expect(await outcomeOf(first, patient)).toBe('ERR_REFRESH_REVOKED');
+});
+
 test('refuses what is not a refresh token of this installation', async () => {
   const { token, refreshToken } = await logIn();
   const other = await openEmbeddedService();
@@ -377,6 +417,24 @@ describe('a session ends, even if the registry loses that', () => {
   });
 });
 
+test('a revocation of tokens until a time ends the later access token of a session that began by then', async () => {
+  const first = await logIn();
+  service.clock.advance(60);
+  const second = await refresh(first);
+  const later = await logIn();
+  const revoke = (dryRun: boolean) =>
+    revokeSubject(service.ports, POLICY, { sub: 'alice', issuedBefore: first.iat }, { reason: null, dryRun });
+  expect(await revoke(true)).toMatchObject({ revoked: 2 });
+  expect(await revoke(false)).toMatchObject({ revoked: 2, sessions: 1 });
+  // A failover may bring the entry back.
+  const { jti, iat, exp } = second;
+  const [{ keyId = 0 } = {}] = await service.registry.list('alice', iat);
+  await service.registry.registerMany([{ sub: 'alice', entry: { jti, keyId, iat, exp }, now: iat }]);
+  expect([await service.verdict(second.token), await service.verdict(later.token)]).toEqual([
+    ...['ERR_TOKEN_REVOKED', 'active'],
+  ]);
+});
+
 test('a user whom another table disables is refused meanwhile', async () => {
   // A user table of another program has no versions, and no events tell of its changes.
   let status: 'enabled' | 'disabled' = 'enabled';
@@ -391,6 +449,44 @@ test('a user whom another table disables is refused meanwhile', async () => {
   expect(await outcomeOf(first, foreign)).toBe('ERR_USER_DISABLED');
   status = 'enabled';
   expect(await outcomeOf(first, foreign)).toBe('refreshed');
+});
+
+test('a user who is missing from another table at a refresh comes back without the session', async () => {
+  let isThere = true;
+  const user = {
+    sub: 'alice',
+    name: null,
+    status: 'enabled',
+    version: 0,
+    createdAt: null,
+    updatedAt: null,
+  } as const;
+  const table = {
+    ...service.database.users,
+    findMany: async () => new Map(isThere ? [['alice', user]] : []),
+  };
+  const foreign = service.issuer({}, table);
+  const [first, other] = [
+    await foreign.issue({ sub: 'alice', refresh: true }),
+    await foreign.issue({ sub: 'alice' }),
+  ];
+  service.clock.advance(5);
+  isThere = false;
+  for (let times = 0; times < 3; times++)
+    expect(await outcomeOf(first as Session, foreign)).toBe(
+      times === 0 ? 'ERR_USER_UNKNOWN' : 'ERR_REFRESH_REVOKED',
+    );
+  isThere = true;
+  expect(await outcomeOf(first as Session, foreign)).toBe('ERR_REFRESH_REVOKED');
+  expect(await service.verdict(other.token)).toBe('ERR_TOKEN_REVOKED');
+  expect((await auditRows()).at(-1)).toEqual({
+    action: 'token.refresh',
+    target: 'alice',
+    outcome: 'no user',
+  });
+  service.clock.advance(1);
+  const next = (await foreign.issue({ sub: 'alice', refresh: true })) as Session;
+  expect(await outcomeOf(next, foreign)).toBe('refreshed');
 });
 
 test('a revocation during a refresh wins', async () => {
@@ -422,6 +518,40 @@ test('a refresh that the registry did not answer may be repeated', async () => {
   });
   expect(await outcomeOf(first, silent)).toBe('ERR_REDIS_UNREACHABLE');
   expect((await refresh(first)).jti).toBe(first.jti.replace('.0', '.1'));
+});
+
+test('a refresh that failed after its step may be repeated after the grace, and a use of its answer starts the grace', async () => {
+  const first = await logIn();
+  const { securityLog } = service.database;
+  let reads = 0;
+  const failing = new Issuer(
+    {
+      ...{ ...service.ports, users: service.database.users, ...SIGNING },
+      database: {
+        ...service.database,
+        securityLog: {
+          ...securityLog,
+          findNaming: async (tokens) => {
+            reads += 1;
+            if (reads === 2) throw new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
+            return securityLog.findNaming(tokens);
+          },
+        },
+      },
+    },
+    POLICY,
+  );
+  service.clock.advance(1);
+  const outcome = await outcomeOf(first, failing);
+  expect([outcome, reads]).toEqual(['ERR_MYSQL_UNREACHABLE', 2]);
+  service.clock.advance(10 * refreshGraceSeconds);
+  const second = await refresh(first);
+  expect([second.jti, await service.verdict(second.token)]).toEqual([
+    first.jti.replace('.0', '.1'),
+    'active',
+  ]);
+  service.clock.advance(refreshGraceSeconds + 1);
+  expect(await outcomeOf(first)).toBe('ERR_REFRESH_REUSED');
 });
 
 test('a session whose access token has expired stays listed, and a revocation of that token ends it', async () => {

@@ -253,6 +253,29 @@ describe('while the registry is down', () => {
     await expect(revokeSubject(ports, POLICY, { sub: 'alice' }, OPTIONS)).rejects.toBe(defect);
   });
 
+  test('a repeated revocation adds no event, and removes what has come back', async () => {
+    const { jti, iat, exp } = await service.issueTo('alice');
+    const [entry] = await service.registry.list('alice', iat);
+    const family = 'f'.repeat(22);
+    const events = () => service.db.selectFrom('security_log').select('id').execute();
+    const ids: Array<number | null> = [];
+    for (let times = 0; times < 3; times++) {
+      const own = { jti, iat, exp, keyId: entry?.keyId ?? 0 };
+      await service.registry.registerMany([{ sub: 'alice', entry: own, now: iat }]);
+      const outcome = await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
+      expect(outcome.revoked).toBe(1);
+      ids.push(outcome.eventId);
+      await revokeToken(service.ports, POLICY, { sub: 'alice', jti: `${family}.${times}` }, OPTIONS);
+      await revokeSubject(service.ports, POLICY, { sub: 'bob', issuedBefore: iat - times }, OPTIONS);
+    }
+    expect(new Set(ids).size).toBe(1);
+    expect(await events()).toHaveLength(3);
+    await revokeSubject(service.ports, POLICY, { sub: 'bob', issuedBefore: iat - 1, except: jti }, OPTIONS);
+    await revokeSubject(service.ports, POLICY, { sub: 'bob', issuedBefore: iat + 1 }, OPTIONS);
+    await revokeToken(service.ports, POLICY, { sub: 'bob', jti }, OPTIONS);
+    expect(await events()).toHaveLength(6);
+  });
+
   test('nothing is removed if the event cannot be recorded', async () => {
     const { token, jti } = await service.issueTo('alice');
     await service.db.schema.dropTable('security_log').execute();
@@ -265,15 +288,22 @@ describe('while the registry is down', () => {
 describe('eventExpiry', () => {
   test('is calculated from the longest lifetime of any key or the policy', () => {
     const policy = { maxTtlSeconds: 100, refreshTtlSeconds: 50, clockToleranceSeconds: 5 };
-    const short = eventExpiry(50, policy, 1000).expiresAt;
+    const longest = (tokenSeconds: number | null, refreshTokenSeconds = 0) =>
+      eventExpiry({ tokenSeconds, refreshTokenSeconds }, policy, 1000);
+    const short = longest(50).expiresAt;
     expect(short).toBeGreaterThanOrEqual(1000 + 100 + 5);
-    expect(eventExpiry(900, policy, 1000).expiresAt - short).toBe(800);
-    expect(eventExpiry(null, policy, 1000)).toEqual({ verifiersUntil: short, expiresAt: short });
+    expect(longest(900).expiresAt - short).toBe(800);
+    expect(longest(null)).toEqual({ verifiersUntil: short, expiresAt: short });
+    expect(longest(null, 700)).toEqual({ verifiersUntil: short, expiresAt: short + 600 });
   });
 
   test('includes refresh tokens, which verifiers do not see', () => {
     const policy = { maxTtlSeconds: 100, refreshTtlSeconds: 5_000, clockToleranceSeconds: 5 };
-    const { verifiersUntil, expiresAt } = eventExpiry(null, policy, 1000);
+    const { verifiersUntil, expiresAt } = eventExpiry(
+      { tokenSeconds: null, refreshTokenSeconds: 0 },
+      policy,
+      1000,
+    );
     expect(verifiersUntil).toBeGreaterThanOrEqual(1000 + 100 + 5);
     expect(expiresAt - verifiersUntil).toBe(4_900);
   });

@@ -3,6 +3,7 @@ import {
   MOST_HEARTBEAT_CHARACTERS,
   REPORTED_AGAIN_SECONDS,
 } from '../../../domain/fleet/heartbeat.js';
+import { FAMILY_CHARACTERS } from '../../../domain/model/family.js';
 import { constants, script } from '../cluster/script.js';
 import { STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import addEvents from './add-events.lua';
@@ -26,6 +27,7 @@ import portion from './remove-portion.lua';
 import replaceMarks from './replace-marks.lua';
 import reportHeartbeat from './report-heartbeat.lua';
 import setStatus from './set-status.lua';
+import startGrace from './start-grace.lua';
 
 /** First element of a script's reply if the key has another type; otherwise it is 1. */
 export const WRONG_TYPE = 0;
@@ -56,10 +58,12 @@ const REGISTRY = constants({
   ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },
   ...{ ENTRY_ARGUMENTS, ...ADDING },
   SAMPLED_FAMILIES: 20,
+  FAMILY_CHARACTERS,
 });
 const REGISTRATION = [REGISTRY, subject, entries, expiry, status, order, registration] as const;
 export const REGISTER = script(...REGISTRATION, register);
 export const ADVANCE_FAMILY = script(...REGISTRATION, families, advanceFamily);
+export const START_GRACE = script(startGrace);
 export const SET_STATUS = script(REGISTRY, subject, entries, expiry, status, setStatus);
 export const PAGE = script(REGISTRY, order, paging, page);
 export const REMOVE = script(REGISTRY, entries, expiry, families, matching, remove);

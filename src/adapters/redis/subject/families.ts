@@ -2,10 +2,10 @@ import { counterOf, familyOf } from '../../../domain/model/family.js';
 import type { FamilyOutcome, FamilyStep, TokenFamily } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { familyRecord, parseFamily } from '../keyspace.js';
-import { ADVANCE_FAMILY, STEP } from '../scripts/index.js';
+import { ADVANCE_FAMILY, START_GRACE, STEP } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
-import { outcomeIn, pageIn } from '../wire/reply-shapes.js';
+import { integerIn, outcomeIn, pageIn } from '../wire/reply-shapes.js';
 import { argumentsOf, registerInTurn, runInTime } from './register-entries.js';
 
 export async function advanceFamily(
@@ -15,13 +15,22 @@ export async function advanceFamily(
 ): Promise<FamilyOutcome> {
   const { connection, keyspace, batcher } = session;
   const { sub, now, entry } = step;
-  const { startedAt, exp, graceSeconds } = step.family;
+  const { startedAt, exp, graceSeconds, limit } = step.family;
   const { entries, meta, refresh, slot } = keyspace.keysOf(sub);
   const family = familyOf(entry.jti);
   if (family === null) throw new JwtctlError('ERR_BUG', 'The entry has no family.');
   const counter = counterOf(entry.jti);
   const record = familyRecord({ counter, keyId: entry.keyId, iat: entry.iat, startedAt, exp });
-  const own = [...argumentsOf(step), family, counter, 1000 * graceSeconds, exp, record];
+  const own = [
+    ...argumentsOf(step),
+    family,
+    counter,
+    1000 * graceSeconds,
+    exp,
+    record,
+    limit.most,
+    limit.above,
+  ];
   const [, outcome, value] = await runInTime(connection, (deadline) =>
     batcher.read(
       {
@@ -47,6 +56,15 @@ export async function advanceFamily(
     default:
       throw connection.translate(new UnexpectedReplyError());
   }
+}
+
+export async function startGrace(
+  { keyspace, batcher }: RegistrySession,
+  { sub, jti }: { sub: string; jti: string },
+): Promise<void> {
+  const { refresh, slot } = keyspace.keysOf(sub);
+  const args = [familyOf(jti) ?? '', counterOf(jti).toString(36)];
+  await batcher.read({ slot, script: START_GRACE, keys: [refresh], args }, integerIn);
 }
 
 export async function listFamilies(

@@ -1,4 +1,4 @@
-import type { CreateTableBuilder, Kysely } from 'kysely';
+import type { ColumnBuilderCallback, ColumnDataType, CreateTableBuilder, Expression, Kysely } from 'kysely';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isDuplicateKey } from '../stores/conflicts.js';
 import { tableName } from '../table-prefix.js';
@@ -42,12 +42,13 @@ export async function addColumnOnce(
   db: Kysely<unknown>,
   table: string,
   column: string,
-  type: 'bigint',
+  type: ColumnDataType | Expression<unknown>,
+  build: ColumnBuilderCallback = (definition) => definition,
 ): Promise<void> {
   const fullName = tableName(db, table);
   const existing = (await db.introspection.getTables()).find(({ name }) => name === fullName);
   if (existing?.columns.some(({ name }) => name === column)) return;
-  await db.schema.alterTable(table).addColumn(column, type).execute();
+  await db.schema.alterTable(table).addColumn(column, type, build).execute();
 }
 
 export async function insertOnce(

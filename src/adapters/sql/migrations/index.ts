@@ -2,7 +2,7 @@ import type { Migration } from 'kysely';
 import { auditLog } from './audit-log.js';
 import type { Engine } from './column-types.js';
 import { keystore } from './keystore.js';
-import { eventVerifiersUntil, longerEventKid, securityLog } from './security-log.js';
+import { eventException, eventVerifiersUntil, longerEventKid, securityLog } from './security-log.js';
 import { tokenRegistry } from './token-registry.js';
 import { users, usersDisabledUntil } from './users.js';
 
@@ -32,6 +32,8 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
         }),
     '012_security_log_verifiers_until': eventVerifiersUntil(),
     ...(engine === 'sqlite' ? { '013_registry_families': tokenRegistry.familiesTable() } : {}),
+    '014_longest_refresh_ttl': keystore.longestRefreshTtl(),
+    '015_security_log_except': eventException(engine),
     '016_users_disabled_until': usersDisabledUntil(),
   };
 }

@@ -1,6 +1,6 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import { asciiText, bytes, type Engine, generatedId, word } from './column-types.js';
-import { createTable, insertOnce } from './create-table.js';
+import { addColumnOnce, createTable, insertOnce } from './create-table.js';
 
 export const keystore = {
   table: (engine: Engine): Migration => ({
@@ -37,14 +37,27 @@ export const keystore = {
     },
   }),
 
+  /** The longest lifetime of refresh tokens that any host has issued. */
+  longestRefreshTtl: (): Migration => ({
+    up: async (db: Kysely<unknown>) => {
+      await addColumnOnce(db, 'keystore_revision', 'longest_refresh_ttl', 'bigint', (column) =>
+        column.notNull().defaultTo(0),
+      );
+    },
+  }),
+
   /** Guarded writes compare `revision`. `recovered_at` is the time of the last `db recover`. */
   revisionTable: (_engine: Engine): Migration => ({
     up: async (db: Kysely<unknown>) => {
-      await createTable(db, 'keystore_revision', (table) =>
-        table
-          .addColumn('id', 'integer', (column) => column.primaryKey())
-          .addColumn('revision', 'bigint', (column) => column.notNull())
-          .addColumn('recovered_at', 'bigint', (column) => column.notNull()),
+      await createTable(
+        db,
+        'keystore_revision',
+        (table) =>
+          table
+            .addColumn('id', 'integer', (column) => column.primaryKey())
+            .addColumn('revision', 'bigint', (column) => column.notNull())
+            .addColumn('recovered_at', 'bigint', (column) => column.notNull()),
+        ['longest_refresh_ttl'],
       );
       await insertOnce(db, 'keystore_revision', { id: 1, revision: 0, recovered_at: 0 });
     },

@@ -21,7 +21,7 @@ export function securityLog(engine: Engine): Migration {
             .addColumn('reason', textColumn(engine, 1000))
             .addColumn('at', 'bigint', (column) => column.notNull())
             .addColumn('expires_at', 'bigint', (column) => column.notNull()),
-        ['verifiers_until'],
+        ['verifiers_until', 'except_jti'],
       );
       // No query uses `at` yet, but adding an index to a large log later locks or copies the table.
       for (const columns of [['sub', 'jti'], ['kid'], ['type'], ['at'], ['expires_at']]) {
@@ -44,6 +44,13 @@ export function longerEventKid(): Migration {
 export function eventVerifiersUntil(): Migration {
   return {
     up: (db: Kysely<unknown>) => addColumnOnce(db, 'security_log', 'verifiers_until', 'bigint'),
+  };
+}
+
+/** What an event about a subject leaves: a token, or a session. */
+export function eventException(engine: Engine): Migration {
+  return {
+    up: (db: Kysely<unknown>) => addColumnOnce(db, 'security_log', 'except_jti', bytes(engine, 255)),
   };
 }
 

@@ -20,9 +20,11 @@ export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<
     .executeTakeFirst();
   if (known === undefined && counter > 0) return { state: 'unknown' };
   if (known !== undefined && known.counter >= counter) {
-    const isRecent = Math.abs(now - known.refreshed_at) <= step.family.graceSeconds;
-    const isInGrace = known.counter === counter && isRecent;
-    return isInGrace ? { state: 'replayed', iat: known.iat } : { state: 'reused' };
+    const isRecent =
+      known.refreshed_at === NOT_RETURNED || Math.abs(now - known.refreshed_at) <= step.family.graceSeconds;
+    return known.counter === counter && isRecent
+      ? { state: 'replayed', iat: known.iat }
+      : { state: 'reused' };
   }
   if (!(await addEntry(db, step))) return { state: 'limited' };
   const row: RegistryFamiliesTable = {
@@ -34,14 +36,51 @@ export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<
       iat: entry.iat,
       meta: meta === null ? null : formatMeta(meta),
     },
-    ...{ started_at: step.family.startedAt, refreshed_at: now, exp: step.family.exp },
+    ...{ started_at: step.family.startedAt, exp: step.family.exp },
+    refreshed_at: counter === 0 ? now : NOT_RETURNED,
   };
   await db
     .insertInto('registry_families')
     .values(row)
     .onConflict((conflict) => conflict.columns(['sub', 'family']).doUpdateSet(row))
     .execute();
+  if (counter === 0) await removeOldestFamilies(db, step, family);
   return { state: 'advanced' };
+}
+
+/** The value of `refreshed_at` until the tokens of the step are returned. */
+const NOT_RETURNED = 0;
+
+export async function startGrace(
+  db: SqlExecutor,
+  steps: ReadonlyArray<{ sub: string; jti: string }>,
+  now: number,
+): Promise<void> {
+  for (const { sub, jti } of steps) {
+    await db
+      .updateTable('registry_families')
+      .set({ refreshed_at: now })
+      .where('sub', '=', sub)
+      .where('family', '=', familyOf(jti))
+      .where('counter', '=', counterOf(jti))
+      .where('refreshed_at', '=', NOT_RETURNED)
+      .execute();
+  }
+}
+
+async function removeOldestFamilies(db: SqlExecutor, { sub, family: { limit } }: FamilyStep, kept: string) {
+  const own = db.selectFrom('registry_families').where('sub', '=', sub);
+  const { count } = await own.select(({ fn }) => fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
+  if (Number(count) <= limit.above) return;
+  const oldest = await own
+    .where('family', '!=', kept)
+    .select('family')
+    .orderBy('iat')
+    .orderBy('family')
+    .limit(Number(count) - limit.most)
+    .execute();
+  const families = oldest.map(({ family }) => family);
+  await db.deleteFrom('registry_families').where('sub', '=', sub).where('family', 'in', families).execute();
 }
 
 export async function listFamilies(db: SqlExecutor, sub: string, horizon: number): Promise<TokenFamily[]> {
@@ -67,12 +106,15 @@ export async function removeFamilies(db: SqlExecutor, filter: EntryFilter, sub?:
   return Number(numDeletedRows);
 }
 
-function matches({ family, keyId, issuedBefore }: EntryFilter) {
+function matches({ family, keyId, issuedBefore, except }: EntryFilter) {
   return (column: ExpressionBuilder<Schema, 'registry_families'>) =>
     column.and([
       ...(family === undefined ? [] : [column('family', '=', family)]),
+      ...(except === undefined ? [] : [column('family', '!=', except)]),
       ...(keyId === undefined ? [] : [column('key_id', '=', keyId)]),
-      ...(issuedBefore === undefined ? [] : [column('started_at', '<=', issuedBefore)]),
+      ...(issuedBefore === undefined
+        ? []
+        : [column(keyId === undefined ? 'started_at' : 'iat', '<=', issuedBefore)]),
     ]);
 }
 

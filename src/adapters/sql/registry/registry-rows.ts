@@ -1,5 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
-import { familyOf } from '../../../domain/model/family.js';
+import { familyOf, isFamily } from '../../../domain/model/family.js';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatMeta, type TokenMeta } from '../../../domain/model/token-meta.js';
 import type {
@@ -123,6 +123,10 @@ export function matches(filter: EntryFilter) {
       ...(filter.familiesOnly === true ? [column.lit(false)] : []),
       ...(filter.jti === undefined ? [] : [column('jti', '=', filter.jti)]),
       ...(filter.family === undefined ? [] : [isOfFamily(filter.family)]),
+      ...(filter.except === undefined ? [] : [column('jti', '!=', filter.except)]),
+      ...(filter.except !== undefined && isFamily(filter.except)
+        ? [column.not(isOfFamily(filter.except))]
+        : []),
       ...(filter.keyId === undefined ? [] : [column('key_id', '=', filter.keyId)]),
       ...(filter.issuedBefore === undefined ? [] : [column('iat', '<=', filter.issuedBefore)]),
     ]);
@@ -130,7 +134,7 @@ export function matches(filter: EntryFilter) {
 
 /** The characters of a family are no wildcards of GLOB. */
 function isOfFamily(family: string) {
-  return sql<boolean>`jti glob ${`${family}.[0-9]*`} and jti not glob ${`${family}.*[^0-9]*`}`;
+  return sql<boolean>`(jti glob ${`${family}.[0-9]*`} and jti not glob ${`${family}.*[^0-9]*`})`;
 }
 
 /** The id of a legacy token names its entry alone. */

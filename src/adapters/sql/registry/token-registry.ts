@@ -31,7 +31,7 @@ import { tokenLimit } from '../../../domain/registry/token-limit.js';
 import type { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
-import { advanceFamily, listFamilies, removeFamilies } from './families.js';
+import { advanceFamily, listFamilies, removeFamilies, startGrace } from './families.js';
 import {
   addEntry,
   cacheStatus,
@@ -87,6 +87,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
       for (const step of steps) outcomes.push(await advanceFamily(db, step));
       return outcomes;
     });
+  }
+
+  startGrace(steps: ReadonlyArray<{ sub: string; jti: string }>, now: number): Promise<void> {
+    return this.#write(now, (db) => startGrace(db, steps, now));
   }
 
   listFamilies(sub: string, now: number): Promise<TokenFamily[]> {

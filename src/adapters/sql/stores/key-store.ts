@@ -39,12 +39,27 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
     return { revision, recoveredAt, keys: rows.flatMap((row) => readRow(row, onInvalid)) };
   },
 
-  async longestTtlSeconds() {
-    const { longest } = await db
+  async longestLifetimes() {
+    const { tokenSeconds, refreshTokenSeconds } = await db
       .selectFrom('keystore')
-      .select(({ fn }) => fn.max('max_ttl_seconds').as('longest'))
+      .select(({ fn, selectFrom }) => [
+        fn.max('max_ttl_seconds').as('tokenSeconds'),
+        selectFrom('keystore_revision')
+          .select('longest_refresh_ttl')
+          .where('keystore_revision.id', '=', 1)
+          .as('refreshTokenSeconds'),
+      ])
       .executeTakeFirstOrThrow();
-    return longest;
+    return { tokenSeconds, refreshTokenSeconds: refreshTokenSeconds ?? 0 };
+  },
+
+  async raiseRefreshTtl(seconds) {
+    await db
+      .updateTable('keystore_revision')
+      .set({ longest_refresh_ttl: seconds })
+      .where('id', '=', 1)
+      .where('longest_refresh_ttl', '<', seconds)
+      .execute();
   },
 
   async find(kid) {

@@ -170,7 +170,7 @@ async function revokeSelection(
       return revokeSubject(ports, policy, selection, options);
     case 'where': {
       const { sub, where } = selection;
-      return revokeSelected(ports, policy, { sub, selection: { where } }, options);
+      return revokeSelected(ports, policy, { sub, where }, options);
     }
     case 'global': {
       const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);

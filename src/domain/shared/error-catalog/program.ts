@@ -38,6 +38,10 @@ export const PROGRAM_ERRORS = {
     'A flag that can be given only once is given twice.',
     'Remove one of the two, or run the command once for each value.',
   ),
+  ERR_GRANT_TYPE_UNSUPPORTED: usage(
+    '`POST /token` got another `grant_type` than `refresh_token`.',
+    'Send `grant_type=refresh_token`. To log a user in, use `POST /v1/tokens`.',
+  ),
   ERR_HTTP_UNREADABLE: refused(
     'An HTTP request could not be read: it is not HTTP/1.1, is too slow, or has headers of more than 16 KB.',
     'Look for a client that sends large cookies or a large token. `docs/server.md` lists the limits.',

@@ -74,7 +74,7 @@ export const TOKENS_ERRORS = {
     'Correct the path after `/verify/@` in the proxy, or add the policy to `serve.policies`.',
   ),
   ERR_REFRESH_EXPIRED: refused(
-    'The refresh token has expired, because it was not used for `refresh.ttl`.',
+    'The refresh token has expired: it was not used for `refresh.ttl`, or its session is older than `refresh.maxAge`.',
     'Log in again.',
   ),
   ERR_REFRESH_INVALID: refused(
@@ -96,6 +96,10 @@ export const TOKENS_ERRORS = {
   ERR_SCOPE_INSUFFICIENT: refused(
     'The token lacks a scope that the policy demands.',
     'Request a token with this scope.',
+  ),
+  ERR_SCOPE_INVALID: refused(
+    'A refresh asked for a scope that its session does not have.',
+    'Ask for scopes of the session, or log in again for others.',
   ),
   ERR_SIGNATURE_INVALID: refused(
     'The signature does not match the token and its key, so the token was changed or signed with another key.',

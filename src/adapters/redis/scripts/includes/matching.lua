@@ -1,13 +1,19 @@
 -- See EntryFilter. ARGV: horizon, tolerance, whether a jti or a family is given (JTI, FAMILY, or 0), that jti or
--- family, key id in base 36 ('': any), issuedBefore ('': any), whether only families match (1 or 0).
+-- family, key id in base 36 ('': any), issuedBefore ('': any), whether only families match (1 or 0), the jti or
+-- family that does not match ('': none).
 -- Members are read without scores, which would cost the server half as much again.
 local jti, wanted_family = ARGV[3] == JTI and ARGV[4], ARGV[3] == FAMILY and ARGV[4]
 local wanted_key, issued_before = ARGV[5] ~= '' and ARGV[5] or nil, tonumber(ARGV[6])
+local except = ARGV[8] ~= '' and ARGV[8] or nil
 local largest_iat, by_key = -1, {}
 
-local function is_of_family(text)
-  local length = #wanted_family + 1
-  return string.sub(text, 1, length) == wanted_family .. '.' and string.find(text, '^%d+$', length + 1) ~= nil
+local function is_of_family(text, family)
+  local length = #family + 1
+  return length == FAMILY_CHARACTERS + 1 and string.sub(text, 1, length) == family .. '.' and string.find(text, '^%d+$', length + 1) ~= nil
+end
+
+local function is_named_by(text, name)
+  return text == name or is_of_family(text, name)
 end
 
 local function sift(meta, members)
@@ -22,7 +28,8 @@ local function sift(meta, members)
       and (wanted_key == nil or key == wanted_key)
       and (issued_before == nil or iat <= issued_before)
       and (not jti or string.sub(member, jti_from) == jti)
-      and (not wanted_family or is_of_family(string.sub(member, jti_from))) then
+      and (not wanted_family or is_of_family(string.sub(member, jti_from), wanted_family))
+      and not (except and is_named_by(string.sub(member, jti_from), except)) then
       count = count + 1
       going[count] = member
       by_key[key] = (by_key[key] or 0) + 1
@@ -46,7 +53,7 @@ end
 local function remove_families(families)
   if jti or redis.call('TYPE', families).ok ~= 'hash' then return 0 end
   if wanted_family then return redis.call('HDEL', families, wanted_family) end
-  if not wanted_key and not issued_before then
+  if not wanted_key and not issued_before and not except then
     local count = redis.call('HLEN', families)
     redis.call('UNLINK', families)
     return count
@@ -57,8 +64,9 @@ local function remove_families(families)
     cursor = portion[1]
     for i = 1, #portion[2], 2 do
       local family = parse_family(portion[2][i + 1])
-      if family and (not wanted_key or family.key == wanted_key)
-        and (not issued_before or family.start <= issued_before) then
+      if family and portion[2][i] ~= except and (not wanted_key or family.key == wanted_key)
+        -- A key ends what it signed, and a time alone ends what began by then.
+        and (not issued_before or (wanted_key and family.iat or family.start) <= issued_before) then
         going[#going + 1] = portion[2][i]
       end
     end

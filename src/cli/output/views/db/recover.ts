@@ -84,13 +84,14 @@ function eventData({
   jti,
   kid,
   issuedBefore,
+  except,
   at,
   expiresAt,
   reason,
 }: Losses['events'][number]): JsonObject {
   return {
     ...{ type, sub: sub ?? null, jti: jti ?? null, kid: kid ?? null },
-    ...{ issuedBefore: issuedBefore ?? null, at, expiresAt, reason },
+    ...{ issuedBefore: issuedBefore ?? null, except: except ?? null, at, expiresAt, reason },
   };
 }
 

@@ -1,0 +1,24 @@
+import { JwtctlError } from '../shared/errors.js';
+import { excerpt } from '../shared/text.js';
+
+/** Returns the scopes of a claims set: the words of `scope` (RFC 8693 §4.2), or the members of an array. */
+export function scopesOf({ scope }: Record<string, unknown>): string[] {
+  if (typeof scope === 'string') return scope.split(' ').filter(Boolean);
+  return Array.isArray(scope) ? scope.filter((one): one is string => typeof one === 'string') : [];
+}
+
+/**
+ * Returns the claims with only the wanted scopes (RFC 6749 §6), in the form that `scope` has.
+ * @throws JwtctlError `ERR_SCOPE_INVALID` (refused) for a scope that the claims lack
+ */
+export function narrowScope(claims: Record<string, unknown>, wanted: string): Record<string, unknown> {
+  const names = scopesOf({ scope: wanted });
+  const known = scopesOf(claims);
+  const excess = names.find((name) => !known.includes(name));
+  if (excess !== undefined) {
+    const message = `The session does not have the scope '${excerpt(excess)}'.`;
+    throw new JwtctlError('ERR_SCOPE_INVALID', message);
+  }
+  const kept = known.filter((name) => names.includes(name));
+  return { ...claims, scope: Array.isArray(claims.scope) ? kept : kept.join(' ') };
+}
