@@ -1,7 +1,8 @@
 import type { StoredStatus } from '../../../domain/ports/index.js';
 import { cachedStatus, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from '../keyspace.js';
-import { type BulkStrings, numberOrNullAt } from '../wire/bulk-strings.js';
+import { type BulkStrings, numberOrNullAt, stringAt } from '../wire/bulk-strings.js';
 import { encodeCommands } from '../wire/codec.js';
+import { isScore } from '../wire/reply-shapes.js';
 import type { MasterConnection } from './master-connection.js';
 
 export class Query {
@@ -33,7 +34,9 @@ export function leasedStatus(
 ): StoredStatus | null {
   const score = (index: number) => numberOrNullAt(reply, index);
   const [exp, status, version] = [score(0), score(1), score(2)];
-  if (reply.count !== members.length || [exp, status, version].some(Number.isNaN)) return null;
+  const isWrong = (value: number | null, index: number) =>
+    Number.isNaN(value) && !isScore(stringAt(reply, index));
+  if (reply.count !== members.length || [exp, status, version].some(isWrong)) return null;
   const user = cachedStatus(status, version);
   // No lease for a missing entry: invented tokens must not fill the memory.
   return { exp, user, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };

@@ -34,11 +34,15 @@ export function textsOrNullsIn(reply: Reply, count?: number): Array<string | nul
   throw new UnexpectedReplyError();
 }
 
-/** For ZMSCORE. */
+/** For ZMSCORE. An infinite score is NaN: jwtctl writes none. */
 export function scoresIn(reply: Reply, count: number): Array<number | null> {
-  const scores = textsOrNullsIn(reply, count).map((score) => (score === null ? null : Number(score)));
-  if (scores.some(Number.isNaN)) throw new UnexpectedReplyError();
-  return scores;
+  const texts = textsOrNullsIn(reply, count);
+  if (!texts.every((text) => text === null || isScore(text))) throw new UnexpectedReplyError();
+  return texts.map((text) => (text === null ? null : Number(text)));
+}
+
+export function isScore(text: string): boolean {
+  return !Number.isNaN(Number(text)) || /^-?inf$/.test(text);
 }
 
 /**
