@@ -213,7 +213,7 @@ const DECLARATIONS = {
   'token.acceptTypes': {
     kind: TYPES,
     fallback: 'JWT,at+jwt',
-    doc: 'typ headers that verification accepts. Case and the prefix application/ do not matter. A token without typ is accepted.',
+    doc: 'typ headers that verification accepts. Case and the prefix application/ do not matter. A token without typ is accepted. A token whose claims say that it is a refresh, ID, or logout token is accepted only if the list has that type, such as id.',
   },
   'token.acceptLegacy': {
     kind: date,

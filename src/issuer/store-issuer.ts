@@ -68,6 +68,7 @@ function policyOf({ settings }: Context): IssuerPolicy {
     issuer: settings.token.issuer,
     audience: settings.token.audience,
     type: settings.token.type,
+    acceptTypes: settings.token.acceptTypes,
     ttlSeconds: settings.token.ttl,
     maxTtlSeconds: settings.token.maxTtl,
     statusTtlSeconds: settings.users.statusTtl,

@@ -38,16 +38,20 @@ describe('token register of tokens that are no access tokens', () => {
     ] as const) {
       const { exitCode, error } = await register(one, ...flags);
       expect([exitCode, error().code]).toEqual([1, 'ERR_TOKEN_TYPE_REFUSED']);
-      expect(error().message).toBe('The token says that it is a refresh token.');
-      expect(error().hint).toContain('--any-type');
+      expect(error().message).toContain('says that it is a refresh token');
+      expect(error().hint).toContain('token.acceptTypes');
     }
     expect(await stores.json('token', 'list', '--sub', 'alice')).toEqual([]);
   });
 
-  test('an ID token is registered with --any-type', async () => {
-    const one = await token({ token_use: 'id' });
-    expect((await register(one, '--legacy')).exitCode).toBe(1);
-    expect((await register(one, '--legacy', '--any-type')).exitCode).toBe(0);
+  test('an ID token is registered and accepted if token.acceptTypes has its type', async () => {
+    const one = await complete({ token_use: 'id', jti: 'id-token' });
+    expect((await register(one)).exitCode).toBe(1);
+    const accepting = ['--token-accept-types', 'JWT,ID'];
+    expect((await register(one, ...accepting)).exitCode).toBe(0);
+    const verify = (...flags: string[]) => stores.run('token', 'verify', one, '--json', ...flags);
+    expect((await verify(...accepting)).json()).toMatchObject({ active: true });
+    expect((await verify()).json()).toMatchObject({ error: { code: 'ERR_TOKEN_TYPE_REFUSED' } });
   });
 
   test('a file lists them under their code, and registers the others', async () => {

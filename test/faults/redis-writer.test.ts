@@ -3,6 +3,10 @@ import type { Context } from '../../src/app/context.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import { ManualClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
+import { keyIds } from '../support/planted-entries.js';
+import { planting } from '../support/planting.js';
+import { freshJwk, keyOf, pkcs8Of } from '../support/private-keys.js';
+import { signJws } from '../support/signing.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 /** Versions that an attacker with write access only to Redis can forge for a user. */
@@ -166,6 +170,24 @@ describe('an attacker who can write to Redis', () => {
     const { exitCode, error } = await stores.run('token', 'issue', '--sub', 'alice', '--json');
     expect([exitCode, error().code]).toEqual([3, 'ERR_USER_DISABLED']);
   });
+});
+
+test('an attacker who can write to Redis cannot register a refresh token that a trusted key signed', async () => {
+  await open();
+  const key = keyOf(freshJwk());
+  await stores.json('keys', 'import', '--pem', '-', '--kid', 'theirs', { stdin: pkcs8Of(key) });
+  await stores.json('users', 'add', 'alice');
+  await openVerifiers();
+  const keyId = (await keyIds(stores)).theirs ?? expect.unreachable();
+  const sign = async (jti: string, more: Record<string, unknown>) => {
+    const iat = stores.clock.now();
+    const claims = { iss: 'jwtctl', aud: 'user', sub: 'alice', iat, exp: iat + 600, jti };
+    await planting(stores).plantEntry('alice', { jti, keyId, iat, exp: iat + 600 });
+    return signJws({ privateKey: key }, { alg: 'RS256', kid: 'theirs' }, { ...claims, ...more });
+  };
+  expect(await verdicts(await sign('access', { typ: 'Bearer' }))).toEqual(all('active'));
+  for (const more of [{ typ: 'Refresh' }, { typ: 'Offline' }, { token_use: 'id' }, { tokenType: 'refresh' }])
+    expect(await verdicts(await sign(JSON.stringify(more), more))).toEqual(all('ERR_TOKEN_TYPE_REFUSED'));
 });
 
 describe('with an external user table', () => {

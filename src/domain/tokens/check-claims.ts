@@ -3,6 +3,7 @@ import { isLegacyId } from '../model/legacy-id.js';
 import { type Refusal, refuse } from '../model/refusal-codes.js';
 import { subjectFault } from '../model/subject.js';
 import { describeClaim } from '../shared/describe-value.js';
+import { checkClaimedType } from './token-type.js';
 
 export interface ClaimsPolicy {
   /** The accepted `iss`. */
@@ -11,7 +12,7 @@ export interface ClaimsPolicy {
   audience: string;
   /** How far the clocks of issuer and verifier may differ. */
   clockToleranceSeconds: number;
-  /** The accepted `typ` headers. Default: `JWT` and `at+jwt` */
+  /** The accepted `typ` headers, and types of other tokens in claims such as `token_use`. Default: `JWT` and `at+jwt` */
   acceptTypes?: readonly string[] | undefined;
 }
 
@@ -45,7 +46,8 @@ export function checkClaims(
   policy: ClaimsPolicy,
   now: number,
 ): { claims: Claims } | Refusal {
-  const refusal = claimsRefusal(payload, { mayLack: false }, policy, now);
+  const refusal =
+    claimsRefusal(payload, { mayLack: false }, policy, now) ?? checkClaimedType(payload, policy.acceptTypes);
   if (refusal !== null) return refusal;
   const { jti } = payload;
   if (!isJti(jti)) return invalid('jti', jti, 'a string of 1 to 255 bytes');
@@ -75,7 +77,9 @@ export function checkLegacyClaims(
     (value) => value ?? undefined,
   );
   const sub = legacySubject(payload.sub);
-  const refusal = claimsRefusal({ exp, nbf, iat, iss, aud, sub }, { mayLack: true }, policy, now);
+  const refusal =
+    claimsRefusal({ exp, nbf, iat, iss, aud, sub }, { mayLack: true }, policy, now) ??
+    checkClaimedType(payload, policy.acceptTypes);
   if (refusal !== null) return refusal;
   const claims: LegacyClaims = {
     sub: sub as string,

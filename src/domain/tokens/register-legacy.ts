@@ -8,7 +8,7 @@ import { excerpt } from '../shared/text.js';
 import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims } from './check-claims.js';
 import { checkKey, parseJws } from './check-jws.js';
 import { isLegacy, mayBeLegacy } from './check-legacy.js';
-import { checkType, type OtherTokenType, otherTokenType } from './token-type.js';
+import { checkType } from './token-type.js';
 
 export interface LegacyRegistration<Key> {
   key: Key;
@@ -17,7 +17,6 @@ export interface LegacyRegistration<Key> {
   claims: LegacyClaims & { iat: number };
   /** The lowest `iat` that the token may have: see {@link LegacyToken}. */
   issuedAt: number;
-  otherType: OtherTokenType | null;
 }
 
 /**
@@ -45,9 +44,8 @@ export async function checkLegacyRegistration<Key extends VerificationKey>(
   const { key, id } = signed;
   const { claims } = checked;
   const known = claims.iat === null ? await registry.findLegacyEntry(claims.sub, id) : null;
-  const otherType = otherTokenType(signed.header, signed.payload);
   const iat = claims.iat ?? known?.iat ?? now;
-  return { key, id, claims: { ...claims, iat }, issuedAt: claims.iat ?? 0, otherType };
+  return { key, id, claims: { ...claims, iat }, issuedAt: claims.iat ?? 0 };
 }
 
 /**

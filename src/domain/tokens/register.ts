@@ -25,7 +25,6 @@ import { checkStatus } from './check-status.js';
 import { explainRefusal } from './explain-refusal.js';
 import type { IssuedToken } from './issued-token.js';
 import { checkLegacyRegistration, looksLegacy } from './register-legacy.js';
-import { type OtherTokenType, otherTokenType } from './token-type.js';
 
 /** An `exp` beyond this is probably in milliseconds, and would keep its key forever. */
 const MAX_LIFETIME_SECONDS = 100 * 365 * DAY_SECONDS;
@@ -53,8 +52,6 @@ export interface RegisterOptions {
   dryRun: boolean;
   /** Whether to register tokens that lack `kid`, `jti`, `iat`, `iss`, or `aud`, too. Default: false. */
   legacy?: boolean | undefined;
-  /** Whether to register tokens that say they are refresh or ID tokens, too. Default: false. */
-  anyType?: boolean | undefined;
 }
 
 export interface RegisterReport {
@@ -78,7 +75,7 @@ export async function registerTokens(
   ports: RegisterPorts,
   policy: RegisterPolicy,
   tokens: readonly string[],
-  { dryRun, legacy: acceptsLegacy = false, anyType = false }: RegisterOptions,
+  { dryRun, legacy: acceptsLegacy = false }: RegisterOptions,
 ): Promise<RegisterReport> {
   const now = ports.clock.now();
   const outcomes: RegisterReport['outcomes'] = [];
@@ -97,15 +94,7 @@ export async function registerTokens(
       ...{ kind: 'refused', hint: error.hint },
     });
   };
-  const checked = await checkTokens(ports, policy, now, tokens, refuseAt, acceptsLegacy);
-  const signed = checked.filter(({ index, otherType }) => {
-    if (otherType === null || anyType) return true;
-    outcomes[index] = new JwtctlError(
-      'ERR_TOKEN_TYPE_REFUSED',
-      `The token says that it is ${otherType === 'ID token' ? 'an' : 'a'} ${otherType}.`,
-    );
-    return false;
-  });
+  const signed = await checkTokens(ports, policy, now, tokens, refuseAt, acceptsLegacy);
   const users = await ports.users.findMany(subjectsOf(signed));
   const accepted = await checkStatuses(ports, signed, users, refuseUser);
   const { candidates, raised } = await raiseLifetimes(ports, policy, accepted, { now, dryRun });
@@ -159,7 +148,6 @@ interface Candidate {
   claims: RegisteredClaims;
   /** See {@link LegacyRegistration}. Default: the `iat`. */
   issuedAt?: number;
-  otherType: OtherTokenType | null;
 }
 
 interface RegisteredClaims {
@@ -189,16 +177,15 @@ async function checkTokens(
     const jws = await checkJws(token, { findKey }, policy);
     const result = 'active' in jws ? jws : checkClaims(jws.payload, policy, now);
     if (!('active' in jws || 'active' in result)) {
-      const otherType = otherTokenType(jws.header, jws.payload);
-      return [{ index, key: jws.key.row, claims: result.claims, otherType }];
+      return [{ index, key: jws.key.row, claims: result.claims }];
     }
     const refusal = result as Refusal;
     const legacy = acceptsLegacy
       ? await checkLegacyRegistration(token, refusal, { keys: [...known.values()], registry }, policy, now)
       : refusal;
     if (!('active' in legacy)) {
-      const { key, id, claims, issuedAt, otherType } = legacy;
-      return [{ index, key: key.row, claims: { ...claims, jti: id }, issuedAt, otherType }];
+      const { key, id, claims, issuedAt } = legacy;
+      return [{ index, key: key.row, claims: { ...claims, jti: id }, issuedAt }];
     }
     refuseAt({ index }, legacy);
     return [];

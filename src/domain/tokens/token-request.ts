@@ -9,12 +9,15 @@ import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { assertExactValue } from '../shared/json-numbers.js';
 import { excerpt } from '../shared/text.js';
 import { type Claims, REGISTERED_CLAIMS } from './check-claims.js';
+import { checkClaimedType } from './token-type.js';
 
 export interface IssuerPolicy {
   issuer: string;
   audience: string;
   /** The `typ` header. A token of the type `at+jwt` has a `client_id` (RFC 9068 §2.2). Default: `JWT` */
   type?: 'JWT' | 'at+jwt' | undefined;
+  /** The types that verifiers accept. Default: as for a verifier */
+  acceptTypes?: readonly string[] | undefined;
   ttlSeconds: number;
   maxTtlSeconds: number;
   statusTtlSeconds: number;
@@ -83,6 +86,9 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
       'Use the flags for sub, aud, exp, and nbf. iss is `token.issuer`; iat and jti are generated.',
     );
   }
+  const otherType = checkClaimedType(claims, policy.acceptTypes);
+  if (otherType !== null)
+    throw new JwtctlError(otherType.error.code, otherType.error.message, { kind: 'usage' });
   assertUsableClient(request, policy);
   for (const [claim, value] of Object.entries(claims)) assertExactValue(value, `The claim ${excerpt(claim)}`);
   assertUsableMeta(meta);

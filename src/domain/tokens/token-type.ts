@@ -32,25 +32,39 @@ function isTypeName(typ: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9+./-]{0,39}$/.test(typ);
 }
 
-export type OtherTokenType = 'refresh token' | 'ID token';
-
 /**
- * Returns what the token says that it is, if that is not an access token. Libraries and identity providers
- * write it into different claims, or into the `typ` of the JOSE Header.
+ * Refuses a token whose claims say that it is no access token. Libraries and identity providers write that into different
+ * claims. Verifiers check it too, because a client that can write to Redis can register any token of a trusted key.
  */
-export function otherTokenType(
-  header: Record<string, unknown>,
+export function checkClaimedType(
   payload: Record<string, unknown>,
-): OtherTokenType | null {
-  const { type, typ, token_type: tokenType, token_use: tokenUse, grant_type: grantType } = payload;
-  // `refresh_token` as a grant type says how the token was requested, not what it is.
-  const grant = grantType === 'refresh_token' ? null : grantType;
-  for (const value of [header.typ, type, typ, tokenType, tokenUse, grant]) {
-    const found = typeof value === 'string' ? TYPES.get(plain(value)) : undefined;
-    if (found !== undefined) return found;
+  accepted: readonly string[] = ACCEPTED_TYPES,
+): Refusal | null {
+  for (const claim of TYPE_CLAIMS) {
+    const value = payload[claim];
+    if (typeof value !== 'string') continue;
+    const name = plain(value);
+    const found = OTHER_TYPES.get(name);
+    // `refresh_token` as a grant type says how the token was requested, not what it is.
+    if (found === undefined || (claim === 'grant_type' && value === 'refresh_token')) continue;
+    if (accepted.some((type) => plain(type) === name)) continue;
+    return refuse(
+      'ERR_TOKEN_TYPE_REFUSED',
+      `The token's ${claim} says that it is ${found}, and token.acceptTypes does not have ${name}.`,
+    );
   }
   return null;
 }
+
+const TYPE_CLAIMS = [
+  'type',
+  'typ',
+  'token_type',
+  'tokenType',
+  'token_use',
+  'tokenUse',
+  'grant_type',
+] as const;
 
 /** `refresh_token`, `Refresh-Token`, and `application/refresh+jwt` become `refresh`. */
 function plain(value: string): string {
@@ -61,10 +75,11 @@ function plain(value: string): string {
     .replace(/[-_ ]?token$/, '');
 }
 
-const TYPES: ReadonlyMap<string, OtherTokenType> = new Map([
-  ['refresh', 'refresh token'],
-  ['rt', 'refresh token'],
+const OTHER_TYPES: ReadonlyMap<string, string> = new Map([
+  ['refresh', 'a refresh token'],
+  ['rt', 'a refresh token'],
   // Keycloak's refresh tokens that outlive the session.
-  ['offline', 'refresh token'],
-  ['id', 'ID token'],
+  ['offline', 'a refresh token'],
+  ['id', 'an ID token'],
+  ['logout', 'a logout token'],
 ]);

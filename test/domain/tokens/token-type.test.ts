@@ -1,33 +1,35 @@
 import { expect, test } from 'vitest';
-import { otherTokenType } from '../../../src/domain/tokens/token-type.js';
+import { checkClaimedType } from '../../../src/domain/tokens/token-type.js';
 
 test.each([
-  [{ typ: 'JWT' }, { type: 'refresh' }],
-  [{ typ: 'JWT' }, { typ: 'Refresh' }],
-  [{ typ: 'JWT' }, { typ: 'Offline' }],
-  [{ typ: 'JWT' }, { token_type: 'refresh_token' }],
-  [{ typ: 'JWT' }, { token_use: 'refresh' }],
-  [{ typ: 'JWT' }, { grant_type: 'refresh' }],
-  [{ typ: 'refresh+jwt' }, {}],
-  [{ typ: 'application/rt+jwt' }, {}],
-])('a token with the header %j and the claims %j is a refresh token', (header, payload) => {
-  expect(otherTokenType(header, payload)).toBe('refresh token');
+  [{ type: 'refresh' }, 'a refresh token'],
+  [{ typ: 'Refresh' }, 'a refresh token'],
+  [{ typ: 'Offline' }, 'a refresh token'],
+  [{ token_type: 'refresh_token' }, 'a refresh token'],
+  [{ tokenType: 'refreshToken' }, 'a refresh token'],
+  [{ token_use: 'refresh' }, 'a refresh token'],
+  [{ grant_type: 'refresh' }, 'a refresh token'],
+  [{ typ: 'application/rt+jwt' }, 'a refresh token'],
+  [{ token_use: 'id' }, 'an ID token'],
+  [{ typ: 'ID' }, 'an ID token'],
+  [{ typ: 'Logout' }, 'a logout token'],
+])('a token with the claims %j is refused as %s', (payload, what) => {
+  expect(checkClaimedType(payload)?.error).toMatchObject({
+    ...{ code: 'ERR_TOKEN_TYPE_REFUSED', message: expect.stringContaining(`says that it is ${what}`) },
+  });
 });
 
 test.each([
-  [{}, { token_use: 'id' }],
-  [{}, { typ: 'ID' }],
-  [{ typ: 'id_token' }, {}],
-])('a token with the header %j and the claims %j is an ID token', (header, payload) => {
-  expect(otherTokenType(header, payload)).toBe('ID token');
-});
-
-test.each([
-  [{ typ: 'JWT' }, { sub: 'refresh' }],
-  [{ typ: 'at+jwt' }, { type: 'access', token_type: 'Bearer', token_use: 'access' }],
-  [{ typ: 3 }, { type: ['refresh'] }],
+  [{ sub: 'refresh' }],
+  [{ type: 'access', token_type: 'Bearer', token_use: 'access' }],
+  [{ type: ['refresh'] }],
   // The grant with which this access token was requested.
-  [{}, { grant_type: 'refresh_token' }],
-])('a token with the header %j and the claims %j may be an access token', (header, payload) => {
-  expect(otherTokenType(header, payload)).toBeNull();
+  [{ grant_type: 'refresh_token' }],
+])('a token with the claims %j may be an access token', (payload) => {
+  expect(checkClaimedType(payload)).toBeNull();
+});
+
+test.each([['id'], ['ID'], ['id_token']])('an ID token is accepted if %s is an accepted type', (type) => {
+  expect(checkClaimedType({ token_use: 'id' }, ['JWT', type])).toBeNull();
+  expect(checkClaimedType({ token_use: 'refresh' }, ['JWT', type])).not.toBeNull();
 });

@@ -40,7 +40,6 @@ export const defineRegister: DefineCommand = (group, run) => {
       '--legacy',
       'also register tokens that lack kid, jti, iat, iss, or aud, have a kid that no key has, or have an integer sub; verifiers accept them until token.acceptLegacy',
     )
-    .option('--any-type', 'also register tokens that say they are refresh or ID tokens')
     .addOption(formatOption('format of --token-file'))
     .addOption(errorsOption())
     .option('--aud <aud>', 'expected audience (default: token.audience)')
@@ -54,7 +53,6 @@ interface RegisterFlags {
   errors?: ErrorPlace;
   aud?: string;
   legacy?: true;
-  anyType?: true;
 }
 
 const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
@@ -186,8 +184,8 @@ async function openPorts(context: Context, dryRun: boolean) {
   return { ...ports, users };
 }
 
-function optionsOf({ legacy, anyType }: RegisterFlags, dryRun: boolean): RegisterOptions {
-  return { dryRun, legacy, anyType };
+function optionsOf({ legacy }: RegisterFlags, dryRun: boolean): RegisterOptions {
+  return { dryRun, legacy };
 }
 
 function legacyNote(count: number): string {

@@ -146,8 +146,8 @@ export const TOKENS_ERRORS = {
     'Put fewer or shorter claims into the token.',
   ),
   ERR_TOKEN_TYPE_REFUSED: refused(
-    'The `typ` of the token is not one of `token.acceptTypes`, or a token to be registered says that it is a refresh token or an ID token.',
-    'Send an access token. To accept a `typ`, add it to `token.acceptTypes`. To register a refresh or ID token anyway, pass `--any-type`.',
+    'The `typ` of the token is not one of `token.acceptTypes`, or a claim such as `token_use` says that it is a refresh, ID, or logout token.',
+    'Send an access token. To accept such tokens, add their type to `token.acceptTypes`.',
   ),
   ERR_TTL_INVALID: usage(
     'The lifetime is not a whole number of seconds above zero.',
