@@ -47,6 +47,8 @@ export interface Context {
   /** @throws JwtctlError `ERR_NO_STORE` (state) without an embedded store, unless `ifMissing` is set */
   database(ifMissing?: IfMissing): Promise<Database>;
   users(): Promise<UserDirectory>;
+  /** For issuers: each user has the claims of `users.claims`. */
+  usersWithClaims(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
   /** Loads the master keyring, if there is one. @throws JwtctlError if it is not usable */
   checkKeyring(): Promise<void>;
@@ -216,7 +218,7 @@ export function createContext(options: ContextOptions): Context {
     return new DatabaseGuard({ database: opened, marks, prefix, macKeys, clock });
   });
 
-  const users = once(async (): Promise<UserDirectory> => {
+  const usersWith = async (claims: Settings['users']['claims']): Promise<UserDirectory> => {
     const { source, table, column, idType, enabledWhere } = settings.users;
     switch (source) {
       case 'managed':
@@ -227,11 +229,13 @@ export function createContext(options: ContextOptions): Context {
         await database();
         const { sqlUserTable } = await import('../adapters/sql/stores/user-table.js');
         return sqlUserTable((await sql()).withoutPlugins(), {
-          ...{ table: String(table), column: String(column), idType, enabledWhere },
+          ...{ table: String(table), column: String(column), idType, enabledWhere, claims },
         });
       }
     }
-  });
+  };
+  const users = once(() => usersWith(null));
+  const usersWithClaims = once(() => usersWith(settings.users.claims));
 
   const registry = once(async (): Promise<TokenRegistry> => {
     const clockToleranceSeconds = settings.token.clockTolerance;
@@ -314,6 +318,7 @@ export function createContext(options: ContextOptions): Context {
     actor,
     database,
     users,
+    usersWithClaims,
     registry,
     schema,
     sealer,

@@ -45,6 +45,11 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
   if (users.source === 'table') {
     if (users.table === null) need('users.source table', 'users.table');
     if (users.column === null) need('users.source table', 'users.column');
+  } else if (users.claims !== null) {
+    contradict(
+      ['users.claims', 'users.source'],
+      `users.claims (${from('users.claims')}) needs users.source table, but it is ${users.source} (${from('users.source')}).`,
+    );
   }
   if (registry.onLimit === 'refuse' && registry.maxPerSubject === null)
     need('registry.onLimit refuse', 'registry.maxPerSubject');

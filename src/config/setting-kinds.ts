@@ -21,6 +21,8 @@ export type Kind =
   | { readonly type: 'path' }
   | { readonly type: 'nodes' }
   | { readonly type: 'natMap' }
+  /** Columns of the user table, by claim. */
+  | { readonly type: 'claimColumns'; readonly column: RegExp }
   | { readonly type: 'mysqlUrl' }
   /** Texts of this form, in text separated by commas. */
   | { readonly type: 'list'; readonly item: RegExp; readonly expected: string }
@@ -43,19 +45,21 @@ export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' |
           ? Readonly<Record<string, HostPort>>
           : K extends { type: 'list' }
             ? readonly string[]
-            : K extends { type: 'clients' }
-              ? readonly ClientSetting[]
-              : K extends { type: 'headers' }
-                ? ClaimHeaders
-                : K extends { type: 'policies' }
-                  ? Policies
-                  : string;
+            : K extends { type: 'claimColumns' }
+              ? Readonly<Record<string, string>>
+              : K extends { type: 'clients' }
+                ? readonly ClientSetting[]
+                : K extends { type: 'headers' }
+                  ? ClaimHeaders
+                  : K extends { type: 'policies' }
+                    ? Policies
+                    : string;
 
 export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
   ? number | string
   : K extends { type: 'nodes' | 'list' }
     ? string | readonly string[]
-    : K extends { type: 'natMap' }
+    : K extends { type: 'natMap' | 'claimColumns' }
       ? string | Readonly<Record<string, string>>
       : K extends { type: 'clients' }
         ? string | readonly ClientInput[]
@@ -89,6 +93,10 @@ export function integer(min: number, max: number) {
 
 export function oneOf<const Values extends readonly string[]>(...values: Values) {
   return { type: 'oneOf', values } as const;
+}
+
+export function claimColumns(column: RegExp) {
+  return { type: 'claimColumns', column } as const;
 }
 
 export function pattern(form: RegExp, expected: string) {

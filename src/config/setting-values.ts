@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
 import { formatLastDay, parseLastDay } from '../domain/shared/last-day.js';
+import { REGISTERED_CLAIMS } from '../domain/tokens/check-claims.js';
 import { AddressProblem } from './addresses/address-parts.js';
 import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';
@@ -110,6 +111,8 @@ export function expectedOf(kind: Kind): string {
       return 'a list of host:port or of redis:// URLs, or text separated by commas';
     case 'natMap':
       return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
+    case 'claimColumns':
+      return `a map of claims other than ${REGISTERED_CLAIMS.join(', ')}, to columns, or text such as role=role_name,tenant=tenant_id`;
     case 'mysqlUrl':
       return 'a URL such as mysql://user[:password]@host[:port]/database';
     case 'clients':
@@ -138,6 +141,10 @@ export function formatValue(kind: Kind, value: unknown): string {
         .join(',');
     case 'list':
       return (value as readonly string[]).join(',');
+    case 'claimColumns':
+      return Object.entries(value as Readonly<Record<string, string>>)
+        .map((pair) => pair.join('='))
+        .join(',');
     case 'clients':
     case 'headers':
     case 'policies':
@@ -192,6 +199,10 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       return readBy(z.union([z.string(), z.record(z.string(), z.string())]), natMapOf);
     case 'list':
       return readBy(z.union([z.string(), z.array(z.string())]), (raw) => listOf(raw, kind.item));
+    case 'claimColumns':
+      return readBy(z.union([z.string(), z.record(z.string(), z.string())]), (raw) =>
+        claimColumnsOf(raw, kind.column),
+      );
     // Read by readNamingProblems, unless the type is wrong.
     case 'clients':
     case 'headers':
@@ -243,6 +254,20 @@ function natMapOf(raw: string | Record<string, string>): Record<string, HostPort
   }
   return Object.fromEntries(map);
 }
+
+function claimColumnsOf(raw: string | Record<string, string>, form: RegExp): Record<string, string> | null {
+  const pairs = typeof raw === 'string' ? raw.split(',').map((pair) => pair.split('=')) : Object.entries(raw);
+  const columns = new Map<string, string>();
+  for (const [claim = '', column = '', ...rest] of pairs) {
+    const isClaim = CLAIM.test(claim) && !(REGISTERED_CLAIMS as readonly string[]).includes(claim);
+    if (!isClaim || !form.test(column) || rest.length > 0 || columns.has(claim)) return null;
+    columns.set(claim, column);
+  }
+  return Object.fromEntries(columns);
+}
+
+/** Without the characters that separate claims in text. */
+const CLAIM = /^[^\p{Cc}\s=,]{1,128}$/u;
 
 function natEntries(map: Readonly<Record<string, HostPort>>): [string, string][] {
   return Object.entries(map).map(([key, to]) => {

@@ -3,6 +3,7 @@ import { DAY_SECONDS } from '../domain/shared/duration.js';
 import type { Nest, NestOptional } from './nested-settings.js';
 import {
   boolean,
+  claimColumns,
   clients,
   date,
   duration,
@@ -281,6 +282,10 @@ const DECLARATIONS = {
     kind: CONDITION,
     class: 'command',
     doc: 'SQL condition that is true for enabled users, if users.source is table. Without it, all users are enabled.',
+  },
+  'users.claims': {
+    kind: claimColumns(COLUMN.pattern),
+    doc: 'Claims of new tokens from columns of users.table, if users.source is table: a map of claims to columns, or text such as role=role_name,tenant=tenant_id. A column holds text, a number, or JSON. NULL leaves the claim out.',
   },
   'users.statusTtl': {
     kind: duration(),

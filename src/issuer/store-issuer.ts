@@ -45,7 +45,7 @@ async function storePorts(context: Context) {
   const [database, registry, users, sealer, refreshTokens, guard] = await Promise.all([
     context.database(),
     context.registry(),
-    context.users(),
+    context.usersWithClaims(),
     context.sealer(),
     context.refreshTokenSealer(),
     context.guard(),
@@ -76,6 +76,7 @@ function policyOf({ settings }: Context): IssuerPolicy {
     refreshTtlSeconds: settings.refresh.ttl,
     refreshMaxAgeSeconds: settings.refresh.maxAge ?? undefined,
     refreshGraceSeconds: settings.refresh.grace,
+    userClaims: Object.keys(settings.users.claims ?? {}),
     maxPerSubject: settings.registry.maxPerSubject ?? undefined,
     onLimit: settings.registry.onLimit,
   };

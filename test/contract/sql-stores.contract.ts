@@ -4,6 +4,7 @@ import { databaseContract } from './database.contract.js';
 import { keyStoreContract } from './key-store.contract.js';
 import { schemaContract } from './schema.contract.js';
 import { securityLogContract } from './security-log.contract.js';
+import { userClaimsContract } from './user-claims.contract.js';
 import { userStoreContract } from './user-store.contract.js';
 import { userTableContract } from './user-table.contract.js';
 
@@ -13,6 +14,7 @@ export function sqlContracts(engine: SqlEngine): void {
   keyStoreContract(engine);
   userStoreContract(engine);
   userTableContract(engine);
+  userClaimsContract(engine);
   securityLogContract(engine);
   auditLogContract(engine);
 }

@@ -1,3 +1,5 @@
+import type { JwtctlError } from '../shared/errors.js';
+
 export type UserStatus = 'enabled' | 'disabled';
 
 /** Every value other than `enabled` means `disabled`. */
@@ -15,4 +17,6 @@ export interface User {
   version: number;
   createdAt: number | null;
   updatedAt: number | null;
+  /** From the columns of `users.claims`, or why they cannot be used: one user must not fail the others of a batch. */
+  claims?: Readonly<Record<string, unknown>> | JwtctlError | undefined;
 }

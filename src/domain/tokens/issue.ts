@@ -201,7 +201,10 @@ export class Issuer {
       if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub, this.#ports.users);
       else parseNewSubject(request.sub);
       const jti = request.refresh === true ? familyJti(newRandomId(), 0) : undefined;
-      outcomes[index] = { kid, payload: claimsSet(request, this.#policy, clock.now(), jti) };
+      outcomes[index] = {
+        kid,
+        payload: claimsSet(request, this.#policy, clock.now(), user && claimsOf(user), jti),
+      };
     });
     return outcomes;
   }
@@ -295,7 +298,7 @@ export class Issuer {
       const iat = draft.replayedIat ?? now;
       const longest =
         session === undefined ? Number.POSITIVE_INFINITY : endOfSession(session, this.#policy) - iat;
-      const claims = claimsSet(request, this.#policy, iat, jti, longest);
+      const claims = claimsSet(request, this.#policy, iat, claimsOf(user), jti, longest);
       const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
       return { ...draft, request, user, claims, session, input };
     });
@@ -345,6 +348,11 @@ function requireEnabled(user: User | undefined, sub: string, users: UserDirector
   }
   if (user.status === 'enabled') return user;
   throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`);
+}
+
+function claimsOf({ claims }: User): Readonly<Record<string, unknown>> | undefined {
+  if (claims instanceof JwtctlError) throw claims;
+  return claims;
 }
 
 function revokedAhead(sub: string, seconds: number): JwtctlError {

@@ -27,6 +27,8 @@ export interface IssuerPolicy {
   refreshMaxAgeSeconds?: number | undefined;
   /** How long after its use a refresh token returns the same new tokens. */
   refreshGraceSeconds: number;
+  /** Claims that come from the user table, so that no request may set them. */
+  userClaims?: readonly string[] | undefined;
   maxPerSubject?: number | undefined;
   /** What happens to a token beyond `maxPerSubject`. Default: `evict` */
   onLimit?: OnLimit | undefined;
@@ -90,6 +92,14 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   if (otherType !== null)
     throw new JwtctlError(otherType.error.code, otherType.error.message, { kind: 'usage' });
   assertUsableClient(request, policy);
+  const ofUser = policy.userClaims?.find((claim) => Object.hasOwn(claims, claim));
+  if (ofUser !== undefined) {
+    throw unusable(
+      'ERR_CLAIM_RESERVED',
+      `The claim ${excerpt(ofUser)} cannot be set, because it comes from the user table (\`users.claims\`).`,
+      'Leave the claim out, or remove it from `users.claims`.',
+    );
+  }
   for (const [claim, value] of Object.entries(claims)) assertExactValue(value, `The claim ${excerpt(claim)}`);
   assertUsableMeta(meta);
 }
@@ -128,12 +138,16 @@ export function claimsSet(
   request: TokenRequest,
   policy: IssuerPolicy,
   now: number,
+  userClaims: Readonly<Record<string, unknown>> = {},
   jti = newRandomId(),
   longestSeconds = Number.POSITIVE_INFINITY,
 ): Claims {
   const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
+  // A session may have begun before users.claims had a claim.
+  const own = Object.entries(claims).filter(([claim]) => policy.userClaims?.includes(claim) !== true);
   return {
-    ...claims,
+    ...Object.fromEntries(own),
+    ...userClaims,
     ...(policy.type === 'at+jwt' ? { client_id: request.clientId } : {}),
     iss: policy.issuer,
     sub: request.sub,

@@ -122,6 +122,7 @@ describe('a project file', () => {
     'users.column': 'c',
     'serve.cookie': 'c',
     'token.acceptLegacy': '2027-03-31',
+    'users.claims': 'role=role_name',
   };
   const exampleOf = ({ path, fallback }: (typeof SETTINGS)[number]) => VALUES[path] ?? fallback ?? '1';
 

@@ -5,6 +5,7 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
 import type { SqlExecutor } from '../schema.js';
 import { inPortions } from './portions.js';
+import { type ClaimColumns, type UserClaimReader, userClaimReader } from './user-claims.js';
 
 export interface UserTableOptions {
   /** `table` or `schema.table` */
@@ -14,6 +15,8 @@ export interface UserTableOptions {
   idType?: 'text' | 'uuid-binary' | undefined;
   /** An SQL condition for enabled users. Default: every row is an enabled user */
   enabledWhere?: string | null | undefined;
+  /** Read with each user. Default: none */
+  claims?: ClaimColumns | null | undefined;
 }
 
 const PAGE = 1_000;
@@ -31,18 +34,22 @@ const UNREPRESENTABLE = new Set([
 /** The users of `users.source: table`: an existing table of another program. Only read, never written. */
 export function sqlUserTable(
   db: SqlExecutor,
-  { table, column: name, idType = 'text', enabledWhere }: UserTableOptions,
+  { table, column: name, idType = 'text', enabledWhere, claims }: UserTableOptions,
 ): UserDirectory {
   const column = sql.ref(name);
   const enabled = enabledWhere == null ? sql`1` : sql`case when (${sql.raw(enabledWhere)}) then 1 else 0 end`;
   const isBinary = idType === 'uuid-binary';
   // Cast to text, because a driver rounds numbers above 2^53 and could confuse two subjects.
   const shown = isBinary ? sql`hex(${column})` : sql`cast(${column} as char)`;
-  const select = sql`select ${shown} as sub, ${enabled} as enabled from ${sql.table(table)}`;
+  const claimReader = claims == null ? null : userClaimReader(db, table, claims);
+  const selection = sql`${shown} as sub, ${enabled} as enabled${claimReader?.selection ?? sql``}`;
+  const select = sql`select ${selection} from ${sql.table(table)}`;
 
   async function rowsBy(clauses: RawBuilder<unknown>): Promise<Row[]> {
     try {
       const { rows } = await sql<Row>`${select} ${clauses}`.execute(db);
+      // After the query, which says what is wrong with the table.
+      await claimReader?.open();
       return isBinary ? rows.map((row) => ({ ...row, sub: uuidOf(row.sub) })) : rows;
     } catch (error) {
       if (isMistakeInStatement(error, table)) throw unusableTable(table, await problemOf(error), error);
@@ -71,7 +78,7 @@ export function sqlUserTable(
       case 'ER_BAD_FIELD_ERROR':
         return (await columnType().catch(() => null)) === null
           ? `has no column '${name}'`
-          : 'lacks a column that users.enabledWhere names';
+          : `lacks a column that users.enabledWhere${claims == null ? '' : ' or users.claims'} names`;
       default:
         return 'cannot be read';
     }
@@ -117,21 +124,21 @@ export function sqlUserTable(
       if (!isPossible(sub)) return null;
       // The column's collation may match `Alice` or `alice ` for `alice`. Subjects compare byte for byte.
       const exact = (await rowsOfOne(sub)).filter((row) => row.sub === sub);
-      return exact.length === 0 ? null : toUser(sub, exact);
+      return exact.length === 0 ? null : toUser(sub, exact, claimReader);
     },
 
     async findMany(subs) {
       const wanted = new Set(subs.filter(isPossible));
       const rows = (await inPortions([...wanted], rowsOf)).filter(({ sub }) => wanted.has(sub));
       const users = [...groupBy(rows, ({ sub }) => sub)];
-      return new Map(users.map(([sub, own]) => [sub, toUser(sub, own)]));
+      return new Map(users.map(([sub, own]) => [sub, toUser(sub, own, claimReader)]));
     },
 
     async *list() {
       for (let offset = 0; ; offset += PAGE) {
         const page = sql`limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`;
         const rows = await rowsBy(sql`where ${column} is not null order by ${column} ${page}`);
-        for (const row of rows) yield toUser(row.sub, [row]);
+        for (const row of rows) yield toUser(row.sub, [row], claimReader);
         if (rows.length < PAGE) return;
       }
     },
@@ -149,8 +156,9 @@ interface Row {
   enabled: number;
 }
 
-/** If a subject has several rows, one disabled row disables it. */
-function toUser(sub: string, rows: readonly Row[]): User {
+/** If a subject has several rows, one disabled row disables it, and all of them must have the same claims. */
+function toUser(sub: string, rows: readonly Row[], claimReader: UserClaimReader | null): User {
+  const claims = claimReader?.readAll(rows);
   const isEnabled = rows.every((row) => Number(row.enabled) === 1);
   return {
     sub,
@@ -159,6 +167,7 @@ function toUser(sub: string, rows: readonly Row[]): User {
     version: 0,
     createdAt: null,
     updatedAt: null,
+    ...(claims === undefined ? {} : { claims }),
   };
 }
 
@@ -189,7 +198,7 @@ function refusedCodeOf(error: Error): string {
 function unusableTable(table: string, problem: string, cause: Error): JwtctlError {
   const driverCode = refusedCodeOf(cause);
   return new JwtctlError('ERR_USER_TABLE_UNREADABLE', `The user table ${table} ${problem} (${driverCode}).`, {
-    hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database rejected the SQL made from these settings.',
+    hint: 'Check `users.table`, `users.column`, `users.enabledWhere`, and `users.claims`. The database rejected the SQL made from these settings.',
     details: { driverCode },
     cause,
   });
@@ -197,7 +206,7 @@ function unusableTable(table: string, problem: string, cause: Error): JwtctlErro
 
 function notReadable(table: string, cause: JwtctlError): JwtctlError {
   return new JwtctlError(cause.code, `The MySQL account lacks permission to read the user table ${table}.`, {
-    hint: `Run as an administrator: GRANT SELECT ON ${table} TO the account in mysql.url. SELECT on the columns in users.column and users.enabledWhere is enough.`,
+    hint: `Run as an administrator: GRANT SELECT ON ${table} TO the account in mysql.url. SELECT on the columns in users.column, users.enabledWhere, and users.claims is enough.`,
     details: cause.details,
     cause,
   });

@@ -76,7 +76,7 @@ async function checkDatabase(context: Context): Promise<void> {
 
 async function checkUsers(context: Context): Promise<void> {
   await checkDatabase(context);
-  await (await context.users()).check?.();
+  await (await context.usersWithClaims()).check?.();
 }
 
 async function checkRegistry(context: Context, now: number): Promise<void> {

@@ -157,6 +157,10 @@ export const TOKENS_ERRORS = {
     'The lifetime is longer than `token.maxTtl`.',
     'Request a shorter lifetime, or raise `token.maxTtl`.',
   ),
+  ERR_USER_CLAIM_INVALID: state(
+    'A column of `users.claims` has a value that no claim can hold: bytes, broken JSON, or a number that JSON does not hold exactly. Or several rows of one user have different values.',
+    'Correct the row that the message names, or name a view in `users.table` that casts the column to CHAR.',
+  ),
   ERR_USERS_NOT_MANAGED: state(
     'jwtctl does not manage the users, because `users.source` is not `managed`.',
     'Change the user in your own table. To end tokens at once, run `jwtctl token revoke`.',
