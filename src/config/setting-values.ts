@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
 import { formatLastDay, parseLastDay } from '../domain/shared/last-day.js';
-import { REGISTERED_CLAIMS } from '../domain/tokens/check-claims.js';
+import { RESERVED_CLAIMS } from '../domain/tokens/check-claims.js';
 import { AddressProblem } from './addresses/address-parts.js';
 import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';
@@ -112,7 +112,7 @@ export function expectedOf(kind: Kind): string {
     case 'natMap':
       return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
     case 'claimColumns':
-      return `a map of claims other than ${REGISTERED_CLAIMS.join(', ')}, to columns, or text such as role=role_name,tenant=tenant_id`;
+      return `a map of claims other than ${RESERVED_CLAIMS.join(', ')}, to columns, or text such as role=role_name,tenant=tenant_id`;
     case 'mysqlUrl':
       return 'a URL such as mysql://user[:password]@host[:port]/database';
     case 'clients':
@@ -259,7 +259,7 @@ function claimColumnsOf(raw: string | Record<string, string>, form: RegExp): Rec
   const pairs = typeof raw === 'string' ? raw.split(',').map((pair) => pair.split('=')) : Object.entries(raw);
   const columns = new Map<string, string>();
   for (const [claim = '', column = '', ...rest] of pairs) {
-    const isClaim = CLAIM.test(claim) && !(REGISTERED_CLAIMS as readonly string[]).includes(claim);
+    const isClaim = CLAIM.test(claim) && !(RESERVED_CLAIMS as readonly string[]).includes(claim);
     if (!isClaim || !form.test(column) || rest.length > 0 || columns.has(claim)) return null;
     columns.set(claim, column);
   }

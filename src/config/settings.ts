@@ -201,6 +201,11 @@ const DECLARATIONS = {
     doc: 'Lifetime of tokens issued without --ttl.',
   },
   'token.maxTtl': { kind: duration(), fallback: '24h', doc: 'Longest lifetime that a token can have.' },
+  'token.actMaxTtl': {
+    kind: duration(),
+    fallback: '15m',
+    doc: 'Longest lifetime of a token with which an operator acts as a user (`token issue --act`).',
+  },
   'token.clockTolerance': {
     kind: duration(),
     fallback: '5s',

@@ -3,6 +3,7 @@ import { closingOnFailure, openContext } from '../app/open-context.js';
 import type { OpenOptions } from '../app/open-options.js';
 import type { TokenMeta } from '../domain/model/token-meta.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import type { Actor } from '../domain/tokens/impersonation.js';
 import type { IssuedToken } from '../domain/tokens/issued-token.js';
 import { openStoreIssuer } from './store-issuer.js';
 
@@ -21,6 +22,8 @@ export interface OpenIssuer {
    * @param request.clientId the client that the token is issued to. Required if `token.type` is `at+jwt`: the token then has
    * it as `client_id`. Only this client can use the refresh token
    * @param request.meta facts about the session, such as its device, shown by `token list`: at most 8 pairs, 512 bytes as JSON
+   * @param request.act the operator who acts as the subject (RFC 8693 §4.1), and the reason for the audit log. The token lives
+   * at most `token.actMaxTtl`, and has no refresh token
    * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
    * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` if a store does not answer
    */
@@ -31,6 +34,7 @@ export interface OpenIssuer {
     claims?: Record<string, unknown>;
     refresh?: boolean;
     meta?: TokenMeta;
+    act?: Actor;
     clientId?: string;
   }): Promise<IssuedToken>;
   /**
@@ -53,10 +57,10 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
   return closingOnFailure(context, async () => {
     const issuer = await openStoreIssuer(context);
     const lifecycle = lifecycleOf(context);
-    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims, refresh, meta, clientId }) =>
+    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims, refresh, meta, clientId, act }) =>
       lifecycle.during(() =>
         issuer.issue({
-          ...{ sub, ttlSeconds, claims, refresh, meta, clientId },
+          ...{ sub, ttlSeconds, claims, refresh, meta, clientId, act },
           aud: aud === undefined ? undefined : [aud].flat(),
         }),
       );

@@ -71,6 +71,7 @@ function policyOf({ settings }: Context): IssuerPolicy {
     acceptTypes: settings.token.acceptTypes,
     ttlSeconds: settings.token.ttl,
     maxTtlSeconds: settings.token.maxTtl,
+    actMaxTtlSeconds: settings.token.actMaxTtl,
     statusTtlSeconds: settings.users.statusTtl,
     clockToleranceSeconds: settings.token.clockTolerance,
     refreshTtlSeconds: settings.refresh.ttl,

@@ -28,6 +28,7 @@ export const POLICY = {
   audience: 'user',
   ttlSeconds: 3600,
   maxTtlSeconds: 86_400,
+  actMaxTtlSeconds: 900,
   refreshTtlSeconds: 30 * 86_400,
   refreshGraceSeconds: 10,
   statusTtlSeconds: 60,

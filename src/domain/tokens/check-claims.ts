@@ -40,6 +40,9 @@ export interface Claims extends AcceptedClaims {
 
 export const REGISTERED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'] as const;
 
+/** The claims that jwtctl sets. */
+export const RESERVED_CLAIMS = [...REGISTERED_CLAIMS, 'act'] as const;
+
 /** Returns the claims with times in whole seconds: `exp` rounded down, `nbf` and `iat` rounded up. */
 export function checkClaims(
   payload: Record<string, unknown>,

@@ -21,6 +21,7 @@ import { JwtctlError } from '../shared/errors.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
 import type { Claims } from './check-claims.js';
 import { endMissingUsers } from './end-missing-users.js';
+import { auditReasonOf } from './impersonation.js';
 import {
   type Draft,
   forEachDraft,
@@ -106,7 +107,8 @@ export class Issuer {
   async issue(request: TokenRequest): Promise<IssuedToken> {
     const issued = onlyOutcome(await this.issueMany([request]));
     const target = `${issued.sub} ${issued.jti}`;
-    const row = { actor: this.#ports.actor, action: 'token.issue', target, outcome: 'done', reason: null };
+    const action = request.act === undefined ? 'token.issue' : 'token.impersonate';
+    const row = { actor: this.#ports.actor, action, target, outcome: 'done', reason: auditReasonOf(request) };
     await this.#audit.append({ ...row, at: issued.iat });
     return issued;
   }

@@ -16,6 +16,7 @@ import { JwtctlError, unreachable } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
 import type { Signer } from './active-signer.js';
 import { endReusedFamily, type FamilyEndPorts } from './end-family.js';
+import { metaOf } from './impersonation.js';
 import { type Draft, forEachDraft, type Outcomes, type SignedDraft } from './issue-drafts.js';
 import { type RefreshTokenContents, refreshExpiry } from './refresh-token.js';
 import type { IssuerPolicy } from './token-request.js';
@@ -154,7 +155,7 @@ export class DraftRegistry {
     const { request, user, claims } = draft;
     const { sub, jti, iat, exp } = claims;
     return {
-      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: request.meta, maxPerSubject, onLimit },
+      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: metaOf(request), maxPerSubject, onLimit },
       user: knownStatus(user, now, statusTtlSeconds),
     };
   }

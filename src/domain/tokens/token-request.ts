@@ -8,7 +8,8 @@ import { formatDuration } from '../shared/duration.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { assertExactValue } from '../shared/json-numbers.js';
 import { excerpt } from '../shared/text.js';
-import { type Claims, REGISTERED_CLAIMS } from './check-claims.js';
+import { type Claims, RESERVED_CLAIMS } from './check-claims.js';
+import { type Actor, assertMayAct, lifetimeOf, metaOf } from './impersonation.js';
 import { checkClaimedType } from './token-type.js';
 
 export interface IssuerPolicy {
@@ -20,6 +21,8 @@ export interface IssuerPolicy {
   acceptTypes?: readonly string[] | undefined;
   ttlSeconds: number;
   maxTtlSeconds: number;
+  /** Longest lifetime of a token with an `act`. */
+  actMaxTtlSeconds: number;
   statusTtlSeconds: number;
   clockToleranceSeconds: number;
   refreshTtlSeconds: number;
@@ -43,6 +46,8 @@ export interface TokenRequest {
   claims?: Record<string, unknown> | undefined;
   /** Shown with the session, for example `{ device: 'iPhone' }`. At most 8 pairs, 512 bytes as JSON. */
   meta?: TokenMeta | undefined;
+  /** The operator who acts as the subject. Such a token is short-lived and has no refresh token. */
+  act?: Actor | undefined;
   /** Whether to begin a session: to issue a refresh token with the token. */
   refresh?: boolean | undefined;
   /** The client that the token is issued to, and the only one that may use the refresh token (RFC 6749 §6). */
@@ -51,7 +56,8 @@ export interface TokenRequest {
 
 /** @throws JwtctlError (usage) for an invalid request */
 export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
-  const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, meta = {} } = request;
+  const { sub, aud, notBeforeSeconds = 0, claims = {} } = request;
+  const ttlSeconds = lifetimeOf(request, policy);
   parseSubject(sub);
   if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1) {
     throw unusable(
@@ -80,12 +86,12 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
     const what = describeValue(audience);
     throw unusable('ERR_AUDIENCE_INVALID', `The aud is ${what}; expected a string that is not empty.`);
   }
-  const registered = REGISTERED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
+  const registered = RESERVED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
   if (registered !== undefined) {
     throw unusable(
       'ERR_CLAIM_RESERVED',
       `The registered claim ${registered} cannot be set as a custom claim.`,
-      'Use the flags for sub, aud, exp, and nbf. iss is `token.issuer`; iat and jti are generated.',
+      'Use the flags for sub, aud, exp, nbf, and act. iss is `token.issuer`; iat and jti are generated.',
     );
   }
   const otherType = checkClaimedType(claims, policy.acceptTypes);
@@ -101,7 +107,8 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
     );
   }
   for (const [claim, value] of Object.entries(claims)) assertExactValue(value, `The claim ${excerpt(claim)}`);
-  assertUsableMeta(meta);
+  assertMayAct(request, policy);
+  assertUsableMeta(metaOf(request) ?? {});
 }
 
 function assertUsableClient({ clientId, claims = {} }: TokenRequest, { type }: IssuerPolicy): void {
@@ -142,19 +149,20 @@ export function claimsSet(
   jti = newRandomId(),
   longestSeconds = Number.POSITIVE_INFINITY,
 ): Claims {
-  const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
+  const { aud = [policy.audience], claims = {} } = request;
   // A session may have begun before users.claims had a claim.
   const own = Object.entries(claims).filter(([claim]) => policy.userClaims?.includes(claim) !== true);
   return {
     ...Object.fromEntries(own),
     ...userClaims,
     ...(policy.type === 'at+jwt' ? { client_id: request.clientId } : {}),
+    ...(request.act === undefined ? {} : { act: { sub: request.act.sub } }),
     iss: policy.issuer,
     sub: request.sub,
     aud: aud.length === 1 ? (aud[0] as string) : aud,
     iat: now,
     ...(request.notBeforeSeconds === undefined ? {} : { nbf: now + request.notBeforeSeconds }),
-    exp: now + Math.min(ttlSeconds, longestSeconds),
+    exp: now + Math.min(lifetimeOf(request, policy), longestSeconds),
     jti,
   };
 }

@@ -1,10 +1,12 @@
 import type { Context } from '../../../app/context.js';
+import { parseSubject } from '../../../domain/model/subject.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import type { Invocation } from '../../invocation.js';
 import type { RecordFormat } from '../../io.js';
 import { checkAudience } from '../shared/audience-flag.js';
 import type { ErrorPlace } from '../shared/bulk.js';
+import { contradiction } from '../shared/flags.js';
 import { parseNameValues } from '../shared/name-value.js';
 import { parseClaims } from './claims-flags.js';
 
@@ -21,6 +23,8 @@ export interface IssueFlags {
   meta?: string[];
   refresh?: true;
   clientId?: string;
+  act?: string;
+  reason?: string;
   createUser?: true;
 }
 
@@ -36,7 +40,17 @@ export async function sharedRequest(
     meta: flags.meta && parseNameValues('--meta', flags.meta),
     refresh: flags.refresh,
     clientId: flags.clientId,
+    act: actorOf(flags),
   };
+}
+
+function actorOf({ act, reason, subFile }: IssueFlags): TokenRequest['act'] {
+  if (act === undefined && reason === undefined) return undefined;
+  if (act === undefined) throw contradiction('--reason requires --act.');
+  if (reason === undefined) throw contradiction('--act requires --reason.');
+  if (subFile !== undefined)
+    throw contradiction('--act requires --sub: an operator acts as one user at a time.');
+  return { sub: parseSubject(act), reason };
 }
 
 export function assertMayCreateUsers({ settings }: Context): void {

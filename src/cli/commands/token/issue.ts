@@ -5,6 +5,7 @@ import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
 import { errorsOption, formatOption } from '../shared/bulk.js';
 import { contradiction, durationFlag, exactlyOne, repeatedFlag } from '../shared/flags.js';
+import { reasonOption } from '../shared/reason-option.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 import { LongTokens } from './long-tokens.js';
 
@@ -40,6 +41,11 @@ export const defineIssue: DefineCommand = (group, run) => {
       '--client-id <id>',
       'ID of the client that the token is issued to: the client_id of the token if token.type is at+jwt, and the only client that can use the refresh token',
     )
+    .option(
+      '--act <operator>',
+      'operator who acts as the user: the act of the token, which lives at most token.actMaxTtl',
+    )
+    .addOption(reasonOption())
     .option('--create-user', 'add the user if the user does not exist')
     .examples(
       'jwtctl token issue --sub alice',

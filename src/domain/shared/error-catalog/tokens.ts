@@ -1,6 +1,10 @@
 import { notFound, refused, state, unavailable, usage } from './entry.js';
 
 export const TOKENS_ERRORS = {
+  ERR_ACT_INVALID: usage(
+    'A token for an operator who acts as a user lacks a reason, or should have a refresh token.',
+    'Pass the operator and a reason, and request no refresh token.',
+  ),
   ERR_ALG_NOT_ALLOWED: refused(
     'The `alg` of the token is not allowed, or is not the algorithm of its key.',
     'Issue the token with `jwtctl token issue`, or sign it with the algorithm of the key.',
@@ -22,7 +26,7 @@ export const TOKENS_ERRORS = {
     'Fix the program that issued the token. To revoke a token by its IDs, run `jwtctl token revoke --sub S --jti J`.',
   ),
   ERR_CLAIM_RESERVED: usage(
-    'A registered claim (`iss sub aud exp nbf iat jti`), or a `client_id` that names another client, cannot be set like other claims.',
+    'A reserved claim (`iss sub aud exp nbf iat jti act`), or a `client_id` that names another client, cannot be set like other claims.',
     'Set `sub`, `aud`, the lifetime, and the not-before time with their own flags. `iss` comes from `token.issuer`, and jwtctl sets `iat`, `jti`, and `client_id`.',
   ),
   ERR_CLIENT_ID_INVALID: usage(
