@@ -1,11 +1,18 @@
 import { METHODS, STATUS_CODES } from 'node:http';
-import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  fastify,
+  type RouteOptions,
+} from 'fastify';
 import { api } from './api/index.js';
 import { AJV_OPTIONS } from './api/validation.js';
 import type { AppOptions } from './app-options.js';
 import { discovery } from './discovery.js';
 import { health } from './health.js';
 import { jwkSet } from './jwk-set.js';
+import { openApi } from './openapi.js';
 import { newRequestIds } from './request-id.js';
 import { forwardAuth, forwardAuthUrl } from './verify.js';
 
@@ -59,11 +66,14 @@ export function createApp(options: AppOptions): FastifyInstance {
     sendError(reply, 404);
   });
 
+  const routes: RouteOptions[] = [];
+  app.addHook('onRoute', (route) => void routes.push(route));
   app.register(forwardAuth, options);
   app.register(api, options);
   app.register(jwkSet, options);
   app.register(discovery, options);
   app.register(health, options);
+  app.register(openApi, { routes });
   return app;
 }
 

@@ -11,6 +11,7 @@ import { clientErrors } from '../../src/server/client-errors.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import { checkResponses } from './openapi.js';
 import { inBackground, openContext } from './opened-context.js';
 import type { Stores } from './stores.js';
 
@@ -99,6 +100,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     now,
     jwkSetMaxAgeSeconds: 300,
   });
+  const violations = checkResponses(app);
   return {
     ...{ app, verifier, readiness, warnings },
     lines: () =>
@@ -110,6 +112,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
       await app.close();
       await verifier.close();
       await context.dispose();
+      if (violations.length > 0) throw new Error(violations.join('\n'));
     },
   };
 }
