@@ -1,12 +1,11 @@
 import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
 import {
-  CompiledQuery,
-  type DatabaseConnection,
   type Kysely,
   Kysely as KyselyDatabase,
   SqliteAdapter,
   type SqliteDatabase,
   SqliteDialect,
+  type SqliteDialectConfig,
   SqliteDriver,
 } from 'kysely';
 import Database from 'libsql';
@@ -29,7 +28,10 @@ export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(
     database.pragma('synchronous = FULL');
     return database;
   });
-  const db = new KyselyDatabase<Schema>({ dialect: new EmbeddedDialect(guarded(connection, options)) });
+  const begin = () => translated(options, () => void connection.exec('begin immediate'));
+  const db = new KyselyDatabase<Schema>({
+    dialect: new EmbeddedDialect(guarded(connection, options), begin),
+  });
   return { db, close: () => db.destroy() };
 }
 
@@ -52,10 +54,12 @@ function makePrivate(file: string): void {
 
 class EmbeddedDialect extends SqliteDialect {
   readonly #database: SqliteDatabase;
+  readonly #begin: () => void;
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: SqliteDatabase, begin: () => void) {
     super({ database });
     this.#database = database;
+    this.#begin = begin;
   }
 
   override createAdapter(): SqliteAdapter {
@@ -63,7 +67,7 @@ class EmbeddedDialect extends SqliteDialect {
   }
 
   override createDriver(): SqliteDriver {
-    return new ImmediateDriver({ database: this.#database });
+    return new ImmediateDriver({ database: this.#database }, this.#begin);
   }
 }
 
@@ -76,8 +80,16 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 
 /** A deferred BEGIN that reads and then writes fails at once next to another writer. */
 class ImmediateDriver extends SqliteDriver {
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  readonly #begin: () => void;
+
+  /** @param begin not a prepared statement: if that fails, it stays open, and the connection reads old rows (libsql 0.5) */
+  constructor(config: SqliteDialectConfig, begin: () => void) {
+    super(config);
+    this.#begin = begin;
+  }
+
+  override async beginTransaction(): Promise<void> {
+    this.#begin();
   }
 }
 

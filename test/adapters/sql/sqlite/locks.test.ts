@@ -31,3 +31,24 @@ test('closing a second connection of a process keeps the locks of the first one'
   expect(rows).toEqual([{ n: 3 }]);
   await Promise.all([first.close(), second.close()]);
 });
+
+test('a connection that could not begin a transaction reads current rows, and begins the next one', async () => {
+  const file = join(temporaryFolder(), 'jwtctl.db');
+  const [one, other] = [openSqlite({ file, timeoutMs: 100 }), openSqlite({ file, timeoutMs: 100 })];
+  await sql`create table visits (n integer)`.execute(one.db);
+  const add = sql`insert into visits values (1)`;
+  const count = async () =>
+    (await sql<{ n: number }>`select count(*) as n from visits`.execute(other.db)).rows[0]?.n;
+  for (let round = 1; round <= 2; round++) {
+    await one.db.transaction().execute(async (transaction) => {
+      await add.execute(transaction);
+      const refused = other.db.transaction().execute(async () => {});
+      await expect(refused).rejects.toMatchObject({ code: 'ERR_DATABASE_CONFLICT' });
+      expect(await count()).toBe(round - 1);
+    });
+    expect(await count()).toBe(round);
+  }
+  await other.db.transaction().execute((transaction) => add.execute(transaction));
+  expect(await count()).toBe(3);
+  await Promise.all([one.close(), other.close()]);
+});
