@@ -239,10 +239,12 @@ export function createContext(options: ContextOptions): Context {
 
   const registry = once(async (): Promise<TokenRegistry> => {
     const clockToleranceSeconds = settings.token.clockTolerance;
+    const recordsUse = settings.token.idleTimeout !== null;
     if (isEmbedded) {
       await database();
       const { SqliteTokenRegistry } = await import('../adapters/sql/registry/token-registry.js');
-      return new SqliteTokenRegistry(await sql(), { file: settings.data, clockToleranceSeconds });
+      const options = { file: settings.data, clockToleranceSeconds, recordsUse };
+      return new SqliteTokenRegistry(await sql(), options);
     }
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
@@ -260,6 +262,7 @@ export function createContext(options: ContextOptions): Context {
       mode,
       prefix,
       clockToleranceSeconds,
+      recordsUse,
       timeoutMs,
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,

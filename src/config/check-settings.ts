@@ -14,6 +14,9 @@ import { credentialsReader, readServeTls } from './secrets/store-credentials.js'
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 import { type Origin, originText } from './sources/setting-origin.js';
 
+/** Uses are stored with a precision of a tenth of the timeout, and times are whole seconds. */
+const MIN_IDLE_SECONDS = 10;
+
 type Origins = Readonly<Record<SettingPath, Origin>>;
 
 export function contradictions(settings: Settings, origins: Origins): JwtctlError[] {
@@ -32,6 +35,12 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     contradict(
       ['token.type', 'token.acceptTypes'],
       `token.type is ${token.type} (${from('token.type')}), but token.acceptTypes (${from('token.acceptTypes')}) does not include it.`,
+    );
+  }
+  if (token.idleTimeout !== null && token.idleTimeout < MIN_IDLE_SECONDS) {
+    contradict(
+      ['token.idleTimeout'],
+      `token.idleTimeout is ${formatDuration(token.idleTimeout)} (${from('token.idleTimeout')}); expected at least ${formatDuration(MIN_IDLE_SECONDS)}.`,
     );
   }
   if (redis.mode === 'standalone' && redis.nodes !== null && redis.nodes.length !== 1) {

@@ -221,6 +221,10 @@ const DECLARATIONS = {
     fallback: 'JWT,at+jwt',
     doc: 'typ headers that verification accepts. Case and the prefix application/ do not matter. A token without typ is accepted. A token whose claims say that it is a refresh, ID, or logout token is accepted only if the list has that type, such as id.',
   },
+  'token.idleTimeout': {
+    kind: duration(),
+    doc: 'A token that was not used for this long is refused (ERR_TOKEN_IDLE), even before it expires. At least 10s. Set it on all hosts. Without it, tokens need not be used.',
+  },
   'token.acceptLegacy': {
     kind: date,
     doc: 'Last day (UTC), or the NumericDate, until which tokens registered with `token register --legacy` are accepted. Without this setting, such tokens are refused.',

@@ -98,6 +98,8 @@ export function createMetrics(
     'Verdicts that needed a request to the registry.',
     (now) => now.nearCache?.misses ?? 0,
   );
+  total('jwtctl_uses_stored_total', 'Uses of tokens that were stored.', (now) => now.uses?.stored ?? 0);
+  total('jwtctl_uses_failed_total', 'Uses of tokens not stored.', (now) => now.uses?.failed ?? 0);
   gauge('jwtctl_keys_trusted', 'Keys whose tokens are accepted.', 'min', (now) => now.keys.trusted);
   gauge(
     'jwtctl_active_key_age_seconds',

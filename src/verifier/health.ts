@@ -35,6 +35,11 @@ export interface VerifierHealth {
    * 10 s plus the clock tolerance after `answeredAt`.
    */
   heartbeats: LastHealth;
+  /**
+   * The uses of tokens that the registry has stored, and that it did not. `code` is the error of the last one, null if
+   * it was stored, since `since`. Null without `token.idleTimeout`.
+   */
+  uses: { stored: number; failed: number; since: number; code: ErrorCode | null } | null;
   keys: {
     /** Number of keys that tokens can be valid under. */
     trusted: number;

@@ -16,7 +16,12 @@ import { ifReachable } from '../domain/shared/unavailable.js';
 import { checkClaims, validity } from '../domain/tokens/check-claims.js';
 import { type CheckedToken, checkJws, parseJws } from '../domain/tokens/check-jws.js';
 import { checkLegacyToken, type LegacyPorts, type LegacyToken } from '../domain/tokens/check-legacy.js';
-import { checkStatus, evaluateStatus, type TokenStatus } from '../domain/tokens/check-status.js';
+import {
+  checkStatus,
+  evaluateStatus,
+  type IdlePolicy,
+  type TokenStatus,
+} from '../domain/tokens/check-status.js';
 import type { VerificationPorts, VerificationResult } from '../domain/tokens/verify.js';
 import type { Verifier } from './create-verifier.js';
 import { DatabaseWatch } from './database-watch.js';
@@ -29,6 +34,7 @@ import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
 import { type KnownToken, TokenCache } from './token-cache.js';
+import { UseRecorder } from './use-recorder.js';
 import { UserLookup } from './user-lookup.js';
 import { UserStates } from './user-states.js';
 
@@ -94,6 +100,7 @@ export async function openLiveVerifier(
     },
     {
       ...statusPolicy,
+      idleTimeoutSeconds: token.idleTimeout,
       issuer: token.issuer,
       audience: token.audience,
       acceptTypes: token.acceptTypes,
@@ -126,7 +133,8 @@ interface LiveVerifierPorts {
 }
 
 type LiveVerifierPolicy = VerificationPorts['policy'] &
-  StatusPolicy & {
+  StatusPolicy &
+  IdlePolicy & {
     graceSeconds: number;
     rememberedTokens: number;
     nearCache: boolean;
@@ -137,6 +145,7 @@ class StoreVerifier implements LiveVerifier {
   readonly #policy: LiveVerifierPolicy;
   readonly #cache: TokenCache;
   readonly #watch: StateWatch;
+  readonly #uses: UseRecorder;
   readonly #keyPorts = {
     findKey: async (kid: string) => {
       const { keys, watch } = this.#ports;
@@ -162,6 +171,7 @@ class StoreVerifier implements LiveVerifier {
     this.#cache = new TokenCache(policy.rememberedTokens);
     this.#readEpoch = ports.epoch;
     const { clock, statusReader } = ports;
+    this.#uses = new UseRecorder(ports, policy.idleTimeoutSeconds);
     const probe = () => statusReader.probe();
     this.#watch = new StateWatch(
       { clock, probe, health: () => this.health(), report: onStateChange },
@@ -181,6 +191,7 @@ class StoreVerifier implements LiveVerifier {
       return this.#during(this.#verifyTimes(known, now));
     if (this.#isValid(known, now)) {
       this.#verdicts.hits += 1;
+      this.#uses.record(known, now);
       return Promise.resolve(known.acceptance);
     }
     return this.#during(this.#verifyStatus(known));
@@ -202,6 +213,7 @@ class StoreVerifier implements LiveVerifier {
       registry,
       masters,
       heartbeats: heartbeatState.health(true),
+      uses: this.#uses.health(),
       keys: { trusted: keys.trusted.length, active: keys.active },
       signatures: { entries: this.#cache.size, ...this.#signatures },
       nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
@@ -212,6 +224,7 @@ class StoreVerifier implements LiveVerifier {
     this.#isClosed = true;
     await this.#watch.end();
     await Promise.allSettled(this.#running);
+    await this.#uses.end();
     await this.#ports.follower.end();
     this.#ports.statusReader.close();
   }
@@ -223,9 +236,10 @@ class StoreVerifier implements LiveVerifier {
     return work;
   }
 
-  #isValid({ verdict, claims, key, issuedAt }: KnownToken, now: number): boolean {
+  #isValid(known: KnownToken, now: number): boolean {
+    const { verdict, claims, key, issuedAt } = known;
     if (verdict === null || !isCurrent(verdict.user, now, this.#policy)) return false;
-    if (!verdict.lease.isValid(now) || !this.#isServing(now)) return false;
+    if (!verdict.lease.isValid(now) || !this.#isServing(now) || this.#uses.isIdle(known, now)) return false;
     const { revision, events } = this.#ports.tail;
     if (verdict.revision === revision) return true;
     const { sub, jti } = claims;
@@ -310,10 +324,11 @@ class StoreVerifier implements LiveVerifier {
     const token = { sub, jti, iat, kid: key.kid, issuedAt };
     const { exp, user: cached, lease } = stored;
     const { revision } = tail;
+    const lastSeen = this.#uses.learn(known, stored.lastSeen);
     const evaluate = () => {
       const { events } = tail;
       return evaluateStatus(
-        { token, exp, cached, lastAnswer: states.lastAnswer(sub), events, policy: this.#policy },
+        { token, exp, lastSeen, cached, lastAnswer: states.lastAnswer(sub), events, policy: this.#policy },
         now,
       );
     };
@@ -330,6 +345,7 @@ class StoreVerifier implements LiveVerifier {
     if (refusal !== null) return refusal;
     if (lease !== null && evaluated.user?.status === 'enabled')
       known.verdict = { lease, user: evaluated.user, revision };
+    this.#uses.record(known, now);
     return known.acceptance;
   }
 
@@ -361,6 +377,7 @@ class StoreVerifier implements LiveVerifier {
       validFrom,
       validUntil: Math.min(validUntil, acceptUntil ?? Number.POSITIVE_INFINITY),
       verdict: null,
+      lastSeen: undefined,
     };
   }
 }

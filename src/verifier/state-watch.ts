@@ -59,6 +59,7 @@ function changesBetween(before: VerifierHealth, after: VerifierHealth, graceSeco
   return [
     ...databaseChanges(before.database, after.database, graceSeconds),
     ...masterChanges(before.masters, after.masters),
+    ...useChanges(before.uses, after.uses),
     ...readinessChanges(before, after),
   ];
 }
@@ -127,6 +128,21 @@ function warningChanges({ node, warnings }: MasterStatus, last: readonly MasterW
     ...begun.map((warning) => change(warning, true, ` ${WARNINGS[warning]}`)),
     ...over.map((warning) => change(warning, false, `: the warning ${warning} no longer applies.`)),
   ];
+}
+
+function useChanges(before: VerifierHealth['uses'], after: VerifierHealth['uses']): StateChange[] {
+  if (after === null || (before?.code ?? null) === after.code) return [];
+  const { since, code } = after;
+  const fields = { store: 'registry', storesUses: code === null, since, code };
+  return code === null
+    ? [{ level: 'info', fields, text: 'The registry stores the use of tokens again.' }]
+    : [
+        {
+          level: 'warn',
+          fields,
+          text: 'The registry does not store the use of tokens. Other verifiers may refuse tokens in use as idle (token.idleTimeout).',
+        },
+      ];
 }
 
 function readinessChanges(

@@ -5,6 +5,7 @@ import { findStatus } from '../domain/tokens/find-status.js';
 import type { VerificationPorts } from '../domain/tokens/verify.js';
 import { KeyCache } from './key-cache.js';
 
+/** Does not count as a use of the token: see `token.idleTimeout`. */
 export async function storeVerification(context: Context): Promise<VerificationPorts> {
   const { settings, clock } = context;
   const [database, registry, users] = await Promise.all([
@@ -21,6 +22,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
     statusTtlSeconds: settings.users.statusTtl,
     clockToleranceSeconds: settings.token.clockTolerance,
     logsUserChanges: settings.users.source === 'managed',
+    idleTimeoutSeconds: settings.token.idleTimeout,
   };
   const legacy: LegacyPorts = {
     acceptUntil: settings.token.acceptLegacy,

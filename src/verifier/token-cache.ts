@@ -18,6 +18,8 @@ export interface KnownToken {
   /** NumericDate seconds, exclusive. */
   readonly validUntil: number;
   verdict: Verdict | null;
+  /** The last use that is known; undefined if none is. */
+  lastSeen: number | undefined;
 }
 
 export interface Verdict {

@@ -23,6 +23,7 @@ const MIGRATIONS = {
     ...['007_registry_entries', '008_registry_users', '009_registry_fleet', VERIFIERS_UNTIL],
     '013_registry_families',
     ...LATER,
+    '017_registry_entries_last_seen',
   ],
 };
 

@@ -2,12 +2,17 @@ import { expect, test } from 'vitest';
 import { CLOCK_TOLERANCE_SECONDS, openEmbeddedStores } from '../support/embedded.js';
 import { heartbeatOf } from '../support/heartbeats.js';
 import { familyContract } from './family-store.contract.js';
+import { lastSeenContract } from './last-seen.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
 import { fleetContract } from './verifier-roster.contract.js';
 
 tokenRegistryContract('SQLite', open);
 fleetContract('SQLite', open);
 familyContract('SQLite', open);
+lastSeenContract('SQLite', async () => {
+  const { registry, recording, close } = await openEmbeddedStores();
+  return { plain: registry, registry: recording, now: () => 1_700_000_000, close };
+});
 
 async function open(): Promise<OpenedRegistry> {
   const { registry, close } = await openEmbeddedStores();

@@ -11,15 +11,16 @@ export interface EmbeddedStores {
   db: Kysely<Schema>;
   database: Database;
   registry: TokenRegistry;
+  /** The same, and stores when each token was last seen. */
+  recording: TokenRegistry;
   close(): Promise<void>;
 }
 
 /** Creates empty embedded stores in a new file. */
 export async function openEmbeddedStores(): Promise<EmbeddedStores> {
   const { db, close } = await createMigrated(sqlite);
-  const registry = new SqliteTokenRegistry(db, {
-    file: 'jwtctl.db',
-    clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
-  });
-  return { db, database: sqlDatabase(db), registry, close };
+  const options = { file: 'jwtctl.db', clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS };
+  const registry = new SqliteTokenRegistry(db, options);
+  const recording = new SqliteTokenRegistry(db, { ...options, recordsUse: true });
+  return { db, database: sqlDatabase(db), registry, recording, close };
 }

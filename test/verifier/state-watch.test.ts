@@ -13,7 +13,7 @@ beforeEach(() => {
   clock = new ManualClock();
   database = { state: 'up', since: 0, code: null };
   changes = [];
-  const health = () => ({ isReady: true, database, masters: [] }) as unknown as VerifierHealth;
+  const health = () => ({ isReady: true, database, masters: [], uses: null }) as unknown as VerifierHealth;
   watch = new StateWatch({ clock, probe: () => {}, health, report: (change) => changes.push(change) }, 300);
   watch.begin();
 });

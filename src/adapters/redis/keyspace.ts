@@ -17,7 +17,7 @@ export const HASH_SLOTS = 16_384;
 /**
  * Names every key and member of the registry:
  * - `<prefix>:{<sub>}`, a sorted set: {@link entryMember} with its `exp` as the score, {@link STATUS_MEMBER},
- *   {@link VERSION_MEMBER}
+ *   {@link VERSION_MEMBER}, {@link seenMember}
  * - `<prefix>:{<sub>}:meta`, a hash from entry member to {@link formatMeta}; for a legacy token, to {@link formatLegacyEntry}
  * - `<prefix>:{<sub>}:refresh`, a hash from family to {@link familyRecord}
  * - `<prefix>:fleet`, a hash from verifier id to heartbeat
@@ -96,6 +96,21 @@ export const STATUS_MEMBER = '!s';
 
 /** Its score is the negative version, because removing expired members takes scores above 0. */
 export const VERSION_MEMBER = '!v';
+
+/**
+ * The member that says when a token was last seen, with `token.idleTimeout`. Its score is the negative time, because
+ * removing expired members takes scores above 0. Entry members never begin with `~`.
+ */
+export function seenMember(jti: string): string {
+  return SEEN_PREFIX + jti;
+}
+
+export const SEEN_PREFIX = '~';
+
+/** Returns undefined for a score that jwtctl does not write. */
+export function lastSeenAt(score: number | null | undefined): number | undefined {
+  return Number.isSafeInteger(score) && Number(score) < 0 ? -Number(score) : undefined;
+}
 
 export function statusScore(user: { status: UserStatus; until: number }): number {
   return user.status === 'enabled' ? user.until : -user.until;

@@ -1,6 +1,5 @@
 import { heartbeatLifetime } from '../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../domain/model/registry-entry.js';
-import type { TokenMeta } from '../../domain/model/token-meta.js';
 import type {
   EntryFilter,
   EntryName,
@@ -11,9 +10,9 @@ import type {
   Heartbeat,
   KnownUserStatus,
   LegacyEntry,
+  ListedEntry,
   OnSubjects,
   Registration,
-  RegistryEntry,
   RegistryNode,
   Removal,
   RemovalOutcome,
@@ -22,6 +21,7 @@ import type {
   StatusReader,
   StatusReaderOptions,
   TokenFamily,
+  TokenRecord,
   TokenRegistry,
   WalkOptions,
 } from '../../domain/ports/index.js';
@@ -33,23 +33,16 @@ import { Batcher } from './cluster/batcher.js';
 import { listNodes } from './cluster/list-nodes.js';
 import { RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
 import type { Args } from './cluster/script.js';
-import {
-  cachedStatus,
-  entryMember,
-  keyspace,
-  parseLegacyEntry,
-  STATUS_MEMBER,
-  statusScore,
-  VERSION_MEMBER,
-} from './keyspace.js';
+import { keyspace, parseLegacyEntry, statusScore } from './keyspace.js';
 import { redisMarkStore } from './mark-store.js';
 import { NAMED, SET_STATUS } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
 import { advanceFamily, listFamilies, startGrace } from './subject/families.js';
+import { withLastSeen } from './subject/last-seen.js';
 import { SubjectReader } from './subject/reader.js';
-import { byAge, registerInTurn } from './subject/register-entries.js';
+import { byAge, type RegistrationOptions, registerInTurn } from './subject/register-entries.js';
 import { removeEntries } from './subject/remove-exact.js';
-import { readScores } from './subject/scores.js';
+import { readScores, statusMembers, storedStatus } from './subject/scores.js';
 import { RedisStatusReader } from './verifier/status-reader.js';
 import { deregister, readFleet, report } from './verifier-roster.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
@@ -61,6 +54,8 @@ export interface RedisTokenRegistryOptions extends RedisOptions {
   prefix: string;
   /** How long after its `exp` an entry is kept. */
   clockToleranceSeconds: number;
+  /** Whether to store when each token was last seen. Default: false */
+  recordsUse?: boolean | undefined;
 }
 
 export function openRedisTokenRegistry(options: RedisTokenRegistryOptions): {
@@ -78,12 +73,17 @@ export class RedisTokenRegistry implements TokenRegistry {
   readonly marks: MarkStore;
   readonly #session: RegistrySession;
   readonly #tolerance: number;
+  readonly #recordsUse: boolean;
 
-  constructor(connection: RedisConnection, options: { prefix: string; clockToleranceSeconds: number }) {
+  constructor(
+    connection: RedisConnection,
+    options: Pick<RedisTokenRegistryOptions, 'prefix' | 'clockToleranceSeconds' | 'recordsUse'>,
+  ) {
     this.backend = connection.mode === 'cluster' ? 'redis-cluster' : 'redis';
     this.prefix = options.prefix;
     this.#session = { connection, keyspace: keyspace(options.prefix), batcher: new Batcher(connection) };
     this.#tolerance = options.clockToleranceSeconds;
+    this.#recordsUse = options.recordsUse === true;
     this.marks = redisMarkStore(this.#session);
   }
 
@@ -92,7 +92,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const errors = new Map<string, Iterator<JwtctlError | null>>();
     await allSettled(
       [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
-        const outcome = await ownFailure(() => registerInTurn(this.#session, own, this.#tolerance));
+        const outcome = await ownFailure(() => registerInTurn(this.#session, own, this.#registration));
         errors.set(sub, (outcome instanceof JwtctlError ? own.map(() => outcome) : outcome).values());
       }),
     );
@@ -101,7 +101,7 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   advanceFamilies(steps: readonly FamilyStep[]): Promise<Array<FamilyOutcome | JwtctlError>> {
     return allSettled(
-      steps.map((step) => ownFailure(() => advanceFamily(this.#session, step, this.#tolerance))),
+      steps.map((step) => ownFailure(() => advanceFamily(this.#session, step, this.#registration))),
     );
   }
 
@@ -117,12 +117,12 @@ export class RedisTokenRegistry implements TokenRegistry {
     sub: string,
     entry: { jti: string; keyId: number; iat: number },
     now: number,
-  ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
-    const members = [entryMember(entry), STATUS_MEMBER, VERSION_MEMBER];
+  ): Promise<TokenRecord> {
+    const members = statusMembers(entry, this.#recordsUse);
     const scores = await readScores(this.#session, this.#session.keyspace.keysOf(sub), members);
-    const [exp = null, status = null, version = null] = scores;
-    const user = cachedStatus(status, version);
-    return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
+    const { exp, user, lastSeen } = storedStatus(scores);
+    const current = user !== null && user.until > now ? user : null;
+    return { exp: liveExp(exp, now, this.#tolerance), user: current, lastSeen };
   }
 
   async findLegacyEntry(sub: string, id: string): Promise<LegacyEntry | null> {
@@ -135,13 +135,19 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   openStatusReader(options: StatusReaderOptions): StatusReader {
-    return new RedisStatusReader(this.#session, options);
+    return new RedisStatusReader(this.#session, {
+      ...options,
+      tolerance: this.#tolerance,
+      recordsUse: this.#recordsUse,
+    });
   }
 
-  async list(sub: string, now: number): Promise<Array<RegistryEntry & { meta: TokenMeta | null }>> {
+  async list(sub: string, now: number): Promise<ListedEntry[]> {
     const options = { horizon: now - this.#tolerance, withDetails: true, isNamed: true };
     const reader = new SubjectReader(this.#session, options);
-    return (await reader.list({ sub, ...this.#session.keyspace.keysOf(sub) })).sort(byAge);
+    const keys = this.#session.keyspace.keysOf(sub);
+    const entries = (await reader.list({ sub, ...keys })).sort(byAge);
+    return this.#recordsUse ? withLastSeen(this.#session, keys, entries) : entries;
   }
 
   async setUserStatus(
@@ -195,6 +201,10 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   fleet(): Promise<FleetLook> {
     return readFleet(this.#session);
+  }
+
+  get #registration(): RegistrationOptions {
+    return { tolerance: this.#tolerance, recordsUse: this.#recordsUse };
   }
 
   /** Prepends the times that every script takes: see `includes/entries.lua`. */

@@ -90,6 +90,7 @@ export interface RegistryEntriesTable {
   iat: number;
   exp: number;
   meta: string | null;
+  last_seen: number | null;
 }
 
 export interface RegistryFamiliesTable {

@@ -8,6 +8,7 @@ const REASONS = {
   ERR_KEY_NOT_TRUSTED: 'Invalid Token',
   ERR_SIGNATURE_INVALID: 'Invalid Token',
   ERR_TOKEN_EXPIRED: 'Token Expired',
+  ERR_TOKEN_IDLE: 'Token Expired',
   ERR_TOKEN_NOT_YET_VALID: 'Invalid Token',
   ERR_ISSUER_MISMATCH: 'Invalid Token',
   ERR_AUDIENCE_MISMATCH: 'Invalid Token',

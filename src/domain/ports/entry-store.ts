@@ -13,7 +13,7 @@ export interface EntryStore extends UserStatusCache {
   registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 
   /** Returns live entries by `iat`, then `jti`. @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) */
-  list(sub: string, now: number): Promise<Array<RegistryEntry & { meta: TokenMeta | null }>>;
+  list(sub: string, now: number): Promise<ListedEntry[]>;
 
   /** Removes the matching entries and families of one subject, and with its last entry its cached status. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
@@ -29,6 +29,12 @@ export interface EntryStore extends UserStatusCache {
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
     now: number,
   ): Promise<RemovalOutcome>;
+}
+
+export interface ListedEntry extends RegistryEntry {
+  meta: TokenMeta | null;
+  /** When the token was last issued or verified. Undefined if that is not stored. */
+  lastSeen?: number | undefined;
 }
 
 /** Caches the status of users with their entries, so that a verification needs no other store. */

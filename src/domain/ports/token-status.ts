@@ -13,11 +13,7 @@ export interface KnownUserStatus {
 /** Reads whether tokens are registered, and the cached status of their users. */
 export interface TokenStatusReader {
   /** Reads the entry's `exp` (null if not registered) and the cached `user` (null if expired). */
-  tokenStatus(
-    sub: string,
-    entry: EntryName,
-    now: number,
-  ): Promise<{ exp: number | null; user: KnownUserStatus | null }>;
+  tokenStatus(sub: string, entry: EntryName, now: number): Promise<TokenRecord>;
 
   /**
    * Returns what the entry of a legacy token stores beside its `exp`: see {@link isLegacyId}. Null if there is
@@ -27,6 +23,14 @@ export interface TokenStatusReader {
 
   /** Opens a reader for a long-running process. The caller closes it. */
   openStatusReader(options: StatusReaderOptions): StatusReader;
+}
+
+/** What the registry stores about a token and its user. */
+export interface TokenRecord {
+  exp: number | null;
+  user: KnownUserStatus | null;
+  /** When the token was last issued or verified, in NumericDate seconds. Undefined if that is not stored. */
+  lastSeen?: number | undefined;
 }
 
 export interface LegacyEntry {
@@ -67,6 +71,11 @@ export interface StatusReader {
   open(): Promise<number>;
   /** Prepares the query for one token, for repeated use. */
   of(sub: string, entry: EntryName): StatusQuery;
+  /**
+   * Stores that a token was seen at `now`, with a request that is sent together with others. Does nothing if its entry is
+   * gone, and never moves the time back. Only for a registry that stores these times.
+   */
+  touch(sub: string, entry: EntryName, now: number): Promise<void>;
   /** Checks, in the background, each server that has not answered for a second. */
   probe(): void;
   /** Returns the last known state of each server that holds entries, without a request. */
@@ -83,9 +92,7 @@ export interface StatusQuery {
 }
 
 /** A token's status as stored, expired or not. */
-export interface StoredStatus {
-  exp: number | null;
-  user: KnownUserStatus | null;
+export interface StoredStatus extends TokenRecord {
   /** Null if the status must not be cached. */
   lease: Lease | null;
   /**

@@ -6,6 +6,8 @@ export interface ListedToken extends Omit<RegistryEntry, 'exp'> {
   /** Null for a session whose last access token has expired or was removed. */
   exp: number | null;
   meta: TokenMeta | null;
+  /** When the token was last issued or verified. Undefined if that is not stored. */
+  lastSeen?: number | undefined;
   /** When the refresh token expires; null for any other than the last access token of a session. */
   refreshExp: number | null;
 }

@@ -9,7 +9,9 @@ import {
   type StatusPolicy,
 } from '../security-log/cached-user-status.js';
 import type { RevocationIndex } from '../security-log/revocation-index.js';
+import { formatDuration } from '../shared/duration.js';
 import type { Claims } from './check-claims.js';
+import { idleSeconds } from './idle.js';
 
 /** The status of a token in the registry, the security log, and the user directory. */
 export interface TokenStatus {
@@ -17,6 +19,8 @@ export interface TokenStatus {
   user: UserStatus | 'unknown';
   /** Whether an event of the security log covers the token. */
   revoked: boolean;
+  /** For how long the token has not been used, if `token.idleTimeout` does not allow it. */
+  idleSeconds?: number | undefined;
 }
 
 /** Makes the last two checks. Accepts only exact values, because the status may come from external code. */
@@ -35,6 +39,13 @@ export function checkStatus(
       'The registry has this jti with a different kid, iat, or exp.',
     );
   }
+  if (tokenStatus.idleSeconds !== undefined) {
+    const duration = formatDuration(tokenStatus.idleSeconds);
+    return refuse(
+      'ERR_TOKEN_IDLE',
+      `The token was last used ${duration} ago. token.idleTimeout allows less.`,
+    );
+  }
   if (user === 'enabled') return null;
   return user === 'unknown' || user === null || user === undefined
     ? refuse('ERR_USER_UNKNOWN', 'The user of the token does not exist.')
@@ -45,10 +56,16 @@ export interface TokenState {
   token: { sub: string; jti: string; kid: string; iat: number; issuedAt: number };
   /** `exp` of the token's entry, live or not; null if there is none. */
   exp: number | null;
+  lastSeen?: number | undefined;
   cached: KnownUserStatus | null;
   lastAnswer: KnownUserStatus | null;
   events: RevocationIndex;
-  policy: StatusPolicy;
+  policy: StatusPolicy & IdlePolicy;
+}
+
+export interface IdlePolicy {
+  /** Null: tokens need not be used. */
+  idleTimeoutSeconds: number | null;
 }
 
 export interface EvaluatedStatus extends Omit<TokenStatus, 'user'> {
@@ -61,6 +78,7 @@ export function evaluateStatus(state: TokenState, now: number): EvaluatedStatus 
   return {
     entry: exp === null ? null : { kid: token.kid, iat: token.iat, exp },
     revoked: events.covers({ ...token, iat: token.issuedAt }),
+    idleSeconds: idleSeconds(state.lastSeen, policy.idleTimeoutSeconds, now),
     user: knownUser(state, now),
   };
 }

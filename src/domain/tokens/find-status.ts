@@ -9,9 +9,9 @@ import type {
 import { cacheStatus, isCached, type StatusPolicy } from '../security-log/cached-user-status.js';
 import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
-import { evaluateStatus, type TokenStatus } from './check-status.js';
+import { evaluateStatus, type IdlePolicy, type TokenStatus } from './check-status.js';
 
-export interface StatusPorts extends StatusPolicy {
+export interface StatusPorts extends StatusPolicy, IdlePolicy {
   registry: TokenStatusReader & UserStatusCache;
   securityLog: SecurityLog;
   users: UserDirectory;
@@ -30,6 +30,7 @@ export async function findStatus(
   const evaluated = evaluateStatus(
     {
       ...{ token, exp: registered.exp, cached: registered.user, lastAnswer: null },
+      lastSeen: registered.lastSeen,
       ...{ events: new RevocationIndex(concerning), policy: ports },
     },
     now,

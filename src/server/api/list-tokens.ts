@@ -18,7 +18,9 @@ export const listTokens: FastifyPluginCallback<ApiOptions> = (app, { services, l
     ]);
     const kids = new Map(keys.map(({ id, kid }) => [id, kid]));
     log(request, { status: 200, code: 'listed', startedAt });
-    return tokens.map((token) => ({ ...token, kid: kids.get(token.keyId) ?? null }));
+    return tokens.map(({ lastSeen = null, ...token }) => ({
+      ...{ ...token, lastSeen, kid: kids.get(token.keyId) ?? null },
+    }));
   };
   const config = { right: 'read', concernsAllAudiences: true } as const;
   for (const [url, query] of [

@@ -117,7 +117,7 @@ export const TOKEN_LIST = {
   type: 'array',
   items: {
     type: 'object',
-    required: ['jti', 'kid', 'iat', 'exp', 'refreshExp', 'meta'],
+    required: ['jti', 'kid', 'iat', 'exp', 'refreshExp', 'lastSeen', 'meta'],
     properties: {
       jti: { type: 'string' },
       kid: { type: ['string', 'null'], description: 'null if the key was purged' },
@@ -126,6 +126,10 @@ export const TOKEN_LIST = {
       refreshExp: {
         ...NUMERIC_DATE_OR_NULL,
         description: 'when the session ends; null without a refresh token',
+      },
+      lastSeen: {
+        ...NUMERIC_DATE_OR_NULL,
+        description: 'when the token was last issued or verified; null without token.idleTimeout',
       },
       meta: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
     },

@@ -10,14 +10,17 @@ import type {
 import { type StatusPolicy, statusMeanwhile } from '../../../src/domain/security-log/cached-user-status.js';
 import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { evaluateStatus } from '../../../src/domain/tokens/check-status.js';
+import { evaluateStatus, type IdlePolicy } from '../../../src/domain/tokens/check-status.js';
 import { findStatus } from '../../../src/domain/tokens/find-status.js';
 import { ManualClock } from '../../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
 import { registerOne } from '../../support/registering.js';
 
 const IAT = 1_700_000_000;
-const POLICY: StatusPolicy = { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true };
+const POLICY: StatusPolicy & IdlePolicy = {
+  ...{ statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true },
+  idleTimeoutSeconds: null,
+};
 const TOKEN = { sub: 'alice', jti: 'j1', kid: 'k1', iat: IAT, issuedAt: IAT };
 
 function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): SecurityEvent {

@@ -5,7 +5,7 @@ import {
 } from '../../../domain/fleet/heartbeat.js';
 import { FAMILY_CHARACTERS } from '../../../domain/model/family.js';
 import { constants, script } from '../cluster/script.js';
-import { STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import { SEEN_PREFIX, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import addEvents from './add-events.lua';
 import advanceFamily from './advance-family.lua';
 import entries from './includes/entries.lua';
@@ -28,6 +28,7 @@ import replaceMarks from './replace-marks.lua';
 import reportHeartbeat from './report-heartbeat.lua';
 import setStatus from './set-status.lua';
 import startGrace from './start-grace.lua';
+import touch from './touch.lua';
 
 /** First element of a script's reply if the key has another type; otherwise it is 1. */
 export const WRONG_TYPE = 0;
@@ -46,7 +47,7 @@ export const WRITES_REFUSED = -2;
 export const STEP = { ADVANCED: 1, REPLAYED: 2, REUSED: 3, UNKNOWN: 4, LIMITED: 5 } as const;
 
 /** The number of arguments that describe an entry: see `register.lua`. */
-const ENTRY_ARGUMENTS = 7;
+const ENTRY_ARGUMENTS = 8;
 
 /** The outcomes of adding an entry, within a script. */
 const ADDING = { DONE: 1, AGAIN: 2, REFUSED: 3 };
@@ -56,7 +57,7 @@ export const NAMED = { JTI: '1', FAMILY: '2' } as const;
 
 const REGISTRY = constants({
   ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },
-  ...{ ENTRY_ARGUMENTS, ...ADDING },
+  ...{ SEEN_PREFIX, ENTRY_ARGUMENTS, ...ADDING },
   SAMPLED_FAMILIES: 20,
   FAMILY_CHARACTERS,
 });
@@ -65,6 +66,7 @@ export const REGISTER = script(...REGISTRATION, register);
 export const ADVANCE_FAMILY = script(...REGISTRATION, families, advanceFamily);
 export const START_GRACE = script(startGrace);
 export const SET_STATUS = script(REGISTRY, subject, entries, expiry, status, setStatus);
+export const TOUCH = script(REGISTRY, subject, entries, touch);
 export const PAGE = script(REGISTRY, order, paging, page);
 export const REMOVE = script(REGISTRY, entries, expiry, families, matching, remove);
 export const REMOVE_PORTION = script(

@@ -6,12 +6,12 @@ import { ADVANCE_FAMILY, START_GRACE, STEP } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
 import { integerIn, outcomeIn, pageIn } from '../wire/reply-shapes.js';
-import { argumentsOf, registerInTurn, runInTime } from './register-entries.js';
+import { argumentsOf, type RegistrationOptions, registerInTurn, runInTime } from './register-entries.js';
 
 export async function advanceFamily(
   session: RegistrySession,
   step: FamilyStep,
-  tolerance: number,
+  options: RegistrationOptions,
 ): Promise<FamilyOutcome> {
   const { connection, keyspace, batcher } = session;
   const { sub, now, entry } = step;
@@ -22,7 +22,7 @@ export async function advanceFamily(
   const counter = counterOf(entry.jti);
   const record = familyRecord({ counter, keyId: entry.keyId, iat: entry.iat, startedAt, exp });
   const own = [
-    ...argumentsOf(step),
+    ...argumentsOf(step, options),
     family,
     counter,
     1000 * graceSeconds,
@@ -31,6 +31,7 @@ export async function advanceFamily(
     limit.most,
     limit.above,
   ];
+  const { tolerance } = options;
   const [, outcome, value] = await runInTime(connection, (deadline) =>
     batcher.read(
       {
@@ -51,7 +52,7 @@ export async function advanceFamily(
       return { state: 'limited' };
     case STEP.ADVANCED:
       // Registering the entry again evicts the rest.
-      if (value !== 1) await registerInTurn(session, [step], tolerance);
+      if (value !== 1) await registerInTurn(session, [step], options);
       return { state: 'advanced' };
     default:
       throw connection.translate(new UnexpectedReplyError());

@@ -1,12 +1,20 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { parseMeta } from '../../../domain/model/token-meta.js';
 import type { KnownUserStatus, ScannedEntry } from '../../../domain/ports/index.js';
-import { cachedStatus, parseEntry, parseLegacyEntry, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import {
+  cachedStatus,
+  lastSeenAt,
+  parseEntry,
+  parseLegacyEntry,
+  SEEN_PREFIX,
+  STATUS_MEMBER,
+  VERSION_MEMBER,
+} from '../keyspace.js';
 import { type BulkStrings, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 
 export interface Members {
   entries: ScannedEntry[];
-  /** Members that are neither entries nor the cached user status. */
+  /** Members that are neither entries, nor say when one was seen, nor the cached user status. */
   malformed: number;
   expired: number;
   /** All other members. A set without any belongs to another application. */
@@ -26,6 +34,7 @@ export function membersIn(
   let version: number | null = null;
   let malformed = 0;
   let expired = 0;
+  let seen = 0;
   const withoutFacts: string[] = [];
   for (let index = 1; index < set.count; index += 2) {
     const score = numberAt(set, index + 1);
@@ -41,6 +50,7 @@ export function membersIn(
     const member = stringAt(set, index);
     if (member === STATUS_MEMBER) status = score;
     else if (member === VERSION_MEMBER) version = score;
+    else if (member.startsWith(SEEN_PREFIX) && lastSeenAt(score) !== undefined) seen += 1;
     else if (isLegacyId(member)) {
       const legacy = legacyEntry(member, score, stored);
       if (legacy === null) withoutFacts.push(member);
@@ -48,7 +58,7 @@ export function membersIn(
       else expired += 1;
     } else malformed += 1;
   }
-  const valid = entries.length + expired + Number(status !== null) + Number(version !== null);
+  const valid = entries.length + expired + Number(status !== null) + Number(version !== null) + seen;
   malformed += withoutFacts.length;
   return { entries, malformed, expired, valid, user: cachedStatus(status, version), withoutFacts };
 }

@@ -9,6 +9,11 @@ import type { RegistrySession } from '../session.js';
 import { DeadlineError, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
 import { outcomeIn } from '../wire/reply-shapes.js';
 
+export interface RegistrationOptions {
+  tolerance: number;
+  recordsUse: boolean;
+}
+
 /**
  * Registers entries of one subject in order, and returns null or the reason of a refusal for each. After an error,
  * some of them may have been registered.
@@ -16,7 +21,7 @@ import { outcomeIn } from '../wire/reply-shapes.js';
 export async function registerInTurn(
   session: RegistrySession,
   registrations: readonly Registration[],
-  tolerance: number,
+  options: RegistrationOptions,
 ): Promise<Array<JwtctlError | null>> {
   const { connection, keyspace, batcher } = session;
   const refusals: Array<JwtctlError | null> = registrations.map(() => null);
@@ -28,8 +33,9 @@ export async function registerInTurn(
     for (let index = next; index < next + ENTRIES_PER_CALL; index++) {
       const registration = registrations[index];
       if (registration?.now !== now) break;
-      args.push(...argumentsOf(registration));
+      args.push(...argumentsOf(registration, options));
     }
+    const { tolerance } = options;
     const horizon = now - tolerance;
     const [, done = 0, ...refused] = await runInTime(connection, (deadline) =>
       batcher.read(
@@ -73,14 +79,12 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
 }
 
 /** In the order of ARGV in `register.lua`. */
-export function argumentsOf({
-  entry,
-  maxPerSubject = 0,
-  onLimit,
-  meta,
-  user,
-}: Registration): Array<string | number> {
+export function argumentsOf(
+  { entry, now, maxPerSubject = 0, onLimit, meta, user }: Registration,
+  { recordsUse }: RegistrationOptions,
+): Array<string | number> {
   const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
   const stored = isLegacyId(entry.jti) ? formatLegacyEntry(entry) : meta == null ? '' : formatMeta(meta);
-  return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status, onLimit === 'refuse' ? 1 : 0];
+  const limit = onLimit === 'refuse' ? 1 : 0;
+  return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status, limit, recordsUse ? -now : ''];
 }

@@ -1,7 +1,28 @@
-import type { SubjectKeys } from '../keyspace.js';
+import type { EntryName, TokenRecord } from '../../../domain/ports/index.js';
+import {
+  cachedStatus,
+  entryMember,
+  lastSeenAt,
+  STATUS_MEMBER,
+  type SubjectKeys,
+  seenMember,
+  VERSION_MEMBER,
+} from '../keyspace.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode } from '../wire/redis-errors.js';
 import { scoresIn } from '../wire/reply-shapes.js';
+
+/** The members that hold the status of a token. */
+export function statusMembers(entry: EntryName, recordsUse: boolean): string[] {
+  const members = [entryMember(entry), STATUS_MEMBER, VERSION_MEMBER];
+  return recordsUse ? [...members, seenMember(entry.jti)] : members;
+}
+
+/** Interprets the scores of {@link statusMembers}. */
+export function storedStatus(scores: ReadonlyArray<number | null>): Required<TokenRecord> {
+  const [exp = null, status = null, version = null, seen] = scores;
+  return { exp, user: cachedStatus(status, version), lastSeen: lastSeenAt(seen) };
+}
 
 /** Returns each member's score, null if missing; an empty array for a key of another type. */
 export async function readScores(

@@ -1,5 +1,6 @@
 import type { StoredStatus } from '../../../domain/ports/index.js';
-import { cachedStatus, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from '../keyspace.js';
+import { cachedStatus, lastSeenAt, type SubjectKeys } from '../keyspace.js';
+import { storedStatus } from '../subject/scores.js';
 import { type BulkStrings, numberOrNullAt, stringAt } from '../wire/bulk-strings.js';
 import { encodeCommands } from '../wire/codec.js';
 import { isScore } from '../wire/reply-shapes.js';
@@ -10,10 +11,11 @@ export class Query {
   readonly members: readonly string[];
   readonly text: string;
 
-  constructor(keys: SubjectKeys, member: string) {
+  /** @param members see `statusMembers` */
+  constructor(keys: SubjectKeys, members: readonly string[]) {
     this.keys = keys;
-    this.members = [member, STATUS_MEMBER, VERSION_MEMBER];
-    this.text = encodeCommands([['zmscore', keys.entries, ...this.members]]);
+    this.members = members;
+    this.text = encodeCommands([['zmscore', keys.entries, ...members]]);
   }
 }
 
@@ -34,15 +36,16 @@ export function leasedStatus(
 ): StoredStatus | null {
   const score = (index: number) => numberOrNullAt(reply, index);
   const [exp, status, version] = [score(0), score(1), score(2)];
+  const seen = members.length > 3 ? score(3) : null;
   const isWrong = (value: number | null, index: number) =>
     Number.isNaN(value) && !isScore(stringAt(reply, index));
-  if (reply.count !== members.length || [exp, status, version].some(isWrong)) return null;
+  if (reply.count !== members.length || [exp, status, version, seen].some(isWrong)) return null;
   const user = cachedStatus(status, version);
+  const lastSeen = lastSeenAt(seen);
   // No lease for a missing entry: invented tokens must not fill the memory.
-  return { exp, user, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };
+  return { exp, user, lastSeen, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };
 }
 
 export function plainStatus(scores: ReadonlyArray<number | null>, epoch: number): StoredStatus {
-  const [exp = null, status = null, version = null] = scores;
-  return { exp, user: cachedStatus(status, version), lease: null, epoch };
+  return { ...storedStatus(scores), lease: null, epoch };
 }

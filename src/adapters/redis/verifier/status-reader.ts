@@ -11,15 +11,17 @@ import { MasterState } from '../../../domain/registry/master-state.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isUndelivered } from '../cluster/batcher.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
-import { entryMember, HASH_SLOTS, STATUS_MEMBER } from '../keyspace.js';
+import { entryMember, HASH_SLOTS, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import { TOUCH } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
-import { readScores } from '../subject/scores.js';
+import { readScores, statusMembers } from '../subject/scores.js';
 import { BulkStrings } from '../wire/bulk-strings.js';
 import { Breaker } from '../wire/circuit-breaker.js';
 import type { RespReply } from '../wire/codec.js';
 import { parseKey } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
 import { DeadlineError, fromNode, replyCode, UnexpectedReplyError } from '../wire/redis-errors.js';
+import { outcomeIn } from '../wire/reply-shapes.js';
 import { MasterConnection } from './master-connection.js';
 import { leasedStatus, type Pending, plainStatus, Query } from './status-query.js';
 
@@ -27,7 +29,7 @@ import { leasedStatus, type Pending, plainStatus, Query } from './status-query.j
 export class RedisStatusReader implements StatusReader {
   readonly #session: RegistrySession;
   readonly #connection: RedisConnection;
-  readonly #options: StatusReaderOptions;
+  readonly #options: Options;
   readonly #masters = new Map<string, MasterConnection>();
   /** Masters that a warning about client tracking has named. */
   readonly #untracked = new Set<string>();
@@ -42,7 +44,7 @@ export class RedisStatusReader implements StatusReader {
   #waiting: Pending[] = [];
   #isClosed = false;
 
-  constructor(session: RegistrySession, options: StatusReaderOptions) {
+  constructor(session: RegistrySession, options: Options) {
     this.#session = session;
     this.#connection = session.connection;
     this.#options = options;
@@ -56,8 +58,16 @@ export class RedisStatusReader implements StatusReader {
   }
 
   of(sub: string, entry: EntryName): StatusQuery {
-    const query = this.#query(sub, entryMember(entry));
+    const query = this.#query(sub, statusMembers(entry, this.#options.recordsUse));
     return { read: () => this.#read(query) };
+  }
+
+  async touch(sub: string, entry: EntryName, now: number): Promise<void> {
+    const { tolerance } = this.#options;
+    const { entries, meta, slot } = this.#session.keyspace.keysOf(sub);
+    const args = [now - tolerance, tolerance, entryMember(entry), -now];
+    const request = { slot, script: TOUCH, keys: [entries, meta], args };
+    await this.#session.batcher.read(request, outcomeIn);
   }
 
   probe(): void {
@@ -91,8 +101,8 @@ export class RedisStatusReader implements StatusReader {
     this.#masters.clear();
   }
 
-  #query(sub: string, member: string): Query {
-    return new Query(this.#session.keyspace.keysOf(sub), member);
+  #query(sub: string, members: readonly string[]): Query {
+    return new Query(this.#session.keyspace.keysOf(sub), members);
   }
 
   #read(query: Query): Promise<StoredStatus> {
@@ -174,7 +184,7 @@ export class RedisStatusReader implements StatusReader {
   #chooseProbes(owners: ReadonlySet<string>): void {
     this.#probes.clear();
     for (let number = 0; number < MOST_PROBES_TRIED && this.#probes.size < owners.size; number++) {
-      const query = this.#query(`probe-${number}`, STATUS_MEMBER);
+      const query = this.#query(`probe-${number}`, PROBED);
       const owner = this.#owners[query.keys.slot];
       if (owner !== undefined && !this.#probes.has(owner)) this.#probes.set(owner, query);
     }
@@ -328,6 +338,13 @@ export class RedisStatusReader implements StatusReader {
   }
 }
 
+interface Options extends StatusReaderOptions {
+  tolerance: number;
+  /** Whether the registry stores when each token was last seen. */
+  recordsUse: boolean;
+}
+
+const PROBED = [STATUS_MEMBER, STATUS_MEMBER, VERSION_MEMBER];
 const REFRESH_EVERY_MS = 250;
 /** A master that answered within this time is not probed, in seconds. */
 const PROBE_SECONDS = 1;

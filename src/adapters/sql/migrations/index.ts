@@ -35,5 +35,6 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
     '014_longest_refresh_ttl': keystore.longestRefreshTtl(),
     '015_security_log_except': eventException(engine),
     '016_users_disabled_until': usersDisabledUntil(),
+    ...(engine === 'sqlite' ? { '017_registry_entries_last_seen': tokenRegistry.entriesLastSeen() } : {}),
   };
 }

@@ -1,20 +1,24 @@
 import { type Kysely, type Migration, sql } from 'kysely';
-import { createTable } from './create-table.js';
+import { addColumnOnce, createTable } from './create-table.js';
 
 /** Only in SQLite. */
 export const tokenRegistry = {
   entriesTable: (): Migration => ({
     up: async (db: Kysely<unknown>) => {
-      await createTable(db, 'registry_entries', (table) =>
-        table
-          .addColumn('sub', 'text', (column) => column.notNull())
-          .addColumn('jti', 'text', (column) => column.notNull())
-          .addColumn('key_id', 'integer', (column) => column.notNull())
-          .addColumn('iat', 'integer', (column) => column.notNull())
-          .addColumn('exp', 'integer', (column) => column.notNull())
-          .addColumn('meta', 'text')
-          .addPrimaryKeyConstraint('registry_entries_key', ['sub', 'jti', 'key_id', 'iat'] as never[])
-          .modifyEnd(sql`without rowid`),
+      await createTable(
+        db,
+        'registry_entries',
+        (table) =>
+          table
+            .addColumn('sub', 'text', (column) => column.notNull())
+            .addColumn('jti', 'text', (column) => column.notNull())
+            .addColumn('key_id', 'integer', (column) => column.notNull())
+            .addColumn('iat', 'integer', (column) => column.notNull())
+            .addColumn('exp', 'integer', (column) => column.notNull())
+            .addColumn('meta', 'text')
+            .addPrimaryKeyConstraint('registry_entries_key', ['sub', 'jti', 'key_id', 'iat'] as never[])
+            .modifyEnd(sql`without rowid`),
+        ['last_seen'],
       );
       await db.schema
         .createIndex('registry_entries_exp')
@@ -23,6 +27,10 @@ export const tokenRegistry = {
         .column('exp')
         .execute();
     },
+  }),
+
+  entriesLastSeen: (): Migration => ({
+    up: (db: Kysely<unknown>) => addColumnOnce(db, 'registry_entries', 'last_seen', 'integer'),
   }),
 
   usersTable: (): Migration => ({

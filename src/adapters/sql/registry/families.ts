@@ -7,7 +7,11 @@ import type { RegistryFamiliesTable, Schema, SqlExecutor } from '../schema.js';
 import { addEntry } from './registry-rows.js';
 
 /** Must run in a transaction that has removed expired rows. */
-export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<FamilyOutcome> {
+export async function advanceFamily(
+  db: SqlExecutor,
+  step: FamilyStep,
+  options: { recordsUse: boolean },
+): Promise<FamilyOutcome> {
   const { sub, entry, now, meta = null } = step;
   const family = familyOf(entry.jti);
   if (family === null) throw new JwtctlError('ERR_BUG', 'The entry has no family.');
@@ -26,7 +30,7 @@ export async function advanceFamily(db: SqlExecutor, step: FamilyStep): Promise<
       ? { state: 'replayed', iat: known.iat }
       : { state: 'reused' };
   }
-  if (!(await addEntry(db, step))) return { state: 'limited' };
+  if (!(await addEntry(db, step, options))) return { state: 'limited' };
   const row: RegistryFamiliesTable = {
     ...{
       sub,

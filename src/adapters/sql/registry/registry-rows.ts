@@ -12,12 +12,17 @@ import type {
 import type { Schema, SqlExecutor } from '../schema.js';
 
 /** Returns whether the entry was added: see `onLimit`. */
-export async function addEntry(db: SqlExecutor, registration: Registration): Promise<boolean> {
+export async function addEntry(
+  db: SqlExecutor,
+  registration: Registration,
+  { recordsUse }: { recordsUse: boolean },
+): Promise<boolean> {
   const { sub, entry, user, meta, maxPerSubject } = registration;
   if (registration.onLimit === 'refuse' && (await isBeyondLimit(db, registration))) return false;
   // Its iat may differ from the stored one, which stays.
   const isKnown = isLegacyId(entry.jti) && (await renewLegacy(db, sub, entry));
   if (!isKnown) await insertEntry(db, sub, entry, meta);
+  if (recordsUse) await touch(db, sub, entry, registration.now);
   if (user !== undefined) await cacheStatus(db, sub, user);
   const evicted =
     registration.onLimit === 'refuse' ? [] : await oldestOthersBeyond(db, sub, entry, maxPerSubject);
@@ -38,6 +43,16 @@ async function isBeyondLimit(
   const rows = await db.selectFrom('registry_entries').select('jti').where('sub', '=', sub).execute();
   const sessions = new Set([entry.jti, ...rows.map(({ jti }) => jti)].map((jti) => familyOf(jti) ?? jti));
   return sessions.size > maxPerSubject;
+}
+
+/** Never moves the time back. */
+export async function touch(db: SqlExecutor, sub: string, entry: EntryName, now: number): Promise<void> {
+  await db
+    .updateTable('registry_entries')
+    .set({ last_seen: now })
+    .where(isNamed(sub, entry))
+    .where(({ or, eb }) => or([eb('last_seen', 'is', null), eb('last_seen', '<', now)]))
+    .execute();
 }
 
 async function renewLegacy(db: SqlExecutor, sub: string, entry: RegistryEntry): Promise<boolean> {

@@ -1,7 +1,9 @@
 import { parseMeta } from '../../../domain/model/token-meta.js';
 import { toUserStatus } from '../../../domain/model/user.js';
 import type { ScannedEntry, ScannedSubject, ScanOptions } from '../../../domain/ports/index.js';
-import type { RegistryEntriesTable as Row, SqlExecutor } from '../schema.js';
+import type { RegistryEntriesTable, SqlExecutor } from '../schema.js';
+
+type Row = Omit<RegistryEntriesTable, 'last_seen'>;
 
 const PAGE = 1_000;
 

@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely';
 import { toUserStatus } from '../../../domain/model/user.js';
 import type {
   EntryName,
@@ -7,16 +8,17 @@ import type {
   StoredStatus,
 } from '../../../domain/ports/index.js';
 import { MasterState } from '../../../domain/registry/master-state.js';
-import type { SqlExecutor } from '../schema.js';
-import { isNamed } from './registry-rows.js';
+import type { Schema, SqlExecutor } from '../schema.js';
+import { retryConflicts } from '../stores/conflicts.js';
+import { isNamed, touch } from './registry-rows.js';
 
 /** Reads token statuses with one query each. A file sends no invalidations and loses nothing. */
 export class SqliteStatusReader implements StatusReader {
-  readonly #db: SqlExecutor;
+  readonly #db: Kysely<Schema>;
   readonly #now: () => number;
   readonly #state: MasterState;
 
-  constructor(db: SqlExecutor, { file, now }: { file: string; now(): number }) {
+  constructor(db: Kysely<Schema>, { file, now }: { file: string; now(): number }) {
     this.#db = db;
     this.#now = now;
     this.#state = new MasterState(file, now());
@@ -41,6 +43,10 @@ export class SqliteStatusReader implements StatusReader {
     };
   }
 
+  touch(sub: string, entry: EntryName, now: number): Promise<void> {
+    return retryConflicts(() => this.#db.transaction().execute((db) => touch(db, sub, entry, now)));
+  }
+
   probe(): void {
     const { answeredAt, isUp } = this.#state;
     if (isUp && answeredAt !== null && Math.abs(this.#now() - answeredAt) < 1) return;
@@ -59,17 +65,19 @@ export class SqliteStatusReader implements StatusReader {
 export async function readStatus(db: SqlExecutor, sub: string, entry: EntryName): Promise<StoredStatus> {
   const row = await db
     .selectNoFrom((select) => {
+      const entryRow = select.selectFrom('registry_entries').where(isNamed(sub, entry));
       const user = select.selectFrom('registry_users').where('sub', '=', sub);
       return [
-        select.selectFrom('registry_entries').select('exp').where(isNamed(sub, entry)).as('exp'),
+        entryRow.select('exp').as('exp'),
+        entryRow.select('last_seen').as('lastSeen'),
         user.select('status').as('status'),
         user.select('version').as('version'),
         user.select('known_until').as('until'),
       ];
     })
     .executeTakeFirst();
-  const { exp = null, status = null, version = null, until = null } = row ?? {};
+  const { exp = null, lastSeen, status = null, version = null, until = null } = row ?? {};
   const user =
     status === null ? null : { status: toUserStatus(status), version: version ?? 0, until: until ?? 0 };
-  return { exp, user, lease: null, epoch: 0 };
+  return { exp, user, lastSeen: lastSeen ?? undefined, lease: null, epoch: 0 };
 }

@@ -1,7 +1,7 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely';
 import { heartbeatLifetime } from '../../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../../domain/model/registry-entry.js';
-import { parseMeta, type TokenMeta } from '../../../domain/model/token-meta.js';
+import { parseMeta } from '../../../domain/model/token-meta.js';
 import type {
   EntryFilter,
   EntryName,
@@ -12,9 +12,9 @@ import type {
   Heartbeat,
   KnownUserStatus,
   LegacyEntry,
+  ListedEntry,
   OnSubjects,
   Registration,
-  RegistryEntry,
   RegistryNode,
   Removal,
   RemovalOutcome,
@@ -23,6 +23,7 @@ import type {
   StatusReader,
   StatusReaderOptions,
   TokenFamily,
+  TokenRecord,
   TokenRegistry,
   WalkOptions,
 } from '../../../domain/ports/index.js';
@@ -48,6 +49,8 @@ export interface SqliteRegistryOptions {
   /** The file's name, shown as the name of the node. */
   file: string;
   clockToleranceSeconds: number;
+  /** Whether to store when each token was last seen. Default: false */
+  recordsUse?: boolean | undefined;
 }
 
 export class SqliteTokenRegistry implements TokenRegistry {
@@ -57,22 +60,25 @@ export class SqliteTokenRegistry implements TokenRegistry {
   readonly #db: Kysely<Schema>;
   readonly #file: string;
   readonly #tolerance: number;
+  readonly #recordsUse: boolean;
   readonly heartbeatLifetimeSeconds: number;
 
   constructor(db: Kysely<Schema>, options: SqliteRegistryOptions) {
     this.#db = db;
     this.#file = options.file;
     this.#tolerance = options.clockToleranceSeconds;
+    this.#recordsUse = options.recordsUse === true;
     this.heartbeatLifetimeSeconds = heartbeatLifetime(this.#tolerance);
   }
 
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
     const [first] = registrations;
     if (first === undefined) return [];
+    const recordsUse = this.#recordsUse;
     return this.#write(first.now, async (db) => {
       const errors: Array<JwtctlError | null> = [];
       for (const registration of registrations) {
-        const isAdded = await addEntry(db, registration);
+        const isAdded = await addEntry(db, registration, { recordsUse });
         errors.push(isAdded ? null : tokenLimit(registration.sub, registration));
       }
       return errors;
@@ -82,9 +88,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
   advanceFamilies(steps: readonly FamilyStep[]): Promise<FamilyOutcome[]> {
     const [first] = steps;
     if (first === undefined) return Promise.resolve([]);
+    const recordsUse = this.#recordsUse;
     return this.#write(first.now, async (db) => {
       const outcomes: FamilyOutcome[] = [];
-      for (const step of steps) outcomes.push(await advanceFamily(db, step));
+      for (const step of steps) outcomes.push(await advanceFamily(db, step, { recordsUse }));
       return outcomes;
     });
   }
@@ -97,13 +104,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return listFamilies(this.#db, sub, now - this.#tolerance);
   }
 
-  async tokenStatus(
-    sub: string,
-    entry: EntryName,
-    now: number,
-  ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
-    const { exp, user } = await readStatus(this.#db, sub, entry);
-    return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
+  async tokenStatus(sub: string, entry: EntryName, now: number): Promise<TokenRecord> {
+    const { exp, user, lastSeen } = await readStatus(this.#db, sub, entry);
+    const current = user !== null && user.until > now ? user : null;
+    return { exp: liveExp(exp, now, this.#tolerance), user: current, lastSeen };
   }
 
   async findLegacyEntry(sub: string, id: string): Promise<LegacyEntry | null> {
@@ -120,14 +124,18 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return new SqliteStatusReader(this.#db, { file: this.#file, now });
   }
 
-  async list(sub: string, now: number): Promise<Array<RegistryEntry & { meta: TokenMeta | null }>> {
+  async list(sub: string, now: number): Promise<ListedEntry[]> {
     const rows = await this.#live(now)
       .where('sub', '=', sub)
-      .select(['jti', 'key_id', 'iat', 'exp', 'meta'])
+      .select(['jti', 'key_id', 'iat', 'exp', 'meta', 'last_seen'])
       .orderBy('iat')
       .orderBy('jti')
       .execute();
-    return rows.map((row) => ({ ...toEntry(row), meta: row.meta === null ? null : parseMeta(row.meta) }));
+    return rows.map((row) => ({
+      ...toEntry(row),
+      meta: row.meta === null ? null : parseMeta(row.meta),
+      lastSeen: row.last_seen ?? undefined,
+    }));
   }
 
   setUserStatus(

@@ -116,13 +116,16 @@ export function tokenList(
 ): View {
   const timeOf = (time: number | null) => (time === null ? '-' : relativeTime(time, now));
   const hasSessions = tokens.some(({ refreshExp }) => refreshExp !== null);
+  const hasUses = tokens.some(({ lastSeen }) => lastSeen !== undefined);
   return {
     shape: 'list',
-    items: tokens.map(({ jti, kid, iat, exp, meta, refreshExp }) => ({
-      data: { jti, kid, sub, iat, exp, refreshExp, meta },
+    items: tokens.map(({ jti, kid, iat, exp, meta, refreshExp, lastSeen = null }) => ({
+      data: { jti, kid, sub, iat, exp, refreshExp, lastSeen, meta },
       id: jti,
       row: [
-        ...[jti, kid ?? '(unknown)', relativeTime(iat, now), timeOf(exp)],
+        ...[jti, kid ?? '(unknown)', relativeTime(iat, now)],
+        ...(hasUses ? [timeOf(lastSeen)] : []),
+        timeOf(exp),
         ...(hasSessions ? [timeOf(refreshExp)] : []),
         metaText(meta),
       ],
@@ -131,6 +134,7 @@ export function tokenList(
       { name: 'jti', mayShorten: true },
       { name: 'kid', mayShorten: true },
       'issued',
+      ...(hasUses ? ['last seen'] : []),
       'expires',
       ...(hasSessions ? ['refreshable until'] : []),
       { name: 'meta', mayShorten: true },

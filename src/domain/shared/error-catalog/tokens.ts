@@ -121,6 +121,10 @@ export const TOKENS_ERRORS = {
     'The token has expired.',
     'Request a new token. If it should still be valid, compare the clocks of the hosts.',
   ),
+  ERR_TOKEN_IDLE: refused(
+    'The token was not used for `token.idleTimeout`, so it has ended before its `exp`.',
+    'Log in again, or refresh the session. If the token was in use, set `token.idleTimeout` on all verifiers.',
+  ),
   ERR_TOKEN_LIMIT: state(
     'The subject has as many live tokens and sessions as `registry.maxPerSubject` allows, and `registry.onLimit` is `refuse`.',
     'End a token of the subject with `jwtctl token revoke`, wait until one expires, or raise `registry.maxPerSubject`.',

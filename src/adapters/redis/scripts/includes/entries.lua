@@ -46,3 +46,9 @@ local function parse(member, exp)
   if not iat and is_legacy(member) then return 0, 1 end
   return iat, jti_from
 end
+
+-- Returns the member that says when this entry was last seen: see seenMember in keyspace.ts.
+local function seen_member(member)
+  local _, jti_from = parse(member, 1)
+  return SEEN_PREFIX .. string.sub(member, jti_from or 1)
+end

@@ -36,7 +36,9 @@ end
 local function drop(set, meta, dropped)
   if #dropped == 0 then return end
   if redis.call('TYPE', meta).ok == 'hash' then call_in_portions('HDEL', meta, dropped) end
-  call_in_portions('ZREM', set, dropped)
+  local members = {}
+  for i = 1, #dropped do members[2 * i - 1], members[2 * i] = dropped[i], seen_member(dropped[i]) end
+  call_in_portions('ZREM', set, members)
 end
 
 local function finish(set, meta, dropped, exp)

@@ -79,11 +79,12 @@ local function add_entry(i)
   end
   local takes_meta = takes(stored)
   local is_new = redis.call('ZADD', set, exp, member) == 1
+  if ARGV[i + 7] ~= '' then redis.call('ZADD', set, 'LT', ARGV[i + 7], seen_member(member)) end
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
   -- What was stored for an entry that is gone, or is damaged, must not stay.
   local replaces = is_legacy(member) and (is_new or not read_legacy_entries(meta, {member})[member])
   if takes_meta then redis.call(replaces and 'HSET' or 'HSETNX', meta, member, stored) end
-  if refuses or maximum == 0 or redis.call('ZCARD', set) - #dropped <= maximum then return DONE end
+  if refuses or maximum == 0 or redis.call('ZCOUNT', set, '(' .. horizon, '+inf') - #dropped <= maximum then return DONE end
   return make_room(member, maximum) and DONE or AGAIN
 end
 

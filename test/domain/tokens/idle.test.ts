@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { idleSeconds, isTouchDue } from '../../../src/domain/tokens/idle.js';
+
+const NOW = 1_700_000_000;
+
+describe('idleSeconds', () => {
+  test.each([
+    { ago: 599, expected: undefined },
+    { ago: 600, expected: 600 },
+    { ago: 90_000, expected: 90_000 },
+    { ago: -30, expected: undefined },
+  ])('with a timeout of 600 s, a token last seen $ago s ago is idle for $expected', ({ ago, expected }) => {
+    expect(idleSeconds(NOW - ago, 600, NOW)).toBe(expected);
+  });
+
+  test('is undefined without a timeout, and for a token that was never seen', () => {
+    expect(idleSeconds(0, null, NOW)).toBeUndefined();
+    expect(idleSeconds(undefined, 600, NOW)).toBeUndefined();
+  });
+});
+
+describe('isTouchDue', () => {
+  test('is true after a tenth of the timeout, and for a token that was never seen', () => {
+    const at = (ago: number, timeout = 600) => isTouchDue(NOW - ago, timeout, NOW);
+    expect([at(0), at(59), at(60), at(600), at(-5)]).toEqual([false, false, true, true, false]);
+    expect([at(1, 15), at(2, 15)]).toEqual([false, true]);
+    expect([isTouchDue(undefined, 600, NOW), isTouchDue(undefined, null, NOW)]).toEqual([true, false]);
+  });
+});
