@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bytes } from './bytes.mjs';
 import { flush } from './flush.mjs';
+import { idle } from './idle.mjs';
 import { inspect } from './inspect.mjs';
 import { issue } from './issue.mjs';
 import { lists } from './lists.mjs';
@@ -40,6 +41,7 @@ const BENCHMARKS = [
   verify,
   first,
   near,
+  idle,
   revocation,
   serve,
   policy,

@@ -26,6 +26,8 @@ const texts = tokens.map((token) => Buffer.from(token, 'latin1'));
 const subs = tokens.map(
   (token) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).sub,
 );
+/** The writes of the way that stores when tokens are used. */
+let writes = () => 0;
 /** Closes what was opened. @type {Array<() => unknown>} */
 const closes = [];
 
@@ -34,10 +36,13 @@ function tokenAt(place) {
   return (texts[place] ?? Buffer.alloc(0)).toString('latin1');
 }
 
-/** @param {boolean} nearCache @returns {Promise<Verify>} */
-async function openOurs(nearCache) {
+/** @param {boolean} nearCache @param {string} [idleTimeout] @returns {Promise<Verify>} */
+async function openOurs(nearCache, idleTimeout) {
+  if (idleTimeout !== undefined) process.env.JWTCTL_TOKEN_IDLE_TIMEOUT = idleTimeout;
   const verifier = await openVerifier({ nearCache });
+  delete process.env.JWTCTL_TOKEN_IDLE_TIMEOUT;
   closes.push(() => verifier.close());
+  if (idleTimeout !== undefined && !nearCache) writes = () => verifier.health().uses?.stored ?? 0;
   return async (place) => {
     const result = await verifier.verify(tokenAt(place));
     if (!result.active) throw new Error(result.error.code);
@@ -133,6 +138,12 @@ const CONTESTS = {
       },
     },
   },
+  idle: {
+    idle: { verifications: 200_000, open: () => openOurs(false, '30s') },
+    plain: { verifications: 200_000, open: () => openOurs(false) },
+    nearIdle: { verifications: 1_000_000, open: () => openOurs(true, '30s') },
+    near: { verifications: 1_000_000, open: () => openOurs(true) },
+  },
   near: {
     ours: { verifications: 1_000_000, open: () => openOurs(true) },
     fastJwt: {
@@ -159,6 +170,8 @@ async function measure(verify, verifications) {
 const ways = Object.entries(CONTESTS[contest] ?? {});
 /** @type {Record<string, number[]>} */
 const samples = Object.fromEntries(ways.map(([name]) => [name, []]));
+/** Per verification. @type {number[]} */
+const writesEach = [];
 /** @type {Map<string, Verify>} */
 const opened = new Map();
 // The first round does not count: it compiles and connects.
@@ -167,9 +180,11 @@ for (let round = 0; round <= Number(rounds); round++) {
     const known = isOpenedAnew ? undefined : opened.get(name);
     const verify = known ?? (await open());
     opened.set(name, verify);
+    const before = writes();
     const perSecond = await measure(verify, verifications);
     if (round > 0) samples[name]?.push(perSecond);
+    if (round > 0 && name === 'idle') writesEach.push((writes() - before) / verifications);
   }
 }
 for (const close of closes) await close();
-process.stdout.write(`${JSON.stringify(samples)}\n`);
+process.stdout.write(`${JSON.stringify({ ...samples, writes: writesEach })}\n`);
