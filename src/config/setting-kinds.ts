@@ -1,4 +1,4 @@
-import { DAY_SECONDS } from '../domain/shared/duration.js';
+import { CENTURY_SECONDS } from '../domain/shared/duration.js';
 import type { RequestPolicyInput } from '../domain/tokens/request-policy.js';
 import type { HostPort } from './addresses/host-port.js';
 import type { ClientInput, ClientSetting } from './serve-clients.js';
@@ -70,7 +70,6 @@ export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
             : ValueOf<K>;
 
 /** The longest duration. The limit keeps sums of times exact integers. */
-const CENTURY_SECONDS = 36_500 * DAY_SECONDS;
 
 export const text = { type: 'text' } as const;
 export const boolean = { type: 'boolean' } as const;

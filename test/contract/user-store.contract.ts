@@ -303,7 +303,7 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await status()).toEqual(['disabled', undefined, 3]);
       });
 
-      test('changes with another time, and becomes enabled or disabled for good', async () => {
+      test('stays disabled for the longest time, until it is enabled', async () => {
         await add('alice');
         const set = async (...change: ['enabled' | 'disabled', (number | null)?]) => {
           const [to, until] = change;
@@ -316,9 +316,10 @@ export function userStoreContract(engine: SqlEngine): void {
           ['disabled', UNTIL + 1, 3],
         ]);
         expect([await set('disabled', null), await status()]).toEqual([true, ['disabled', undefined, 4]]);
-        expect([await set('disabled', UNTIL), await status()]).toEqual([true, ['disabled', UNTIL, 5]]);
-        expect([await set('enabled'), await status()]).toEqual([true, ['enabled', undefined, 6]]);
-        expect([await set('disabled'), await status()]).toEqual([true, ['disabled', undefined, 7]]);
+        expect([await set('disabled', UNTIL), await status()]).toEqual([false, ['disabled', undefined, 4]]);
+        expect([await set('enabled'), await status()]).toEqual([true, ['enabled', undefined, 5]]);
+        expect([await set('disabled', UNTIL), await status()]).toEqual([true, ['disabled', UNTIL, 6]]);
+        expect([await set('disabled', UNTIL - 1), await status()]).toEqual([false, ['disabled', UNTIL, 6]]);
       });
 
       test('stays disabled if another program writes another status', async () => {
@@ -330,6 +331,7 @@ export function userStoreContract(engine: SqlEngine): void {
           .execute();
         now = UNTIL;
         expect(await status()).toEqual(['disabled', undefined, 2]);
+        expect(await users.setStatus('alice', 'disabled', now, now + 60)).toMatchObject({ changed: false });
         expect(await users.setStatus('alice', 'enabled', now)).toMatchObject({ changed: true });
         expect(await status()).toEqual(['enabled', undefined, 3]);
       });

@@ -22,7 +22,8 @@ export interface UserStore extends UserDirectory {
   addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean>;
   setVersion(subs: readonly string[], version: number): Promise<void>;
   /**
-   * Sets the status, and raises the version if the status or `disabledUntil` changes. Returns null if the user does not exist.
+   * Sets the status, and raises the version if something changes. Returns null if the user does not exist. A user who is
+   * disabled for longer stays so: an incident must not shorten a ban.
    *
    * @param disabledUntil when a disabled user is enabled again by itself; null for never
    */

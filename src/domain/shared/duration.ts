@@ -2,6 +2,7 @@ import { JwtctlError } from './errors.js';
 import { excerpt } from './text.js';
 
 export const DAY_SECONDS = 86_400;
+export const CENTURY_SECONDS = 36_500 * DAY_SECONDS;
 
 const SECONDS = { d: DAY_SECONDS, h: 3_600, m: 60, s: 1 } as const;
 const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;

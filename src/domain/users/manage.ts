@@ -5,6 +5,7 @@ import { EntriesAhead } from '../registry/entries-ahead.js';
 import { cacheStatus } from '../security-log/cached-user-status.js';
 import { nameTokens } from '../security-log/name-tokens.js';
 import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
+import { CENTURY_SECONDS } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
 
@@ -81,7 +82,10 @@ export interface UserStatusInput {
   dryRun: boolean;
 }
 
-/** Sets the status. If the user already has it, updates only the registry. */
+/**
+ * Sets the status. If the user already has it, or is disabled for longer, updates only the registry.
+ * @throws JwtctlError `ERR_USER_UNKNOWN` (not_found); `ERR_DURATION_INVALID` (usage)
+ */
 export async function setUserStatus(
   ports: Administration,
   policy: UserAdministrationPolicy,
@@ -89,6 +93,12 @@ export async function setUserStatus(
 ): Promise<StatusChange> {
   const { database, registry, clock } = ports;
   const { sub, status, forSeconds, reason } = input;
+  if (forSeconds !== undefined && forSeconds > CENTURY_SECONDS) {
+    throw new JwtctlError('ERR_DURATION_INVALID', 'A user can be disabled for at most 100 years.', {
+      hint: 'To disable the user until further notice, give no duration.',
+      details: { field: 'for' },
+    });
+  }
   const disabledUntil = (at: number) => (forSeconds === undefined ? undefined : at + forSeconds);
   if (input.dryRun) {
     const user = found(await database.users.find(sub), sub);
@@ -104,7 +114,8 @@ export async function setUserStatus(
     const expiry = eventExpiry(await stores.keys.longestLifetimes(), policy, at);
     const event = { type, sub, userVersion: user.version, reason, at, ...expiry };
     const eventId = await stores.securityLog.append(event);
-    await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
+    const target = user.disabledUntil === undefined ? sub : `${sub} until ${user.disabledUntil}`;
+    await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', target, reason, at);
     return { user, eventId };
   });
   const find = (name: string) => database.users.find(name);

@@ -3,7 +3,7 @@ import { parseNewSubject } from '../../domain/model/subject.js';
 import type { User } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { parseReason, parseUserName } from '../../domain/shared/text.js';
-import { ensureUser, removeUser, renameUser, setUserStatus } from '../../domain/users/manage.js';
+import { ensureUser, found, removeUser, renameUser, setUserStatus } from '../../domain/users/manage.js';
 import { refreshUser } from '../../domain/users/refresh.js';
 import type { ApiOptions } from './api-options.js';
 import { actorOf, clientOf } from './authentication.js';
@@ -32,18 +32,19 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
     return { sub: subjectOf(request), ports: administrationBy(actorOf(clientOf(request))) };
   };
 
-  /** Adds the user, or enables an existing one. */
+  /** Adds the user if missing, and sets the name. Leaves the status: a repeated sign-up must not lift a ban. */
   const put = async (request: FastifyRequest, reply: FastifyReply) => {
     const startedAt = performance.now();
     const { sub, ports } = opened(request);
     const name = nameIn(request.body as UserBody | null);
-    const isKnown = (await ports.database.users.find(sub)) !== null;
-    const { isNew } = isKnown ? { isNew: false } : await ensureUser(ports, parseNewSubject(sub), name);
-    const enable = { sub, status: 'enabled', reason: null, dryRun: false } as const;
-    let { user } = await setUserStatus(ports, lifetime, enable);
-    if (name !== undefined) user = await renameUser(ports, { sub, name });
+    const known = await ports.database.users.find(sub);
+    const { isNew } = known === null ? await ensureUser(ports, parseNewSubject(sub), name) : { isNew: false };
+    const user =
+      name === undefined
+        ? (known ?? found(await ports.database.users.find(sub), sub))
+        : await renameUser(ports, { sub, name });
     const status = isNew ? 201 : 200;
-    log(request, { status, code: 'enabled', startedAt });
+    log(request, { status, code: isNew ? 'added' : 'renamed', startedAt });
     return reply.code(status).send(shown(user));
   };
 

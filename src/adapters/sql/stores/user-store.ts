@@ -60,7 +60,7 @@ export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => (
       .updateTable('users')
       .set((row) => ({ status, disabled_until: until, version: row('version', '+', 1), updated_at: at }))
       .where('sub', '=', sub)
-      .where(status === 'disabled' ? differsFrom(until) : isDisabledAt(at))
+      .where(status === 'disabled' ? lastsShorter(until) : isDisabledAt(at))
       .executeTakeFirst();
     const user = await this.find(sub);
     return user === null ? null : { user, changed: result.numUpdatedRows > 0n };
@@ -93,14 +93,14 @@ function newRow(sub: string, name: string | null, at: number): UsersTable {
 
 type Users = ExpressionBuilder<Schema, 'users'>;
 
-function differsFrom(until: number | null) {
-  return ({ eb, or }: Users) =>
-    or([
-      eb('status', '!=', 'disabled'),
-      ...(until === null
-        ? [eb('disabled_until', 'is not', null)]
-        : [eb('disabled_until', 'is', null), eb('disabled_until', '!=', until)]),
-    ]);
+function lastsShorter(until: number | null) {
+  return ({ eb, and, or }: Users) =>
+    until === null
+      ? or([eb('status', '!=', 'disabled'), eb('disabled_until', 'is not', null)])
+      : or([
+          eb('status', '=', 'enabled'),
+          and([eb('status', '=', 'disabled'), eb('disabled_until', '<', until)]),
+        ]);
 }
 
 function isDisabledAt(at: number) {
