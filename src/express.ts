@@ -49,7 +49,7 @@ interface Request extends RequestHead {
  */
 export function jwtctlAuth(verifier: Pick<Verifier, 'verify'>, options: JwtctlAuthOptions = {}) {
   const { cookie = null, onRefusal = () => {} } = options;
-  const demand = demandOf(options.policy);
+  const demand = demandOf(options);
   return async (req: Request, res: RawResponse, next: (error?: unknown) => void): Promise<void> => {
     try {
       const authentication = await authenticate(verifier, req, cookie, demand);

@@ -36,7 +36,7 @@ export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, op
   const { verifier, cookie = null } = options;
   let demand: Demand | null;
   try {
-    demand = demandOf(options.policy);
+    demand = demandOf(options);
   } catch (error) {
     // Fastify does not catch what a plugin with a callback throws.
     return done(error as Error);

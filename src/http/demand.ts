@@ -8,9 +8,13 @@ import type { Demand } from './authenticate-request.js';
 
 const CLOCK_TOLERANCE_SECONDS = 5;
 
-/** Reads the option `policy`. @throws JwtctlError `ERR_OPTION_INVALID` (usage) */
-export function demandOf(policy: RequestPolicyInput | undefined): Demand | null {
-  if (policy === undefined) return null;
+/**
+ * Reads the option `policy`. If it is there without a value, it was meant to demand something.
+ * @throws JwtctlError `ERR_OPTION_INVALID` (usage)
+ */
+export function demandOf(options: { policy?: RequestPolicyInput }): Demand | null {
+  if (!('policy' in options)) return null;
+  const { policy } = options;
   try {
     return {
       policy: readRequestPolicy(policy, 'policy'),

@@ -54,16 +54,13 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
 
   async function fastifyApp(
     verifier: Verifier,
-    { policy }: Pick<JwtctlAuthOptions, 'policy'> = {},
+    options: Pick<JwtctlAuthOptions, 'policy'> = {},
   ): Promise<string> {
     const app: FastifyInstance = fastify();
     closers.push(() => app.close());
     app.setErrorHandler((_error, _request, reply) => reply.code(500).send({ error: 'caught' }));
     app.register(async (guarded) => {
-      await guarded.register(jwtctlPlugin, {
-        ...{ verifier, cookie: COOKIE },
-        ...(policy === undefined ? {} : { policy }),
-      });
+      await guarded.register(jwtctlPlugin, { verifier, cookie: COOKIE, ...options });
       guarded.all('/', async (request) => request.auth);
     });
     app.get('/open', async () => null);
@@ -126,6 +123,13 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
       const policy = { scopes: ['orders:read'] } as JwtctlAuthOptions['policy'];
       await expect(open(serving.verifier, { policy: policy as never })).rejects.toMatchObject({
         ...{ code: 'ERR_OPTION_INVALID', message: expect.stringContaining('did you mean scope?') },
+      });
+    });
+
+    test('does not begin with a policy that is undefined, such as a misspelled one', async () => {
+      const policies: Record<string, { scope: string }> = { orders: { scope: 'orders:read' } };
+      await expect(open(serving.verifier, { policy: policies.odrers as never })).rejects.toMatchObject({
+        ...{ code: 'ERR_OPTION_INVALID', message: expect.stringContaining('policy is missing') },
       });
     });
 

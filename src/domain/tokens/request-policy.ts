@@ -30,7 +30,7 @@ export class PolicyProblem extends Error {}
 
 const MEMBERS = ['aud', 'scope', 'claims', 'maxAge'] as const;
 
-/** @throws PolicyProblem */
+/** A member without a value is refused, because its author meant to demand something. @throws PolicyProblem */
 export function readRequestPolicy(raw: unknown, place: string): RequestPolicy {
   if (!isMap(raw))
     throw new PolicyProblem(`${place} is ${typeName(raw)}; expected a map with ${MEMBERS.join(', ')}`);
@@ -39,10 +39,12 @@ export function readRequestPolicy(raw: unknown, place: string): RequestPolicy {
   const wrong = (member: string, expected: string) =>
     new PolicyProblem(`${place}.${member} cannot have this value; expected ${expected}`);
   const policy: RequestPolicy = {
-    ...(isAbsent(aud) ? {} : { aud: textsOf(aud) ?? fail(wrong('aud', 'an audience or a list of them')) }),
-    ...(isAbsent(scope) ? {} : { scope: scopesOf(scope) ?? fail(wrong('scope', 'a list of scopes')) }),
-    ...(isAbsent(claims) ? {} : { claims: claimsOf(claims) ?? fail(wrong('claims', CLAIMS)) }),
-    ...(isAbsent(maxAge)
+    ...(aud === undefined
+      ? {}
+      : { aud: textsOf(aud) ?? fail(wrong('aud', 'an audience or a list of them')) }),
+    ...(scope === undefined ? {} : { scope: scopesOf(scope) ?? fail(wrong('scope', 'a list of scopes')) }),
+    ...(claims === undefined ? {} : { claims: claimsOf(claims) ?? fail(wrong('claims', CLAIMS)) }),
+    ...(maxAge === undefined
       ? {}
       : { maxAge: secondsOf(maxAge) ?? fail(wrong('maxAge', 'a duration such as 15m')) }),
   };
@@ -100,10 +102,6 @@ function secondsOf(raw: unknown): number | null {
 
 function isMap(raw: unknown): raw is Record<string, unknown> {
   return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
-}
-
-function isAbsent(raw: unknown): boolean {
-  return raw === undefined || raw === null;
 }
 
 function fail(problem: PolicyProblem): never {

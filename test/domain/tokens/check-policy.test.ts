@@ -111,6 +111,11 @@ test.each([
   [{ claims: { role: null } }, 'policy.claims cannot have this value'],
   [{ claims: { id: 2 ** 53 } }, 'policy.claims cannot have this value'],
   [{ maxAge: 0 }, 'policy.maxAge cannot have this value'],
+  // YAML reads a member whose list is commented out as null.
+  [{ aud: 'shop', scope: null }, 'policy.scope cannot have this value'],
+  [{ scope: ['a'], aud: null }, 'policy.aud cannot have this value'],
+  [{ aud: 'shop', claims: null }, 'policy.claims cannot have this value'],
+  [{ aud: 'shop', maxAge: null }, 'policy.maxAge cannot have this value'],
   [{ maxAge: 'soon' }, 'policy.maxAge cannot have this value'],
 ])('refuses the policy %j', (policy, message) => {
   expect(() => readRequestPolicy(policy, 'policy')).toThrow(message);
