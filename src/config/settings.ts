@@ -269,7 +269,6 @@ const DECLARATIONS = {
   },
   'keys.publishUrl': {
     kind: PUBLIC_URL,
-    inProjectFile: true,
     doc: 'URL of the JWK Set that verifiers read, such as https://auth.example.com/.well-known/jwks.json. `keys rotate` lets a key sign only after this URL shows it, through every cache on the way.',
   },
   'users.source': {

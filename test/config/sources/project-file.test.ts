@@ -107,7 +107,9 @@ describe('a project file', () => {
       'token.audience',
       'token.ttl',
     ],
-    ...SETTINGS.map(({ path }) => path).filter((path) => path.startsWith('keys.')),
+    ...SETTINGS.map(({ path }) => path).filter(
+      (path) => path.startsWith('keys.') && path !== 'keys.publishUrl',
+    ),
   ];
   const VALUES: Record<string, unknown> = {
     'serve.clients': [{ id: 'shop', secretSha256: '0'.repeat(64), may: ['issue'] }],
