@@ -110,7 +110,10 @@ function errorAnswer(
 
 const ENCODED = /[^\x21-\x24\x26-\x7e]+/g;
 
-/** Percent-encodes space, `%`, and characters not allowed in headers; `decodeURIComponent` restores them. */
+/**
+ * Percent-encodes space, `%`, and characters not allowed in headers; `decodeURIComponent` restores them. Half of a
+ * surrogate pair has no UTF-8, so it becomes U+FFFD.
+ */
 export function headerText(text: string): string {
-  return text.replace(ENCODED, encodeURIComponent);
+  return text.toWellFormed().replace(ENCODED, encodeURIComponent);
 }
