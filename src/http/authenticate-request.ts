@@ -1,3 +1,5 @@
+import { decodeToken } from '../domain/jose/jws.js';
+import { isLegacyId } from '../domain/model/legacy-id.js';
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import { checkPolicy } from '../domain/tokens/check-policy.js';
 import type { RequestPolicy } from '../domain/tokens/request-policy.js';
@@ -53,7 +55,7 @@ export async function authenticate(
   try {
     const result = await verifier.verify(token);
     if (!result.active) return refused(result.error.code, result.error.message, refusal(result));
-    return notMet(result, demand) ?? { accepted: result, token, isAsked: true, code: 'active' };
+    return notMet(result, token, demand) ?? { accepted: result, token, isAsked: true, code: 'active' };
   } catch (error) {
     if (!isUnavailable(error)) throw error;
     return refused(error.code, error.message, unavailable(error.code));
@@ -64,11 +66,19 @@ export function isUnavailable(error: unknown): error is JwtctlError {
   return error instanceof JwtctlError && error.kind === 'unavailable';
 }
 
-function notMet({ payload }: Acceptance, demand: Demand | null): Denial | null {
+function notMet({ payload }: Acceptance, token: string, demand: Demand | null): Denial | null {
   if (demand === null) return null;
   const { policy, now, clockToleranceSeconds } = demand;
-  const shortfall = checkPolicy(payload, policy, now(), clockToleranceSeconds);
+  const iat = hasOwnTime(payload.jti, token) ? payload.iat : 0;
+  const shortfall = checkPolicy({ ...payload, iat }, policy, now(), clockToleranceSeconds);
   return shortfall && refused(shortfall.code, shortfall.message, forbidden(shortfall, policy));
+}
+
+/** The `iat` of a legacy token without one is the time of its registration, which says nothing about its age. */
+function hasOwnTime(jti: string, token: string): boolean {
+  if (!isLegacyId(jti)) return true;
+  const decoded = decodeToken(token);
+  return typeof decoded !== 'string' && (decoded.payload.iat ?? null) !== null;
 }
 
 function refused(code: ErrorCode, message: string, answer: Answer): Denial {

@@ -9,7 +9,10 @@ export interface Shortfall {
   message: string;
 }
 
-/** Checks the claims of a token that passed the four checks. */
+/**
+ * Checks the claims of a token that passed the four checks.
+ * @param claims with the `iat` 0 if the token has none of its own
+ */
 export function checkPolicy(
   claims: AcceptedClaims,
   policy: RequestPolicy,
