@@ -59,12 +59,12 @@ export function refusal({ reason, error: { code } }: Refusal): Answer {
 
 /** Answers an accepted token that does not meet the policy. */
 export function forbidden({ code }: Shortfall, { scope = [], maxAge }: RequestPolicy): Answer {
-  const parameters = {
-    ERR_POLICY_NOT_MET: '',
-    ERR_SCOPE_INSUFFICIENT: `, scope="${scope.join(' ')}"`,
-    // From RFC 9470 §3.
-    ERR_LOGIN_TOO_OLD: `, max_age="${maxAge}"`,
-  }[code];
+  if (code === 'ERR_LOGIN_TOO_OLD') {
+    // RFC 9470 §3: the client can log the user in again.
+    const parameters = `${REALM}, error="insufficient_user_authentication", max_age="${maxAge}"`;
+    return challenge(401, 'Login Too Old', code, parameters);
+  }
+  const parameters = code === 'ERR_SCOPE_INSUFFICIENT' ? `, scope="${scope.join(' ')}"` : '';
   return challenge(403, 'Forbidden', code, `${REALM}, error="insufficient_scope"${parameters}`);
 }
 

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readPolicies } from '../../src/config/serve-policies.js';
 import { policyName } from '../../src/server/verify.js';
+import { freshJwk, keyOf, pkcs8Of } from '../support/private-keys.js';
 import { bearer, servingsOver } from '../support/serving.js';
+import { signJws } from '../support/signing.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const POLICIES = readPolicies({
@@ -31,10 +33,12 @@ test.each([
 
 describe.each(BACKENDS)('/verify with policies and headers on %s', (backend) => {
   let stores: Stores;
+  const theirs = keyOf(freshJwk());
 
   beforeAll(async () => {
-    stores = await openStores(backend);
+    stores = await openStores(backend, { JWTCTL_TOKEN_ACCEPT_LEGACY: '2999-12-31' });
     await stores.json('keys', 'generate');
+    await stores.json('keys', 'import', '--pem', '-', '--kid', 'theirs', { stdin: pkcs8Of(theirs) });
     await stores.json('users', 'add', 'alice');
   });
   afterAll(() => stores?.close());
@@ -42,6 +46,12 @@ describe.each(BACKENDS)('/verify with policies and headers on %s', (backend) => 
   const serving = servingsOver(() => stores);
   const issue = async (...flags: string[]): Promise<string> =>
     (await stores.json('token', 'issue', '--sub', 'alice', ...flags)).token;
+  const registerLegacy = async (claims: Record<string, unknown>): Promise<string> => {
+    const exp = stores.clock.now() + 600;
+    const token = await signJws({ privateKey: theirs }, { alg: 'RS256' }, { sub: 'alice', exp, ...claims });
+    await stores.json('token', 'register', '--legacy', '-', { stdin: token });
+    return token;
+  };
 
   test('a policy that is met answers as /verify does', async () => {
     const { app } = await serving({ policies: POLICIES });
@@ -78,7 +88,7 @@ describe.each(BACKENDS)('/verify with policies and headers on %s', (backend) => 
     expect(JSON.stringify(lines())).not.toContain('role=user');
   });
 
-  test('a login that is too old answers 403 with the max_age', async () => {
+  test('a login that is too old answers 401 with the max_age (RFC 9470 §3)', async () => {
     const { app } = await serving({ policies: POLICIES });
     const now = stores.clock.now();
     const ask = async (authTime: number) => {
@@ -87,8 +97,25 @@ describe.each(BACKENDS)('/verify with policies and headers on %s', (backend) => 
     };
     expect((await ask(now - 60)).statusCode).toBe(200);
     const old = await ask(now - 3600);
-    expect([old.statusCode, old.json().code]).toEqual([403, 'ERR_LOGIN_TOO_OLD']);
-    expect(old.headers['www-authenticate']).toContain('max_age="300"');
+    expect([old.statusCode, old.json().code]).toEqual([401, 'ERR_LOGIN_TOO_OLD']);
+    expect(old.headers['www-authenticate']).toBe(
+      'Bearer realm="jwtctl", error="insufficient_user_authentication", max_age="300"',
+    );
+  });
+
+  test('the time at which a legacy token was registered does not count as a login', async () => {
+    const { app } = await serving({ policies: POLICIES });
+    const now = stores.clock.now();
+    const ask = async (claims: Record<string, unknown>) => {
+      const headers = bearer(await registerLegacy(claims));
+      const { statusCode, body } = await app.inject({ url: '/verify/@payment', headers });
+      return statusCode === 200 ? 'met' : JSON.parse(body).code;
+    };
+    expect(await ask({})).toBe('ERR_LOGIN_TOO_OLD');
+    expect(await ask({ iat: null })).toBe('ERR_LOGIN_TOO_OLD');
+    expect(await ask({ auth_time: now - 60 })).toBe('met');
+    expect(await ask({ iat: now - 60 })).toBe('met');
+    expect(await ask({ iat: now - 3600 })).toBe('ERR_LOGIN_TOO_OLD');
   });
 
   test('a policy does not change who is refused: 401 and 400 stay', async () => {
@@ -164,6 +191,14 @@ describe.each(BACKENDS)('/verify with policies and headers on %s', (backend) => 
         expect(answer.headers[absent]).toBeUndefined();
       expect(answer.headers['x-auth-subject']).toBe('alice');
     }
+  });
+
+  test('half of a surrogate pair in a claim becomes a replacement character', async () => {
+    const { app } = await serving({ headers: { 'X-User-Name': 'name', 'X-Names': 'names' } });
+    const token = await registerLegacy({ name: 'Al\ud83d', names: ['Al\ud83d'] });
+    const { statusCode, headers } = await app.inject({ url: '/verify', headers: bearer(token) });
+    expect([statusCode, headers['x-user-name']]).toEqual([200, 'Al%EF%BF%BD']);
+    expect(JSON.parse(decodeURIComponent(String(headers['x-names'])))).toEqual(['Al\ud83d']);
   });
 
   test('headers that are too long for a proxy accept no token', async () => {
