@@ -14,7 +14,10 @@ export class MasterKeys {
   readonly #clock: Pick<Clock, 'now'>;
   #keyring: Promise<Keyring> | undefined;
   #fetchedAt = Number.NEGATIVE_INFINITY;
+  /** A fetch that runs now. Who needs an unknown key waits for it. */
+  #fetching: Promise<Keyring> | undefined;
   #namedWaitSeconds = COOL_DOWN_SECONDS;
+  #lastUnknownAt = Number.NEGATIVE_INFINITY;
 
   constructor(source: KeyringSource, clock: Pick<Clock, 'now'>) {
     this.#source = source;
@@ -49,13 +52,17 @@ export class MasterKeys {
 
   /**
    * Finds the key that a text from outside names. Anyone can invent such names, so each one that is not found doubles
-   * the wait before the keyring is fetched again, up to a minute.
+   * the wait before the keyring is fetched again, up to a minute. A minute without such names ends the wait.
    */
   async findNamed(id: string): Promise<MasterKey | undefined> {
     const isWanted = (candidate: MasterKey) => candidate.id === id;
     const known = await this.keyring();
     const found = known.find(isWanted);
-    if (found !== undefined || this.#hasFetchedWithin(this.#namedWaitSeconds)) return found;
+    if (found !== undefined) return found;
+    const now = this.#clock.now();
+    if (Math.abs(now - this.#lastUnknownAt) >= MAX_AGE_SECONDS) this.#namedWaitSeconds = COOL_DOWN_SECONDS;
+    this.#lastUnknownAt = now;
+    if (this.#hasFetchedWithin(this.#namedWaitSeconds)) return (await this.#latest(known)).find(isWanted);
     this.#namedWaitSeconds = Math.min(2 * this.#namedWaitSeconds, MAX_AGE_SECONDS);
     const added = (await this.#fetchAgain(known)).find(isWanted);
     if (added !== undefined) this.#namedWaitSeconds = COOL_DOWN_SECONDS;
@@ -74,11 +81,21 @@ export class MasterKeys {
   }
 
   async #fetchAgain(known: Keyring): Promise<Keyring> {
-    if (this.#hasFetchedWithin(COOL_DOWN_SECONDS)) return known;
+    if (this.#fetching !== undefined || this.#hasFetchedWithin(COOL_DOWN_SECONDS)) return this.#latest(known);
     this.#fetchedAt = this.#clock.now();
-    const keyring = await loadKeyring(this.#source);
-    this.#keyring = Promise.resolve(keyring);
-    return keyring;
+    this.#fetching = loadKeyring(this.#source);
+    try {
+      const keyring = await this.#fetching;
+      this.#keyring = Promise.resolve(keyring);
+      return keyring;
+    } finally {
+      this.#fetching = undefined;
+    }
+  }
+
+  /** Returns what a running fetch finds, or what the last one found. */
+  async #latest(known: Keyring): Promise<Keyring> {
+    return this.#fetching ?? this.#keyring ?? known;
   }
 
   /** A clock that was set back does not extend the wait. */

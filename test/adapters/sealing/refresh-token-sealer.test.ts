@@ -87,6 +87,43 @@ test('an unknown key is looked up at once', async () => {
   expect(await sealer.open(await withKeyring(TWO).seal(CONTENTS))).toBe(CONTENTS);
 });
 
+test.each([1, 60])(
+  '64 tokens under a key that was added %i s ago share one fetch, and all open',
+  async (age) => {
+    const clock = new ManualClock();
+    let text = ONE;
+    let runs = 0;
+    const run = async () => {
+      runs += 1;
+      const fetched = text;
+      await new Promise((resolve) => setImmediate(resolve));
+      return fetched;
+    };
+    const sealer = new AesRefreshTokenSealer(new MasterKeys({ kind: 'command', run }, clock));
+    await sealer.seal(CONTENTS);
+    text = `${TWO}\n${ONE}`;
+    clock.advance(age);
+    const token = await withKeyring(TWO).seal(CONTENTS);
+    const opened = await Promise.all(Array.from({ length: 64 }, () => sealer.open(token)));
+    expect([new Set(opened), runs]).toEqual([new Set([CONTENTS]), 2]);
+  },
+);
+
+test('a minute after the last invented key, a new key is looked up at once again', async () => {
+  const clock = new ManualClock();
+  let text = ONE;
+  const sealer = new AesRefreshTokenSealer(new MasterKeys({ kind: 'command', run: async () => text }, clock));
+  for (let second = 0; second < 200; second++) {
+    await sealer.open(await withKeyring(newMasterKey()).seal(CONTENTS));
+    clock.advance(1);
+  }
+  clock.advance(60);
+  await sealer.seal(CONTENTS);
+  text = `${TWO}\n${ONE}`;
+  clock.advance(1);
+  expect(await sealer.open(await withKeyring(TWO).seal(CONTENTS))).toBe(CONTENTS);
+});
+
 test('refuses a token in which any one bit was changed', async () => {
   const sealer = withKeyring(ONE);
   const bytes = Buffer.from(await sealer.seal(CONTENTS), 'base64url');
