@@ -18,6 +18,7 @@ import type {
 import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
+import { ifReachable } from '../shared/unavailable.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
 import type { Claims } from './check-claims.js';
 import { endMissingUsers } from './end-missing-users.js';
@@ -168,12 +169,15 @@ export class Issuer {
       const registered = await this.#registry.register(signer, signed, now, outcomes);
       // Read again, because a command that ends tokens removes only entries that exist by then.
       const events = await this.#eventsAfter(registered).catch(async (error) => {
-        await this.#registry.remove(signer, registered, now).catch(() => {});
+        // A refresh may have returned the same token to another request before.
+        const unknown = registered.filter(({ last }) => last === undefined);
+        await this.#registry.remove(signer, unknown, now).catch(() => {});
         throw error;
       });
       if (!events.isCompromised(signer.key.kid)) {
         const going = registered.filter(({ last }) => last !== undefined && hasEnded(last, events));
-        await this.#registry.remove(signer, going, now);
+        // The event ends them, so an entry that stays must not fail the others.
+        await ifReachable(() => this.#registry.remove(signer, going, now), undefined);
         for (const draft of going) outcomes[draft.index] = sessionEnded();
         const issued = registered.filter((draft) => !going.includes(draft));
         for (const draft of issued) outcomes[draft.index] = await this.#toIssued(signer, draft);

@@ -54,6 +54,20 @@ function issuerOver(overrides: Partial<TokenRegistry>): Issuer {
   return new Issuer({ ...ports, registry, users: database.users, ...SIGNING }, POLICY);
 }
 
+/** The database fails when it reads the events for the second time, after the tokens were registered. */
+function issuerWhoseDatabaseFails(): Issuer {
+  const { ports, database } = service;
+  const { securityLog } = database;
+  let reads = 0;
+  const findNaming: typeof securityLog.findNaming = async (tokens) => {
+    reads += 1;
+    if (reads === 2) throw new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
+    return securityLog.findNaming(tokens);
+  };
+  const failing = { ...database, securityLog: { ...securityLog, findNaming } };
+  return new Issuer({ ...ports, users: database.users, ...SIGNING, database: failing }, POLICY);
+}
+
 function claimsOf({ token }: IssuedToken): Record<string, unknown> {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
 }
@@ -520,30 +534,40 @@ test('a refresh that the registry did not answer may be repeated', async () => {
   expect((await refresh(first)).jti).toBe(first.jti.replace('.0', '.1'));
 });
 
+test('a repeated refresh that fails leaves the token that the first one returned', async () => {
+  const first = await logIn();
+  const second = await refresh(first);
+  expect(await outcomeOf(first, issuerWhoseDatabaseFails())).toBe('ERR_MYSQL_UNREACHABLE');
+  expect(await service.verdict(second.token)).toBe('active');
+});
+
+test('a session that ends during a refresh does not fail the others, if its entry stays', async () => {
+  const [one, two] = [await logIn(), await logIn()];
+  service.clock.advance(5);
+  const during = issuerOver({
+    advanceFamilies: async (steps) => {
+      const outcomes = await service.registry.advanceFamilies(steps);
+      const token = { sub: 'alice', jti: one.jti };
+      await revokeToken(service.ports, POLICY, token, { reason: null, dryRun: false });
+      return outcomes;
+    },
+    removeEntries: async () => {
+      throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'The entry stays.');
+    },
+  });
+  const outcomes = await during.refreshMany([one, two]);
+  expect(outcomes.map((outcome) => ('code' in outcome ? outcome.code : outcome.jti))).toEqual([
+    'ERR_REFRESH_REVOKED',
+    two.jti.replace('.0', '.1'),
+  ]);
+});
+
 test('a refresh that failed after its step may be repeated after the grace, and a use of its answer starts the grace', async () => {
   const first = await logIn();
-  const { securityLog } = service.database;
-  let reads = 0;
-  const failing = new Issuer(
-    {
-      ...{ ...service.ports, users: service.database.users, ...SIGNING },
-      database: {
-        ...service.database,
-        securityLog: {
-          ...securityLog,
-          findNaming: async (tokens) => {
-            reads += 1;
-            if (reads === 2) throw new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
-            return securityLog.findNaming(tokens);
-          },
-        },
-      },
-    },
-    POLICY,
-  );
+  const failing = issuerWhoseDatabaseFails();
   service.clock.advance(1);
-  const outcome = await outcomeOf(first, failing);
-  expect([outcome, reads]).toEqual(['ERR_MYSQL_UNREACHABLE', 2]);
+  expect(await outcomeOf(first, failing)).toBe('ERR_MYSQL_UNREACHABLE');
+  expect(await service.registry.list('alice', service.clock.now())).toHaveLength(2);
   service.clock.advance(10 * refreshGraceSeconds);
   const second = await refresh(first);
   expect([second.jti, await service.verdict(second.token)]).toEqual([
