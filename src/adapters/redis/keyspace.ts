@@ -1,5 +1,6 @@
 /// <reference path="./cluster-key-slot.d.ts" />
 import hashSlot from 'cluster-key-slot';
+import { familyJti, familyOf } from '../../domain/model/family.js';
 import { isLegacyId } from '../../domain/model/legacy-id.js';
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
 import { parseMeta, type TokenMeta } from '../../domain/model/token-meta.js';
@@ -168,6 +169,7 @@ export function parseFamily(family: string, record: string): TokenFamily | null 
   const [counter = 0, keyId = 0, iat = 0, startedAt = 0, exp = 0] = numbers
     .split('.')
     .map((digits) => Number.parseInt(digits, 36));
+  if (familyOf(familyJti(family, counter)) !== family) return null;
   return { family, counter, keyId, iat, startedAt, exp, meta: meta === undefined ? null : parseMeta(meta) };
 }
 

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import {
   cachedStatus,
   entryMember,
+  familyRecord,
   keyspace,
+  parseFamily,
   parseEntry as parseWithin,
   STATUS_MEMBER,
   statusScore,
@@ -142,4 +144,15 @@ describe('members', () => {
       });
     expect(cachedStatus(null, -3)).toBeNull();
   });
+});
+
+test('a session is read only if its name and counter are those of a session', () => {
+  const state = { counter: 9_999_999_999, keyId: 1, iat: 2, startedAt: 3, exp: 4 };
+  const read = (family: string, counter = state.counter) =>
+    parseFamily(family, `${familyRecord({ ...state, counter })}.5`);
+  const family = 'f'.repeat(22);
+  expect(read(family)).toEqual({ family, ...state, meta: null });
+  for (const other of ['', 'f', 'f'.repeat(300), '_'.repeat(22), `${family}\n`])
+    expect(read(other)).toBeNull();
+  expect(read(family, 10_000_000_000)).toBeNull();
 });
