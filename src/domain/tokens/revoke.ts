@@ -16,7 +16,7 @@ import type {
 import { countMatching } from '../registry/count-matching.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
 import { EntriesAhead } from '../registry/entries-ahead.js';
-import { type NamedToken, nameTokens } from '../security-log/name-tokens.js';
+import { MOST_NAMED, type NamedToken, nameTokens } from '../security-log/name-tokens.js';
 import { afterRecord, appendOnce, eventExpiry, latestIssued } from '../security-log/record.js';
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
@@ -117,16 +117,14 @@ export async function revokeSubject(
   };
   if (options.dryRun) return outcome({ revoked: (await count(await findSessions())).count });
   const until = issuedBefore ?? latestIssued(now, policy, await ifReachable(() => count([]), null));
-  const sessions = await ifReachable(findSessions, []);
-
-  const eventId = await record(ports, policy, options, {
+  const recorded = await record(ports, policy, options, {
     event: { type: 'subject_revoked', sub, issuedBefore: until, ...(except === undefined ? {} : { except }) },
     target: except === undefined ? sub : `${sub} except ${except}`,
-    named: [
-      ...ahead.nearest(),
-      ...sessions.map(({ family, counter, iat }) => ({ sub, jti: familyJti(family, counter), iat })),
-    ],
+    named: ahead.nearest(),
   });
+  // Listed only now: a refresh that misses the event has made its step before.
+  const sessions = await ifReachable(findSessions, []);
+  const eventId = (await nameSessions(ports, policy, sub, sessions, options)) ?? recorded;
   // Also removes those ahead that were too many to name. The event covers any token that is issued meanwhile.
   const rest = ahead.isEmpty ? { issuedBefore: until, except } : { except };
   return afterRecord(async () => {
@@ -139,6 +137,26 @@ export async function revokeSubject(
     }
     return outcome(total);
   });
+}
+
+/** Returns the last event. */
+async function nameSessions(
+  { database, clock }: Administration,
+  policy: EventPolicy,
+  sub: string,
+  sessions: readonly TokenFamily[],
+  { reason }: RevocationOptions,
+): Promise<number | null> {
+  let last: number | null = null;
+  for (let from = 0; from < sessions.length; from += MOST_NAMED) {
+    const portion = sessions.slice(from, from + MOST_NAMED);
+    const named = portion.map(({ family, counter, iat }) => ({ sub, jti: familyJti(family, counter), iat }));
+    const { eventId } = await database.transaction((stores) =>
+      nameTokens(stores, policy, named, { reason, at: clock.now() }),
+    );
+    last = eventId ?? last;
+  }
+  return last;
 }
 
 /** Returns the sessions that began by `issuedBefore` and have a later access token, which names no such time. */

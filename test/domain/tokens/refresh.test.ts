@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compromiseKey } from '../../../src/domain/keys/compromise.js';
+import { newRandomId } from '../../../src/domain/model/random-id.js';
 import type { TokenRegistry } from '../../../src/domain/ports/index.js';
 import { flush } from '../../../src/domain/registry/flush.js';
 import { listTokens } from '../../../src/domain/registry/list-tokens.js';
@@ -447,6 +448,52 @@ test('a revocation of tokens until a time ends the later access token of a sessi
   expect([await service.verdict(second.token), await service.verdict(later.token)]).toEqual([
     ...['ERR_TOKEN_REVOKED', 'active'],
   ]);
+});
+
+test('a revocation of tokens until a time ends a session that is refreshed while it lists the sessions', async () => {
+  const first = await logIn();
+  service.clock.advance(60);
+  let outcome: string | undefined;
+  const during = service.withRegistry({
+    listFamilies: async (...args) => {
+      const listed = await service.registry.listFamilies(...args);
+      outcome = await outcomeOf(first);
+      return listed;
+    },
+  });
+  const selection = { sub: 'alice', issuedBefore: first.iat };
+  await revokeSubject(during, POLICY, selection, { reason: null, dryRun: false });
+  expect(outcome).toBe('ERR_REFRESH_REVOKED');
+});
+
+test('a revocation of tokens until a time names at most 500 sessions in one transaction', async () => {
+  const now = service.clock.now();
+  const { ports } = service;
+  let transactions = 0;
+  const database: typeof ports.database = {
+    ...ports.database,
+    transaction: (work) => {
+      transactions += 1;
+      return ports.database.transaction(work);
+    },
+  };
+  const state = { counter: 1, keyId: 1, iat: now, startedAt: now - 60, exp: now + 60, meta: null };
+  const sessions = Array.from({ length: 1_001 }, () => ({ ...state, family: newRandomId() }));
+  const { registry } = service.withRegistry({
+    listFamilies: async () => sessions,
+    remove: async () => ({ removed: 0, families: 0, replicasConfirmed: null }),
+  });
+  const selection = { sub: 'alice', issuedBefore: now - 30 };
+  await revokeSubject({ ...ports, database, registry }, POLICY, selection, { reason: null, dryRun: false });
+  const [first, last] = [sessions[0], sessions[1_000]].map((one) => ({
+    sub: 'alice',
+    jti: one?.family ?? '',
+  }));
+  const events = await ports.database.securityLog.findNaming(
+    [first, last].filter((one) => one !== undefined),
+  );
+  expect(events.filter(({ type }) => type === 'family_revoked')).toHaveLength(2);
+  expect(transactions).toBe(4);
 });
 
 test('a user whom another table disables is refused meanwhile', async () => {
