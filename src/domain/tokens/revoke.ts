@@ -15,7 +15,9 @@ import type {
 } from '../ports/index.js';
 import { countMatching } from '../registry/count-matching.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
-import { EntriesAhead } from '../registry/entries-ahead.js';
+import { EntriesAhead, nearestOf } from '../registry/entries-ahead.js';
+import type { NamedEntry } from '../registry/group-entries.js';
+import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { MOST_NAMED, type NamedToken, nameTokens } from '../security-log/name-tokens.js';
 import { afterRecord, appendOnce, eventExpiry, latestIssued } from '../security-log/record.js';
 import { JwtctlError } from '../shared/errors.js';
@@ -125,16 +127,22 @@ export async function revokeSubject(
   // Listed only now: a refresh that misses the event has made its step before.
   const sessions = await ifReachable(findSessions, []);
   const eventId = (await nameSessions(ports, policy, sub, sessions, options)) ?? recorded;
-  // Also removes those ahead that were too many to name. The event covers any token that is issued meanwhile.
-  const rest = ahead.isEmpty ? { issuedBefore: until, except } : { except };
+  // By name, because a removal without `issuedBefore` would also remove tokens that are issued meanwhile.
+  const entries = ahead.entries();
+  const families = new Set([
+    ...sessions.map(({ family }) => family),
+    ...nearestOf(entries).flatMap(({ jti }) => familyOf(jti) ?? []),
+  ]);
   return afterRecord(async () => {
     const total = { revoked: 0, sessions: 0, replicasConfirmed: 0, eventId };
-    for (const filter of [...sessions.map(({ family }) => ({ family })), rest]) {
+    const filters = [...[...families].map((family) => ({ family })), { issuedBefore: until, except }];
+    for (const filter of filters) {
       const { removed, families, replicasConfirmed } = await registry.remove(sub, filter, now);
       total.revoked += removed;
       total.sessions += families;
       total.replicasConfirmed = replicasConfirmed ?? total.replicasConfirmed;
     }
+    total.revoked += await removeNamedEntries(registry, entries, now);
     return outcome(total);
   });
 }
@@ -186,7 +194,7 @@ export interface GlobalCount {
   subjects: number;
   issuedBefore: number;
   /** Tokens that are issued after `issuedBefore`, by their `iat`. */
-  ahead: NamedToken[];
+  ahead: NamedEntry[];
   complete: boolean;
   missed: string[];
 }
@@ -211,7 +219,7 @@ export async function countGlobal(
   const found = await ifReachable<Pick<GlobalRemoval, keyof typeof unseen>>(count, unseen);
   const seen = found.complete ? { latestIat: found.largestIat ?? now } : null;
   const issuedBefore = selection.issuedBefore ?? latestIssued(now, policy, seen);
-  return { ...found, issuedBefore, ahead: ahead.nearest() };
+  return { ...found, issuedBefore, ahead: ahead.entries() };
 }
 
 /** Ends tokens of all subjects. `issuedBefore` and `ahead` come from {@link countGlobal}. */
@@ -228,22 +236,25 @@ export async function revokeGlobally(
         ? { type: 'all_revoked', issuedBefore }
         : { type: 'kid_revoked', kid: key.kid, issuedBefore },
     target: key === undefined ? `issued before ${issuedBefore}` : key.kid,
-    named: ahead,
+    named: nearestOf(ahead),
   });
-  const removal = await afterRecord(() =>
-    ports.registry.removeEverywhere(filterOf(ahead.length === 0 ? selection : { key }), {
-      now: ports.clock.now(),
-      signal: options.signal,
-      onProgress: options.onProgress,
-    }),
-  );
+  const { registry, clock } = ports;
+  const { removal, removedAhead } = await afterRecord(async () => {
+    const { signal, onProgress } = options;
+    // By name first, because the walk over the rest may take minutes. An unreachable master does not stop it.
+    const removedAhead = await ifReachable(() => removeNamedEntries(registry, ahead, clock.now()), null);
+    // Keeps to `issuedBefore`, because tokens that are issued meanwhile are not meant.
+    const filter = filterOf({ key, issuedBefore });
+    const removal = await registry.removeEverywhere(filter, { now: clock.now(), signal, onProgress });
+    return { removal, removedAhead };
+  });
   return {
-    revoked: removal.removed,
+    revoked: removal.removed + (removedAhead ?? 0),
     sessions: 0,
     alreadyGone: 0,
     replicasConfirmed: removal.replicasConfirmed ?? 0,
-    complete: removal.complete,
-    missed: removal.missed,
+    complete: removal.complete && removedAhead !== null,
+    missed: [...removal.missed, ...(removedAhead === null ? ['entries with an iat in the future'] : [])],
     eventId,
   };
 }

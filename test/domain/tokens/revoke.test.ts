@@ -189,6 +189,43 @@ describe('revoking many', () => {
     expect(await events()).toMatchObject([{ type: 'all_revoked', kid: null, issuedBefore: early.iat }]);
   });
 
+  test.each(['a key', 'everything', 'a subject'])(
+    'of %s with an entry in the future keeps a token that is issued during the removal',
+    async (what) => {
+      const { registry, clock } = service;
+      const old = await service.issueTo('alice');
+      const key = (await service.database.keys.find('k1')) ?? expect.unreachable();
+      const iat = clock.now() + 600;
+      const entry = { jti: 'ahead', keyId: key.id, iat, exp: iat + 60 };
+      await registerOne(registry, 'alice', entry, { now: clock.now() });
+      const selection = what === 'a key' ? { key } : {};
+      const { issuedBefore, ahead } = await countGlobal(service.ports, POLICY, selection);
+      const issued: string[] = [];
+      const issueMeanwhile = async () => {
+        clock.advance(20);
+        issued.push((await service.issueTo('alice')).token);
+      };
+      const ports = service.withRegistry({
+        removeEverywhere: async (...args) => {
+          await issueMeanwhile();
+          return registry.removeEverywhere(...args);
+        },
+        remove: async (...args) => {
+          await issueMeanwhile();
+          return registry.remove(...args);
+        },
+      });
+      const outcome =
+        what === 'a subject'
+          ? await revokeSubject(ports, POLICY, { sub: 'alice' }, OPTIONS)
+          : await revokeGlobally(ports, POLICY, { ...selection, issuedBefore, ahead }, OPTIONS);
+      expect(outcome).toMatchObject({ revoked: 2, complete: true });
+      expect(await service.verdict(old.token)).toBe('ERR_TOKEN_REVOKED');
+      for (const token of issued) expect(await service.verdict(token)).toBe('active');
+      expect(await liveJtis('alice')).toHaveLength(issued.length);
+    },
+  );
+
   test('includes the largest registered iat, for hosts whose clocks are ahead', async () => {
     const now = service.clock.now();
     await registerOne(
