@@ -33,7 +33,8 @@ export class CliCommand extends Command {
   unknownCommand(): void {
     const [word = '', next = ''] = this.args;
     const message = `unknown command '${word}'`;
-    const meant = this.#meantImport(next) ?? this.#meantCommand(word);
+    const meant =
+      (IMPORTS.has(word.toLowerCase()) ? this.#meantImport(next) : null) ?? this.#meantCommand(word);
     throw new MistypedError('commander.unknownCommand', message, meant);
   }
 
@@ -83,7 +84,7 @@ export class CliCommand extends Command {
     const [flag = '', ...given] = typed.split('=');
     const value = given.length > 0 ? given.join('=') : (this.#typed[this.#typed.indexOf(typed) + 1] ?? '');
     // `--format pem`
-    const form = [value, `${value}s`].find((one) => FORM_FLAGS.has(flag) && this.#has(one));
+    const form = [value, `${value}s`].find((one) => FORM_FLAGS.has(flag) && FORMS.has(one) && this.#has(one));
     if (form !== undefined) return `\`--${form}\``;
     const argument = meantFlag(flag, this.registeredArguments.map(nameOf));
     if (argument !== null) return `\`${pathOf(this)} ${argument.toUpperCase()}\`, without a flag`;
@@ -137,6 +138,11 @@ const CLAIM = /^([A-Za-z_][\w-]{0,40})=/;
 
 /** Flags of other programs whose value is a flag here. */
 const FORM_FLAGS = new Set(['--format', '--form', '--type', '--as', '--outform']);
+
+const FORMS = new Set(['pem', 'jwk', 'jwks']);
+
+/** Verbs of other programs that add what a file contains. */
+const IMPORTS = new Set(['add', 'create', 'new', 'put', 'insert', 'load', 'upload']);
 
 /** The flags for the names of key files. */
 const FILE_FLAGS = [

@@ -63,7 +63,8 @@ const VERBS: ReadonlyMap<string, string> = new Map([
 /** The flags that are meant by another flag. The first that the command has is suggested. */
 const FLAGS: ReadonlyMap<string, string> = new Map([
   ...words('subject user username user-name uid user-id principal', 'sub'),
-  ...words('audience client resource', 'aud'),
+  ...words('audience resource', 'aud'),
+  ...words('client', 'client-id aud'),
   ...words('expires-in expires expiry expiration exp expire lifetime duration valid-for max-age', 'ttl'),
   ...words('nbf start valid-from delay', 'not-before'),
   ...words('file filename input in from path', 'sub-file token-file pem claims'),

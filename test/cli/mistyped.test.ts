@@ -61,6 +61,9 @@ describe('a command', () => {
     ['keys comp k', 'keys compromise'],
     ['users dis alice', 'users disable'],
     ['keys add k.pem', 'keys import --pem k.pem'],
+    ['keys delete old.pem', 'keys retire'],
+    ['keys rm k.pem', 'keys retire'],
+    ['keys revoke k.pem', 'keys compromise'],
     ['keys load jwks.json', 'keys import --jwk jwks.json'],
     ['version', '--version'],
     ['keypair ls', 'keys'],
@@ -102,6 +105,7 @@ describe('a flag', () => {
     ['token list --subject alice', '--sub'],
     ['token issue --subFile users.txt', '--sub-file'],
     ['token issue --sub a --audience api', '--aud'],
+    ['token issue --sub a --client shop', '--client-id'],
     ['token issue --sub a --expires-in 1h', '--ttl'],
     ['token issue --sub a --expiresIn=1h', '--ttl'],
     ['token issue --sub a --expires_in 1h', '--ttl'],
@@ -149,7 +153,7 @@ describe('a flag', () => {
     expect(await hintOf(line)).toBe(`Did you mean \`jwtctl ${command}\`, without a flag?`);
   });
 
-  test.each(['keys list --file x', 'keys list --frobnicate'])(
+  test.each([...['keys list --file x', 'keys list --frobnicate', 'token issue --sub a --type refresh']])(
     'in %s has no suggestion that is far away',
     async (line) => {
       expect(await hintOf(line)).not.toContain('Did you mean');
@@ -218,6 +222,14 @@ test('JSON in place of the file of --claims is named, with the flags', async () 
     '--claims takes the name of a file, but the value is JSON.',
   ]);
   expect(error().hint).toContain(`Did you mean --claim a=1 --claim 'b="x y"'?`);
+});
+
+test.each([
+  ['too many claims', '{"a":1,"b":2,"c":3,"d":4}'],
+  ['a long claim', JSON.stringify({ a: 'x'.repeat(80) })],
+])('JSON with %s in place of the file of --claims has no suggestion', async (_, json) => {
+  const { error } = await cli().run('token', 'issue', '--sub', 'a', '--claims', json, '--json');
+  expect(error().hint).toBe('To read the JSON from standard input, pass --claims -.');
 });
 
 test('an unknown profile is named without a command, too', async () => {

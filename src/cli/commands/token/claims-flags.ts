@@ -31,7 +31,10 @@ async function readClaims(invocation: Invocation, file: string): Promise<Record<
 
 function inPlaceOfFile(json: string): JwtctlError {
   const claims = Object.entries(parseJsonObject(Buffer.from(json)) ?? {});
-  const flags = claims.slice(0, 3).map(([name, value]) => spelled(name, JSON.stringify(value)));
+  // A part of the claims, when copied, would issue another token.
+  const areWhole =
+    claims.length <= 3 && claims.every(([name, value]) => isWhole(name, JSON.stringify(value)));
+  const flags = areWhole ? claims.map(([name, value]) => spelled(name, JSON.stringify(value))) : [];
   const meant = flags.length === 0 ? '' : `Did you mean ${flags.join(' ')}? `;
   return new JwtctlError('ERR_FLAG_INVALID', '--claims takes the name of a file, but the value is JSON.', {
     hint: `${meant}To read the JSON from standard input, pass --claims -.`,
@@ -77,9 +80,13 @@ function halfJson(name: string, text: string, inner: string | null): JwtctlError
       ? 'begins like JSON, but is not JSON'
       : 'has quotes around it, which are part of the value';
   const json = inner ?? likelyJson(text);
-  const meant = json === null ? '' : `Did you mean ${spelled(name, json)}? `;
+  const meant = json === null || !isWhole(name, json) ? '' : `Did you mean ${spelled(name, json)}? `;
+  const asText = JSON.stringify(text);
+  const literal = isWhole(name, asText)
+    ? `To use the value as text, write ${spelled(name, asText)}.`
+    : 'To use a long value, pass a JSON object in a file with --claims.';
   return new JwtctlError('ERR_FLAG_INVALID', `The value of the claim ${excerpt(name)} ${problem}.`, {
-    hint: `${meant}To use the value as text, write ${spelled(name, JSON.stringify(text))}.`,
+    hint: `${meant}${literal}`,
   });
 }
 
@@ -93,6 +100,11 @@ function likelyJson(text: string): string | null {
     },
   );
   return parseJson(json) === undefined ? null : json;
+}
+
+/** Whether {@link spelled} shows all of the claim. */
+function isWhole(name: string, value: string): boolean {
+  return excerpt(`${name}=${value}`) === `${name}=${value}`;
 }
 
 /** Writes the flag for a shell. */
