@@ -480,12 +480,16 @@ describe('a JWK is read', () => {
     const bytes = Buffer.from(jwk.n, 'base64url');
     const even = Buffer.from(bytes);
     even[even.length - 1] = (even.at(-1) ?? 0) & 0xfe;
-    for (const n of [even, Buffer.concat([Buffer.from([1]), bytes])]) {
-      const text = JSON.stringify({ kty: 'RSA', n: n.toString('base64url'), e: 'AQAB' });
-      await expect(readFile(text, { form: 'jwk', wanted: 'public' })).rejects.toMatchObject({
-        code: 'ERR_KEY_INCONSISTENT',
-      });
-    }
+    const text = JSON.stringify({ kty: 'RSA', n: even.toString('base64url'), e: 'AQAB' });
+    await expect(readFile(text, { form: 'jwk', wanted: 'public' })).rejects.toMatchObject({
+      code: 'ERR_KEY_INCONSISTENT',
+    });
+  });
+
+  test('but with a modulus of an odd number of bits, which some smart cards generate', async () => {
+    const n = Buffer.concat([Buffer.from([1]), Buffer.from(jwk.n, 'base64url')]).toString('base64url');
+    const text = JSON.stringify({ kty: 'RSA', n, e: 'AQAB' });
+    expect(await readFile(text, { form: 'jwk', wanted: 'public' })).toMatchObject({ keys: [{ bits: 2049 }] });
   });
 
   test('not with a d of another key', async () => {
