@@ -139,13 +139,15 @@ function tlsDemand(group: string, name: string, key: string, value: string): boo
 }
 
 function refusedParameter(group: string, name: string, key: string): AddressProblem {
-  const setting = MEANT.find(([names]) => names.test(key))?.[1].replace(
-    /^(?=tls\b|passwordCommand)/,
-    `${group}.`,
-  );
-  return setting === undefined
-    ? new AddressProblem('has a parameter that jwtctl does not know; remove it')
-    : new AddressProblem(`has the parameter ${name}; set ${setting} instead`);
+  for (const [names, meant] of MEANT) {
+    const [word] = names.exec(key) ?? [];
+    if (word === undefined) continue;
+    const setting = meant.replace(/^(?=tls\b|passwordCommand)/, `${group}.`);
+    // The rest may be a part of a password with a semicolon.
+    const shown = word === key ? `the parameter ${name}` : `a parameter named like ${word}`;
+    return new AddressProblem(`has ${shown}; set ${setting} instead`);
+  }
+  return new AddressProblem('has a parameter that jwtctl does not know; remove it');
 }
 
 const USER = new Set(['user', 'username', 'userid', 'uid']);
@@ -163,7 +165,7 @@ const OFF = new Set(['false', '0', 'off', 'no', 'none', 'certnone', 'disabled', 
 const EITHER = new Set(['preferred', 'prefer', 'allow']);
 const UNVERIFIED = /^(skipverify|acceptinvalidcerts|insecure|trust)$|"rejectunauthorized":false/;
 
-/** The setting for a parameter that jwtctl does not take from an address. */
+/** The setting for a parameter that jwtctl does not take from an address. The patterns match literal words only. */
 const MEANT: ReadonlyArray<readonly [RegExp, string]> = [
   [
     /^(ssl|tls)?(ca|cafile|cacert|cacerts|cacertfile|capath|rootcert)$|^serversslcert$|truststore|^trustcert/,
@@ -173,7 +175,7 @@ const MEANT: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(ssl|tls)?key(file)?$|^sslpassword$/, 'tls.key'],
   [/timeout(ms|millis|seconds)?$/, 'timeout'],
   [/^(prefix|keyprefix)$/, 'redis.prefix'],
-  [/iam|^wrapperplugins$|^authenticationplugin/, 'passwordCommand'],
+  [/^(use|enable)?iam|^wrapperplugins$|^authenticationplugin/, 'passwordCommand'],
   [
     /^(redis)?sentinel(masterid|mastername|master|service)?$|^mastername$/,
     'redis.mode to sentinel and redis.sentinelMaster',

@@ -217,6 +217,11 @@ describe('an address of MySQL is refused by the part that is wrong', () => {
     [`${AT}?ssl=Amazon+RDS`, /unknown value of ssl/],
     [`${AT}?sslMode=DISABLED&useSSL=true`, /both on and off/],
     [`${AT}?hunter2=1`, /a parameter that jwtctl does not know/],
+    // A password with a semicolon.
+    ['Server=h;Uid=app;Pwd=a;hunterdiamond=1;Database=jwt', /a parameter that jwtctl does not know/],
+    ['Server=h;Uid=app;Pwd=a;hunter_timeout=1;Database=jwt', /set timeout/],
+    ['Server=h;Uid=app;Pwd=a;hunterTrustStore=1;Database=jwt', /set mysql.tls.ca/],
+    [`${AT}?useIAM=true`, /parameter useIAM; set mysql.passwordCommand/],
     [`${AT}#hunter`, /# outside the password/],
     [`${AT}?socket=mysql.sock`, /socket that is not an absolute path/],
     ['mysql://app:hunter2@db.example/jwt?password=hunter3', /two different values for the password/],
