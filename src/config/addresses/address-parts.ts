@@ -125,7 +125,7 @@ export function readParameters(
 }
 
 function tlsDemand(group: string, name: string, key: string, value: string): boolean | null {
-  const isNegated = key === 'trustservercertificate';
+  const isNegated = key === 'trustservercertificate' || key === 'tlsinsecureskipverify';
   const isUnverified = VERIFICATION.has(key) ? OFF.has(value) !== isNegated : UNVERIFIED.test(value);
   if (isUnverified) {
     throw new AddressProblem(
