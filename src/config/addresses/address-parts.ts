@@ -9,7 +9,7 @@ function plain(text: string): string {
 }
 
 /** Throws for text that is not an address, whatever the store. */
-export function assertAddress(text: string): void {
+export function assertAddress(group: 'mysql' | 'redis', text: string): void {
   if (!text.isWellFormed()) throw new AddressProblem('is not well-formed Unicode');
   if (/\p{Cc}/u.test(text)) throw new AddressProblem('contains a line break or a control character');
   if (/^\s|\s$/.test(text)) throw new AddressProblem('begins or ends with a space');
@@ -20,7 +20,7 @@ export function assertAddress(text: string): void {
   const placeholder = PLACEHOLDERS.find(([form]) => form.test(text))?.[1];
   if (placeholder !== undefined)
     throw new AddressProblem(
-      `contains a placeholder such as ${placeholder}; write its value, or percent-encode it if it belongs to the password`,
+      `contains a placeholder such as ${placeholder}; write its value, or set ${group}.passwordFile if it belongs to the password`,
     );
   if (/^(?:(?:jdbc|r2dbcs?):)?[\w+.-]+:\/\/[\w+.-]+:\/\//.test(text))
     throw new AddressProblem('has two schemes; remove the first one');

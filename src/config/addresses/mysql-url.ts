@@ -26,7 +26,7 @@ export interface MysqlUrl {
  * @throws AddressProblem naming the part that is missing or not understood
  */
 export function readMysqlUrl(text: string): MysqlUrl {
-  assertAddress(text);
+  assertAddress('mysql', text);
   if (/^jdbc:tc:/i.test(text))
     throw new AddressProblem(
       `is for Testcontainers, which chooses the address when it starts; write ${FORM}`,

@@ -92,7 +92,7 @@ function withoutBusPort(text: string): string {
 }
 
 function readPart(text: string): Part {
-  assertAddress(text);
+  assertAddress('redis', text);
   const [, scheme, rest = ''] = /^([\w+.-]+):\/\/(.*)$/s.exec(text) ?? [];
   if (scheme === undefined) return { ...PLAIN, nodes: [nodeOf(text)], isUrl: false };
   const { tls, mode } = schemeOf(scheme.toLowerCase());

@@ -175,7 +175,10 @@ describe('an address of MySQL is refused by the part that is wrong', () => {
     ['r2dbcs:mysql://app:hunter2@db.example/jwt?sslMode=disabled', /both on and off/],
     [`${AT},`, /ends with a comma or a semicolon/],
     [`${AT};`, /ends with a comma or a semicolon/],
-    ['mysql://app:<password>@db.example/jwt', /placeholder such as <…>/],
+    [
+      'mysql://app:<password>@db.example/jwt',
+      /placeholder such as <…>; write its value, or set mysql.passwordFile if/,
+    ],
     [`mysql://app:${'$'}{DB_PASS}@db.example/jwt`, /placeholder such as \$\(…\)/],
     ['mysql://app:$(DB_PASS)@db.example/jwt', /placeholder/],
     ['mysql://app:$DB_PASS@db.example/jwt', /placeholder/],
@@ -361,7 +364,10 @@ describe('an address of Redis is refused by the part that is wrong', () => {
     ['[{"host":"a","port":1,"password":"hunter2"}]', /JSON that is not a list of hosts and ports/],
     ['[{"url":"redis://:hunter2@a"}]', /JSON that is not a list of hosts and ports/],
     ['["a:1"', /JSON that is not a list of hosts and ports/],
-    ['redis://:<password>@cache.example', /placeholder such as <…>/],
+    [
+      'redis://:<password>@cache.example',
+      /placeholder such as <…>; write its value, or set redis.passwordFile/,
+    ],
     [`rediss://default:${'$'}{REDIS_PASSWORD}@cache.example`, /placeholder/],
     ['redis://cache.example?prefix=app:', /set redis.prefix/],
     ['redis:?host[a:1]&redis_sentinel=m', /set redis.mode to sentinel and redis.sentinelMaster/],
