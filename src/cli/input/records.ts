@@ -53,14 +53,15 @@ export async function readRecords(
     // Reads the header at once, so that nothing begins under a wrong one.
     const rows = readCsv(chunks, kind, formOfHeader(first, kind) ?? likelyForm(first));
     const begun = await rows.next();
-    return refusing(begun.done === true ? rows : chain([begun.value], rows), kind, changedValue);
+    const all = begun.done === true ? rows : chain([begun.value], rows);
+    return format === undefined ? refusing(all, kind, { find: changedValue, format: 'csv' }) : all;
   }
   if (decided === 'ndjson' && kind.isMixed !== true) return readObjects(readLines(chunks));
   if (format === undefined && kind.form?.test(text) === false) {
     throw refuse('begins with a line that is not one of these, a JSON object, or the header of a CSV');
   }
   const lines = plainLines(readLines(chunks), nameOfColumn(kind));
-  return format === undefined ? refusing(lines, kind, foreignFormat) : lines;
+  return format === undefined ? refusing(lines, kind, { find: foreignFormat, format: 'text' }) : lines;
 }
 
 type Refuse = (what: string, hint?: string) => JwtctlError;
@@ -77,20 +78,26 @@ async function* plainLines(lines: AsyncIterable<ReadonlyArray<Line<string>>>, co
 async function* refusing(
   records: Records,
   kind: RecordKind,
-  find: (text: string) => ForeignFormat | null,
+  { find, format }: { find: (text: string) => ForeignFormat | null; format: RecordFormat },
 ): Records {
   const column = nameOfColumn(kind);
   for await (const some of records) {
     yield some.map((line) => {
       const text = 'value' in line && kind.form === undefined ? line.value[column] : undefined;
       const found = typeof text === 'string' ? find(text) : null;
-      return found === null ? line : { number: line.number, error: foreignLine(found, kind) };
+      return found === null ? line : { number: line.number, error: foreignLine(found, kind, format) };
     });
   }
 }
 
-function foreignLine({ what, hint }: ForeignFormat, { plural }: RecordKind): JwtctlError {
-  return new JwtctlError('ERR_ROW_INVALID', `The line has ${what}; expected one of the ${plural}.`, { hint });
+function foreignLine(
+  { what, hint }: ForeignFormat,
+  { plural }: RecordKind,
+  format: RecordFormat,
+): JwtctlError {
+  return new JwtctlError('ERR_ROW_INVALID', `The line has ${what}; expected one of the ${plural}.`, {
+    hint: `${hint} If the line is one of the ${plural}, pass --format ${format}.`,
+  });
 }
 
 function formatOfName(name: string): RecordFormat | undefined {

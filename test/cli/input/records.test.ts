@@ -148,6 +148,27 @@ describe('lines of other programs', () => {
     );
   });
 
+  test('are taken as they are in a CSV with the format csv', async () => {
+    expect(await recordsOf('sub\n1.0\nNULL\n----\n', SUBJECTS, 'list', 'csv')).toEqual(
+      ['1.0', 'NULL', '----'].map((sub) => ({ sub })),
+    );
+  });
+
+  test('are refused with the flag that takes them', async () => {
+    for (const [input, flag] of [
+      ['sub\n1.0\n', '--format csv'],
+      ['zoe\nfe80::1:2\n', '--format text'],
+    ] as const) {
+      const chunks = async function* () {
+        yield Buffer.from(input);
+      };
+      const source = { name: 'list', chunks, fractionRead: () => null, close: () => {} };
+      const lines = [];
+      for await (const some of await readRecords(source, SUBJECTS, undefined)) lines.push(...some);
+      expect(lines.at(-1)).toMatchObject({ error: { hint: expect.stringContaining(flag) } });
+    }
+  });
+
   test('are refused in the rows of a CSV', async () => {
     const psql = ' sub \n-------\n alice\n(1 row)\n';
     expect(await recordsOf(psql, SUBJECTS)).toEqual(['ERR_ROW_INVALID', { sub: 'alice' }, 'ERR_ROW_INVALID']);
