@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { LongTokens } from '../../src/cli/commands/token/long-tokens.js';
 import { openStores } from '../support/stores.js';
 
 describe('the length of a new token', () => {
@@ -17,7 +18,18 @@ describe('the length of a new token', () => {
     expect(await warnings(6_500)).toEqual(['4 KB', '8 KB']);
     const lines = `{"sub":"alice"}\n{"sub":"alice","claims":{"x":"${'x'.repeat(3_000)}"}}\n`;
     const bulk = await stores.run('token', 'issue', '--sub-file', '-', { stdin: lines });
-    expect(bulk.stderr).toContain('longer than 4 KB');
+    expect(bulk.stderr).toContain('too long for a cookie');
     await stores.close();
+  });
+
+  test.each([
+    [4_070, 0],
+    [4_080, 1],
+    [8_160, 1],
+    [8_180, 2],
+  ])('includes what is sent with it: %i characters get %i warnings', (length, count) => {
+    const long = new LongTokens();
+    long.add('x'.repeat(length));
+    expect(long.warnings()).toHaveLength(count);
   });
 });

@@ -1,9 +1,9 @@
 import { pluralize } from '../../output/pluralize.js';
 
-/** The longest token that fits into a cookie, which browsers limit to 4,096 bytes (RFC 6265 §6.1), counted without its name. */
-const COOKIE_CHARACTERS = 4096;
+/** Browsers limit a cookie with its name to 4,096 bytes (RFC 6265 §6.1). */
+const COOKIE_CHARACTERS = 4096 - '__Host-access_token='.length;
 /** The default buffer for a line of a header in nginx and Apache. */
-const HEADER_CHARACTERS = 8192;
+const HEADER_CHARACTERS = 8190 - 'Authorization: Bearer '.length;
 
 /** Counts tokens that are too long for what usually carries them. */
 export class LongTokens {
@@ -20,15 +20,15 @@ export class LongTokens {
     return [
       ...(this.#cookies === 0
         ? []
-        : [`${longer(this.#cookies, 4)}. Browsers drop a cookie that long. ${fewer}`]),
+        : [`${tooLong(this.#cookies)} for a cookie, which can have 4 KB with its name. ${fewer}`]),
       ...(this.#headers === 0
         ? []
-        : [`${longer(this.#headers, 8)}. By default, nginx and Apache refuse a header line that long.`]),
+        : [`${tooLong(this.#headers)} for a header line of 8 KB, the default limit of nginx and Apache.`]),
     ];
   }
 }
 
-function longer(count: number, kilobytes: number): string {
+function tooLong(count: number): string {
   const what = count === 1 ? 'A token is' : `${pluralize(count, 'token')} are`;
-  return `${what} longer than ${kilobytes} KB`;
+  return `${what} too long`;
 }
