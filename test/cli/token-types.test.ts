@@ -35,6 +35,20 @@ describe('the typ of tokens', () => {
     expect(payload.client_id).toBeUndefined();
   });
 
+  test('JWT without a session warns that --client-id has no effect', async () => {
+    const warning = 'so --client-id has no effect';
+    for (const words of [
+      ['--sub', 'alice'],
+      ['--sub-file', '-'],
+    ]) {
+      const run = (...more: string[]) =>
+        stores.run('token', 'issue', ...words, '--client-id', 'shop', ...more, { stdin: 'alice\n' });
+      expect((await run()).stderr).toContain(warning);
+      for (const flags of [['--refresh'], AT_JWT])
+        expect((await run(...flags)).stderr).not.toContain(warning);
+    }
+  });
+
   test('at+jwt has a client_id (RFC 9068 §2.2)', async () => {
     const { token } = await issue(...AT_JWT, '--client-id', 'shop');
     const { header, payload } = await stores.json('token', 'decode', token);

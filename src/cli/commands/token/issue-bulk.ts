@@ -10,7 +10,12 @@ import type { Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
 import { issuedItem, plannedItem } from '../../output/views/tokens.js';
 import { streamThrough, tokenWords } from '../shared/bulk.js';
-import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
+import {
+  assertMayCreateUsers,
+  cautionUnusedClient,
+  type IssueFlags,
+  sharedRequest,
+} from './issue-request.js';
 import { LongTokens } from './long-tokens.js';
 
 export async function issueMany(invocation: Invocation, flags: IssueFlags, file: string): Promise<Outcome> {
@@ -19,6 +24,7 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
   }
   const shared = await sharedRequest(invocation, flags);
   const context = await invocation.context();
+  cautionUnusedClient(invocation, flags, context);
   if (flags.createUser === true) assertMayCreateUsers(context);
   const input = await invocation.openInput(file);
   const { issuer, close } = await openStoreBulkIssuer(context, { createUsers: flags.createUser === true });

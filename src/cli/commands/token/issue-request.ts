@@ -53,6 +53,16 @@ function actorOf({ act, reason, subFile }: IssueFlags): TokenRequest['act'] {
   return { sub: parseSubject(act), reason };
 }
 
+/** Says that the client ID, which only at+jwt tokens and refresh tokens have, is in none of the tokens. */
+export function cautionUnusedClient(
+  { caution }: Pick<Invocation, 'caution'>,
+  { clientId, refresh }: IssueFlags,
+  { settings }: Context,
+): void {
+  if (clientId === undefined || refresh === true || settings.token.type === 'at+jwt') return;
+  caution(`token.type is ${settings.token.type}, so --client-id has no effect without --refresh.`);
+}
+
 export function assertMayCreateUsers({ settings }: Context): void {
   if (settings.users.source === 'managed') return;
   throw new JwtctlError('ERR_USERS_NOT_MANAGED', '--create-user requires users.source managed.');

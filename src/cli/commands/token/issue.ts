@@ -6,7 +6,12 @@ import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
 import { errorsOption, formatOption } from '../shared/bulk.js';
 import { contradiction, durationFlag, exactlyOne, repeatedFlag } from '../shared/flags.js';
 import { reasonOption } from '../shared/reason-option.js';
-import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
+import {
+  assertMayCreateUsers,
+  cautionUnusedClient,
+  type IssueFlags,
+  sharedRequest,
+} from './issue-request.js';
 import { LongTokens } from './long-tokens.js';
 
 export const defineIssue: DefineCommand = (group, run) => {
@@ -71,6 +76,7 @@ async function issueOne(invocation: Invocation, flags: IssueFlags, sub: string) 
   const context = await invocation.context();
   const issuer = await openStoreIssuer(context, { createUsers: flags.createUser === true });
   issuer.validate(request);
+  cautionUnusedClient(invocation, flags, context);
   if (flags.createUser === true) assertMayCreateUsers(context);
   if (invocation.globals.dryRun) return { view: issuancePlan(await issuer.plan(request)) };
   const issued = await issuer.issue(request);
