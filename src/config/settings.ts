@@ -323,7 +323,7 @@ const DECLARATIONS = {
   'registry.onLimit': {
     kind: oneOf('evict', 'refuse'),
     fallback: 'evict',
-    doc: 'What happens if a subject has registry.maxPerSubject live tokens and another one is issued: evict removes the oldest token, and refuse issues no token (ERR_TOKEN_LIMIT). With refuse, the tokens of a session count as one.',
+    doc: 'What happens if a subject has registry.maxPerSubject live tokens and another one is issued: evict removes the oldest token, and refuse issues no token (ERR_TOKEN_LIMIT). With refuse, the tokens of a session count as one. A session without a live token is not counted, and can always be refreshed.',
   },
   'serve.host': {
     kind: LINE,

@@ -152,10 +152,13 @@ export class DraftRegistry {
 
   #registration({ key }: Signer, draft: SignedDraft, now: number): Registration {
     const { statusTtlSeconds, maxPerSubject, onLimit } = this.#policy;
-    const { request, user, claims } = draft;
+    const { request, user, claims, last } = draft;
     const { sub, jti, iat, exp } = claims;
+    // A session that was admitted goes on, also if other tokens took its place while it had no live one.
+    const isAdmitted = onLimit === 'refuse' && last !== undefined;
     return {
-      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: metaOf(request), maxPerSubject, onLimit },
+      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: metaOf(request) },
+      ...(isAdmitted ? {} : { maxPerSubject, onLimit }),
       user: knownStatus(user, now, statusTtlSeconds),
     };
   }

@@ -282,6 +282,17 @@ test('a session ends at refresh.maxAge with its access tokens, however often it 
   expect(await outcomeOf(last, limited)).toBe('ERR_REFRESH_EXPIRED');
 });
 
+test('a session can be refreshed although its place is taken, if registry.onLimit refuses tokens', async () => {
+  const limited = service.issuer({ maxPerSubject: 1, onLimit: 'refuse' });
+  const first = (await limited.issue({ sub: 'alice', refresh: true })) as Session;
+  service.clock.advance(first.exp - first.iat + 60);
+  const other = await limited.issue({ sub: 'alice' });
+  const second = (await limited.refresh(first)) as Session;
+  expect(await service.verdict(second.token)).toBe('active');
+  expect(await service.verdict(other.token)).toBe('active');
+  await expect(limited.issue({ sub: 'alice' })).rejects.toMatchObject({ code: 'ERR_TOKEN_LIMIT' });
+});
+
 test('refresh.maxAge applies to sessions that began before', async () => {
   const first = await logIn();
   service.clock.advance(100);

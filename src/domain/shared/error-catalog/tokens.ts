@@ -126,7 +126,7 @@ export const TOKENS_ERRORS = {
     'Log in again, or refresh the session. If the token was in use, set `token.idleTimeout` on all verifiers.',
   ),
   ERR_TOKEN_LIMIT: state(
-    'The subject has as many live tokens and sessions as `registry.maxPerSubject` allows, and `registry.onLimit` is `refuse`.',
+    'The subject has as many live tokens as `registry.maxPerSubject` allows (those of a session count as one, and a session without a live token is not counted), and `registry.onLimit` is `refuse`.',
     'End a token of the subject with `jwtctl token revoke`, wait until one expires, or raise `registry.maxPerSubject`.',
   ),
   ERR_TOKEN_MALFORMED: refused(
