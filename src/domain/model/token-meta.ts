@@ -58,10 +58,24 @@ export function hasMeta(meta: TokenMeta | null, pairs: TokenMeta): boolean {
   );
 }
 
-/** Splits a text such as `device=iPhone`. Returns null if it has no name or no `=`. */
-export function splitPair(text: string): [name: string, value: string] | null {
-  const equals = text.indexOf('=');
-  return equals < 1 ? null : [text.slice(0, equals), text.slice(equals + 1)];
+/**
+ * Reads texts such as `device=iPhone`.
+ *
+ * @param refuse throws for a text without a name or `=`, and for the second text with one name
+ */
+export function readPairs(
+  texts: readonly string[],
+  refuse: { form(text: string): never; repetition(name: string): never },
+): TokenMeta {
+  const pairs = new Map<string, string>();
+  for (const text of texts) {
+    const equals = text.indexOf('=');
+    if (equals < 1) return refuse.form(text);
+    const name = text.slice(0, equals);
+    if (pairs.has(name)) return refuse.repetition(name);
+    pairs.set(name, text.slice(equals + 1));
+  }
+  return Object.fromEntries(pairs);
 }
 
 function unusable(message: string): JwtctlError {

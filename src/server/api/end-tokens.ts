@@ -1,6 +1,6 @@
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import { isJti, parseJti } from '../../domain/model/jti.js';
-import { splitPair, type TokenMeta } from '../../domain/model/token-meta.js';
+import { readPairs, type TokenMeta } from '../../domain/model/token-meta.js';
 import { revokeSubject, revokeToken, type SubjectSelection } from '../../domain/tokens/revoke.js';
 import { revokeSelected } from '../../domain/tokens/revoke-selected.js';
 import type { ApiOptions } from './api-options.js';
@@ -73,7 +73,7 @@ function selectionOf({ all, except, issuedBefore, where }: EndQuery, now: number
     if (!isJti(except)) throw invalidRequest('except', 'The value of except is not a jti.');
     return { except };
   }
-  if (where !== undefined) return { where: pairsOf([where].flat()) };
+  if (where !== undefined) return { where: readPairs([where].flat(), REFUSED_PAIRS) };
   if (issuedBefore === undefined) return {};
   if (Number(issuedBefore) > now)
     throw invalidRequest(
@@ -83,13 +83,11 @@ function selectionOf({ all, except, issuedBefore, where }: EndQuery, now: number
   return { issuedBefore: Number(issuedBefore) };
 }
 
-function pairsOf(texts: readonly string[]): TokenMeta {
-  const pairs = new Map<string, string>();
-  for (const text of texts) {
-    const pair = splitPair(text);
-    if (pair === null) throw invalidRequest('where', 'The value of where does not have the form name=value.');
-    if (pairs.has(pair[0])) throw invalidRequest('where', 'The query has two values for one name in where.');
-    pairs.set(...pair);
-  }
-  return Object.fromEntries(pairs);
-}
+const REFUSED_PAIRS = {
+  form: () => {
+    throw invalidRequest('where', 'The value of where does not have the form name=value.');
+  },
+  repetition: () => {
+    throw invalidRequest('where', 'The query has two values for one name in where.');
+  },
+};
