@@ -74,6 +74,12 @@ describe('legacy tokens', () => {
       expect(hint).toContain('without an exp never expires');
     });
 
+    test('is told that times are seconds if its exp is in nanoseconds', async () => {
+      const { code, hint } = await refusalOf(await token({ ...complete(), exp: 1.8e18 }, { kid: 'theirs' }));
+      expect([code, hint]).toEqual(['ERR_CLAIM_INVALID', expect.stringContaining('seconds since 1970')]);
+      expect(hint).not.toContain('the sub as text');
+    });
+
     test('is shown the digits of a sub beyond 2^53', async () => {
       const stdin = await token({ ...complete(), sub: 'SUB' }, { kid: 'theirs' });
       const payload = Buffer.from(String(stdin.split('.')[1]), 'base64url').toString();
@@ -85,7 +91,7 @@ describe('legacy tokens', () => {
         });
         expect([exitCode, error().message]).toEqual([
           1,
-          "The token's sub is a number beyond 2^53; expected a string. It is 1147953659032899585.",
+          "The token's sub is a number beyond 2^53; expected a string. The sub is 1147953659032899585.",
         ]);
       }
     });

@@ -1,4 +1,4 @@
-import { decodeToken } from '../jose/jws.js';
+import { decodeToken, parseJsonObject } from '../jose/jws.js';
 import type { Refusal } from '../model/refusal-codes.js';
 import { JwtctlError } from '../shared/errors.js';
 import { stringifySpelled } from '../shared/json-numbers.js';
@@ -34,27 +34,54 @@ function hintFor(token: string, error: Refusal['error']): string | undefined {
         ? undefined
         : 'Tokens signed with HMAC or ECDSA cannot be registered: let them expire.';
     }
-    case 'ERR_CLAIM_INVALID':
-      if (error.message.startsWith("The token's exp is missing"))
+    case 'ERR_CLAIM_INVALID': {
+      const payload = payloadOf(token);
+      // The exp is checked first.
+      if (payload.exp === undefined)
         return 'A token without an exp never expires, so it cannot be registered. Issue a new one with `jwtctl token issue`.';
-      return claimOf(error) === undefined
-        ? undefined
+      const claim = hugeClaim(payload);
+      if (claim === undefined) return undefined;
+      return TIMES.has(claim)
+        ? 'Times in a token are seconds since 1970 (NumericDate). Issue new tokens with `jwtctl token issue`.'
         : 'Many programs round numbers beyond 2^53. Issue new tokens with `jwtctl token issue`, which writes the sub as text.';
+    }
     default:
       return undefined;
   }
 }
 
+const TIMES: ReadonlySet<string> = new Set(['exp', 'nbf', 'iat']);
+
 /** Shows what a verifier, whose refusals go to logs, does not show, and the digits that parsing changes. */
-function foundClaim(token: string, error: Refusal['error']): string {
-  const claim = claimOf(error);
-  const decoded = claim === undefined ? '' : decodeToken(token);
-  if (claim === undefined || typeof decoded === 'string') return '';
-  return ` It is ${excerpt(stringifySpelled(decoded.payload[claim]))}.`;
+function foundClaim(token: string, { code }: Refusal['error']): string {
+  switch (code) {
+    case 'ERR_ISSUER_MISMATCH':
+      return ` It is ${digitsOf(token, 'iss')}.`;
+    case 'ERR_AUDIENCE_MISMATCH':
+      return ` It is ${digitsOf(token, 'aud')}.`;
+    case 'ERR_CLAIM_INVALID': {
+      const claim = hugeClaim(payloadOf(token));
+      return claim === undefined ? '' : ` The ${claim} is ${digitsOf(token, claim)}.`;
+    }
+    default:
+      return '';
+  }
 }
 
-function claimOf({ code, message }: Refusal['error']): string | undefined {
-  if (code === 'ERR_ISSUER_MISMATCH') return 'iss';
-  if (code === 'ERR_AUDIENCE_MISMATCH') return 'aud';
-  return REGISTERED_CLAIMS.find((name) => message.startsWith(`The token's ${name} is a number beyond`));
+function digitsOf(token: string, claim: string): string {
+  const decoded = decodeToken(token);
+  return typeof decoded === 'string' ? 'unreadable' : excerpt(stringifySpelled(decoded.payload[claim]));
+}
+
+/** Returns a registered claim that is a number beyond 2^53, which none may be. */
+function hugeClaim(payload: Record<string, unknown>): string | undefined {
+  return REGISTERED_CLAIMS.find((name) => {
+    const value = payload[name];
+    return typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER;
+  });
+}
+
+function payloadOf(token: string): Record<string, unknown> {
+  const jws = parseJws(token);
+  return ('active' in jws ? null : parseJsonObject(jws.payload)) ?? {};
 }
