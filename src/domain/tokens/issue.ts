@@ -180,7 +180,9 @@ export class Issuer {
         await ifReachable(() => this.#registry.remove(signer, going, now), undefined);
         for (const draft of going) outcomes[draft.index] = sessionEnded();
         const issued = registered.filter((draft) => !going.includes(draft));
-        for (const draft of issued) outcomes[draft.index] = await this.#toIssued(signer, draft);
+        const tokens = await Promise.all(issued.map((draft) => this.#toIssued(signer, draft)));
+        for (const [position, { index }] of issued.entries())
+          outcomes[index] = tokens[position] as IssuedToken;
         // A client that gets an error instead may repeat the refresh, however long the stores were away.
         await this.#registry.startGrace(issued, now);
         break;
@@ -291,29 +293,31 @@ export class Issuer {
     const header = encodeBase64url(
       JSON.stringify({ alg: key.alg, typ: this.#policy.type ?? 'JWT', kid: key.kid }),
     );
-    const unsigned = forEachDraft(drafts, outcomes, ({ request, ...draft }) => {
+    const drafted = forEachDraft(drafts, outcomes, (draft) => {
+      const { request, last } = draft;
       const failure = failures.get(request.sub);
       if (failure !== undefined) throw failure;
       const known = users.get(request.sub);
       if (known === undefined && this.#ports.addUsers !== undefined) parseNewSubject(request.sub);
-      if (known !== undefined && draft.last !== undefined && known.version !== draft.last.userVersion)
+      if (known !== undefined && last !== undefined && known.version !== last.userVersion)
         throw sessionEnded();
       const user = requireEnabled(known, request.sub, this.#ports.users);
-      const session = request.refresh === true ? nextStep(draft.last, user, now) : undefined;
+      const session = request.refresh === true ? nextStep(last, user, now) : undefined;
       const jti = session && familyJti(session.family, session.counter);
       const iat = draft.replayedIat ?? now;
       const longest =
         session === undefined ? Number.POSITIVE_INFINITY : endOfSession(session, this.#policy) - iat;
       const claims = claimsSet(request, this.#policy, iat, claimsOf(user), jti, longest);
       const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
-      return { ...draft, request, user, claims, session, input };
+      return { ...draft, user, claims, session, input, token: '' };
     });
-    const inputs = unsigned.map(({ input }) => input);
+    const inputs = drafted.map(({ input }) => input);
     const signatures = await this.#ports.sign(key.alg, privateKey, inputs);
-    return forEachDraft(unsigned, outcomes, ({ input, ...draft }, position) => {
-      const token = `${input}.${signatures[position]}`;
-      assertReadable(token);
-      return { ...draft, token };
+    return forEachDraft(drafted, outcomes, (draft, position) => {
+      // Set on the draft: a copy of each made issuing in bulk measurably slower.
+      draft.token = `${draft.input}.${signatures[position]}`;
+      assertReadable(draft.token);
+      return draft;
     });
   }
 

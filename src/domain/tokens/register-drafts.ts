@@ -157,8 +157,12 @@ export class DraftRegistry {
     // A session that was admitted goes on, also if other tokens took its place while it had no live one.
     const isAdmitted = onLimit === 'refuse' && last !== undefined;
     return {
-      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, meta: metaOf(request) },
-      ...(isAdmitted ? {} : { maxPerSubject, onLimit }),
+      sub,
+      entry: { jti, keyId: key.id, iat, exp },
+      now,
+      meta: metaOf(request),
+      maxPerSubject: isAdmitted ? undefined : maxPerSubject,
+      onLimit: isAdmitted ? undefined : onLimit,
       user: knownStatus(user, now, statusTtlSeconds),
     };
   }

@@ -151,17 +151,20 @@ export function claimsSet(
 ): Claims {
   const { aud = [policy.audience], claims = {} } = request;
   // A session may have begun before users.claims had a claim.
-  const own = Object.entries(claims).filter(([claim]) => policy.userClaims?.includes(claim) !== true);
+  const own =
+    policy.userClaims === undefined
+      ? claims
+      : Object.fromEntries(Object.entries(claims).filter(([claim]) => !policy.userClaims?.includes(claim)));
   return {
-    ...Object.fromEntries(own),
+    ...own,
     ...userClaims,
-    ...(policy.type === 'at+jwt' ? { client_id: request.clientId } : {}),
-    ...(request.act === undefined ? {} : { act: { sub: request.act.sub } }),
+    ...(policy.type === 'at+jwt' && { client_id: request.clientId }),
+    ...(request.act !== undefined && { act: { sub: request.act.sub } }),
     iss: policy.issuer,
     sub: request.sub,
     aud: aud.length === 1 ? (aud[0] as string) : aud,
     iat: now,
-    ...(request.notBeforeSeconds === undefined ? {} : { nbf: now + request.notBeforeSeconds }),
+    ...(request.notBeforeSeconds !== undefined && { nbf: now + request.notBeforeSeconds }),
     exp: now + Math.min(lifetimeOf(request, policy), longestSeconds),
     jti,
   };

@@ -65,15 +65,21 @@ const SUBJECTS = {
   optional: ['name', 'aud', 'ttl', 'notBefore'],
 } as const;
 
+/** The name is in the lists that `users import` reads. */
+const MEMBERS: ReadonlySet<string> = new Set([
+  ...SUBJECTS.required,
+  ...SUBJECTS.optional,
+  ...['claims', 'meta'],
+]);
+
 function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'sub'>): TokenRequest {
-  // The name is in the lists that `users import` reads.
-  const { sub, name: _name, aud, ttl, notBefore, claims, meta, ...others } = line;
-  const [unknown] = Object.keys(others);
+  const unknown = Object.keys(line).find((member) => !MEMBERS.has(member));
   if (unknown !== undefined) {
     throw unusable(
       `The member '${excerpt(unknown)}' is unknown. Expected: sub, aud, ttl, notBefore, claims, meta.`,
     );
   }
+  const { sub, aud, ttl, notBefore, claims, meta } = line;
   if (typeof sub !== 'string') throw unusable(`The sub is ${describeValue(sub)}; expected a string.`);
   const audiences = [aud ?? []].flat();
   if (!audiences.every((audience) => typeof audience === 'string')) {
