@@ -4,7 +4,7 @@ import { withDeadline } from './pipeline.js';
 /** Commands in scripts. Redis 7.2 names a forbidden one only in the message text, Redis 7.0 not at all. */
 const SCRIPTED = [
   'exists expire expireat expiretime ttl type time unlink',
-  'zadd zrem zcard zcount zscore zmscore zrange zrangebyscore zrevrangebyscore zscan',
+  'zadd zrem zcount zscore zmscore zrange zrangebyscore zrevrangebyscore zscan',
   'hset hsetnx hget hmget hdel hlen hrandfield hscan',
 ].flatMap((line) => line.split(' '));
 
