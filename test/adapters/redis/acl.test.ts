@@ -2,6 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../../src/app/clock.js';
+import { familyJti } from '../../../src/domain/model/family.js';
+import { newRandomId } from '../../../src/domain/model/random-id.js';
 import type { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { openLiveVerifier } from '../../../src/verifier/live-verifier.js';
 import { heartbeatOf } from '../../support/heartbeats.js';
@@ -122,7 +124,7 @@ async function verifyLive(token: string) {
   }
 }
 
-/** Reports one verifier, and registers more entries for one subject than a script returns in one call. */
+/** Reports one verifier, and registers more entries for one subject than a script returns in one call, and too many sessions. */
 async function fillOneSubject() {
   const context = await openContext({ ...stores, clock: systemClock });
   const tell = (exitCode: number, text = '') => ({ words: 'the registry', exitCode, text });
@@ -137,6 +139,12 @@ async function fillOneSubject() {
     );
     for (const error of errors) if (error !== null) throw error;
     await registry.list(`crowd-${run}`, now);
+    const family = { startedAt: now, exp: now + 60, graceSeconds: 1, limit: { most: 1, above: 1 } };
+    for (let login = 0; login < 3; login++) {
+      const entry = entryAt(now, familyJti(newRandomId(), 0));
+      const [outcome] = await registry.advanceFamilies([{ sub: `sessions-${run}`, entry, now, family }]);
+      if (outcome instanceof Error) throw outcome;
+    }
     return tell(0);
   } catch (error) {
     return tell(4, textOf(error));

@@ -5,22 +5,33 @@
 -- time in ms}; {WRONG_TYPE, key}; or 1, the outcome, and for ADVANCED whether evicting others is done (1 or 0), for
 -- REPLAYED the iat of the entry.
 
-local function keep_newest(families, own, most)
-  local all, others, going = redis.call('HGETALL', families), {}, {}
-  for i = 1, #all, 2 do
-    local family = all[i] ~= own and parse_family(all[i + 1])
-    if family and family.exp > horizon then
-      others[#others + 1] = { name = all[i], iat = family.iat }
-    elseif all[i] ~= own then
-      going[#going + 1] = all[i]
+-- Returns the other families that go: some that have expired, or all of those and the oldest beyond the limit.
+-- Families expire one by one, so each call drops some that have. A call that read all would take too long.
+local function outdated(families, own, is_full, most)
+  local others, going, seen, cursor = {}, {}, {}, '0'
+  repeat
+    local found = is_full and redis.call('HSCAN', families, cursor, 'COUNT', MEMBERS_PER_CALL)
+      or {'0', redis.call('HRANDFIELD', families, SAMPLED_FAMILIES, 'WITHVALUES')}
+    cursor = found[1]
+    for i = 1, #found[2], 2 do
+      local name, family = found[2][i], parse_family(found[2][i + 1])
+      if name ~= own and not seen[name] then
+        seen[name] = true
+        if family and family.exp > horizon then
+          others[#others + 1] = { name = name, iat = family.iat }
+        else
+          going[#going + 1] = name
+        end
+      end
     end
-  end
+  until cursor == '0'
+  if not is_full then return going end
   table.sort(others, function(a, b)
     if a.iat ~= b.iat then return a.iat < b.iat end
     return is_before(a.name, b.name)
   end)
   for i = 1, #others + 1 - most do going[#going + 1] = others[i].name end
-  call_in_portions('HDEL', families, going)
+  return going
 end
 
 local families, own = KEYS[3], 4 + ENTRY_ARGUMENTS
@@ -40,6 +51,9 @@ if known and known.counter >= counter then
   return {1, REPLAYED, known.iat}
 end
 
+-- Read before the first write, because a script that fails halfway leaves what it wrote.
+local is_full = counter == 0 and redis.call('HLEN', families) >= above
+local going = outdated(families, name, is_full, most)
 local added = add_entry(4)
 if added == REFUSED then return {1, LIMITED} end
 local stored = ARGV[7] == '' and '' or ' ' .. ARGV[7]
@@ -47,13 +61,6 @@ local refreshed_ms = counter == 0 and time_ms or 0
 redis.call('HSET', families, name, record .. '.' .. string.format('%.0f', refreshed_ms) .. stored)
 local expires_at = math.max(family_exp + tolerance, redis.call('EXPIRETIME', families))
 redis.call('EXPIREAT', families, string.format('%.0f', expires_at))
--- Families expire one by one, so each call drops some that have. A call that read all would take too long.
-local sampled, expired = redis.call('HRANDFIELD', families, SAMPLED_FAMILIES, 'WITHVALUES'), {}
-for i = 1, #sampled, 2 do
-  local other = parse_family(sampled[i + 1])
-  if not other or other.exp <= horizon then expired[#expired + 1] = sampled[i] end
-end
-if #expired > 0 then redis.call('HDEL', families, unpack(expired)) end
-if counter == 0 and redis.call('HLEN', families) > above then keep_newest(families, name, most) end
+call_in_portions('HDEL', families, going)
 complete()
 return {1, ADVANCED, added == DONE and 1 or 0}
