@@ -16,11 +16,13 @@ export async function endMissingUsers(
   policy: EventPolicy,
   drafts: readonly Draft[],
   users: ReadonlyMap<string, User>,
+  /** A time before the users were read: a user who was added since keeps what was issued since. */
+  issuedBefore: number,
 ): Promise<Map<string, JwtctlError>> {
   const missing = drafts.filter(({ last, request }) => last !== undefined && !users.has(request.sub));
   const failures = new Map<string, JwtctlError>();
   for (const [sub, { actor = ports.actor }] of new Map(missing.map((draft) => [draft.request.sub, draft]))) {
-    await endSubject({ ...ports, actor }, policy, sub).catch((error) => {
+    await endSubject({ ...ports, actor }, policy, { sub, issuedBefore }).catch((error) => {
       if (!(error instanceof JwtctlError)) throw error;
       failures.set(sub, error);
     });
@@ -31,16 +33,15 @@ export async function endMissingUsers(
 async function endSubject(
   { database, registry, clock, actor }: FamilyEndPorts,
   policy: EventPolicy,
-  sub: string,
+  { sub, issuedBefore }: { sub: string; issuedBefore: number },
 ): Promise<void> {
   const reason = 'The user does not exist.';
-  const issuedBefore = await database.transaction(async ({ keys, securityLog, auditLog }) => {
+  await database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = clock.now();
     const expiry = eventExpiry(await keys.longestLifetimes(), policy, at);
-    const event = { type: 'subject_revoked', sub, issuedBefore: at, reason, at, ...expiry } as const;
+    const event = { type: 'subject_revoked', sub, issuedBefore, reason, at, ...expiry } as const;
     await appendOnce(securityLog, event);
     await auditLog.append({ at, actor, action: 'token.refresh', target: sub, outcome: 'no user', reason });
-    return at;
   });
   await ifReachable(() => registry.remove(sub, { issuedBefore }, clock.now()), null);
 }

@@ -289,7 +289,7 @@ export class Issuer {
   ): Promise<SignedDraft[]> {
     // Read after the wait: a user may be removed and added again during it.
     const users = await this.#ports.users.findMany(subjectsOf(drafts));
-    const failures = await endMissingUsers(this.#ports, this.#policy, drafts, users);
+    const failures = await endMissingUsers(this.#ports, this.#policy, drafts, users, now);
     const header = encodeBase64url(
       JSON.stringify({ alg: key.alg, typ: this.#policy.type ?? 'JWT', kid: key.kid }),
     );

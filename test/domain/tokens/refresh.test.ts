@@ -561,6 +561,24 @@ test('a user who is missing from another table at a refresh comes back without t
   expect(await outcomeOf(next, foreign)).toBe('refreshed');
 });
 
+test('a user who is added after a refresh did not find one keeps the sessions that begin then', async () => {
+  const first = await logIn();
+  service.clock.advance(5);
+  let next: Session | undefined;
+  const table = {
+    ...service.database.users,
+    findMany: async () => {
+      service.clock.advance(1);
+      next = await logIn();
+      return new Map();
+    },
+  };
+  expect(await outcomeOf(first, service.issuer({}, table))).toBe('ERR_USER_UNKNOWN');
+  expect([await outcomeOf(first), await outcomeOf(next as Session)]).toEqual([
+    ...['ERR_REFRESH_REVOKED', 'refreshed'],
+  ]);
+});
+
 test('a revocation during a refresh wins', async () => {
   const first = await logIn();
   service.clock.advance(5);
