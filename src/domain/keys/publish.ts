@@ -12,7 +12,8 @@ const ATTEMPTS = 5;
 
 /**
  * Writes the JWK Set into a file, if the file does not hold it yet.
- * @throws JwtctlError `ERR_NO_KEYS` (state), because an empty set would refuse every token; `ERR_FILE_UNWRITABLE` (usage)
+ * @throws JwtctlError `ERR_NO_KEYS` (state), because an empty set would refuse every token, or
+ * `ERR_FILE_REPLACED` (state); `ERR_FILE_UNWRITABLE` (usage)
  */
 export async function publishJwkSet(
   { database, file }: { database: Pick<Database, 'keys'>; file: PublicFile },
@@ -27,7 +28,12 @@ export async function publishJwkSet(
     changed ||= !isCurrent;
     const result = { path: file.path, changed, keys: set.keys };
     // Read again after writing: a run that began earlier may have replaced a newer set, or the keys may have changed.
-    if (isCurrent || dryRun || attempt === ATTEMPTS) return result;
+    if (isCurrent || dryRun) return result;
+    if (attempt === ATTEMPTS)
+      throw new JwtctlError(
+        'ERR_FILE_REPLACED',
+        `Something else replaced ${file.path} each time that jwtctl had written it.`,
+      );
     await file.replace(text);
   }
 }

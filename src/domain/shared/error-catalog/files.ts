@@ -1,4 +1,4 @@
-import { usage } from './entry.js';
+import { state, usage } from './entry.js';
 
 export const FILES_ERRORS = {
   ERR_BACKUP_INVALID: usage(
@@ -24,6 +24,10 @@ export const FILES_ERRORS = {
   ERR_FILE_NAME_INVALID: usage(
     'The path of the file is too long or contains a line break, so it cannot be recorded in the audit log.',
     'Choose a shorter path on one line.',
+  ),
+  ERR_FILE_REPLACED: state(
+    'Another program replaces the file that jwtctl publishes.',
+    'Find the other program, such as a second installation with the same path, and give each a file of its own.',
   ),
   ERR_FILE_TOO_LARGE: usage(
     'The input is larger than the limit for this kind of input.',
