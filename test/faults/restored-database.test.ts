@@ -145,6 +145,7 @@ test('granting access fails with a clear error, and revoking still works', async
     ['token', 'register', tokens.bob],
     ['keys', 'rotate', '--now', '--yes'],
     ['keys', 'activate', 'whichever', '--now'],
+    ['keys', 'publish', 'jwks.json', '--dry-run'],
     ['cache', 'restore', 'entries'],
     ['cache', 'reconcile'],
   ]) {

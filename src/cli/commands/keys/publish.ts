@@ -26,7 +26,7 @@ const publish: Action<object, [string]> = async (invocation, _flags, name) => {
   const context = await invocation.context();
   const database = await context.database();
   // A set from a backup may hold a compromised key again.
-  if (!globals.dryRun) await (await context.guard()).assertCurrent();
+  await (await context.guard()).assertCurrent();
   const published = await publishJwkSet({ database, file }, { dryRun: globals.dryRun });
   return { view: publishedSet(published, globals.dryRun) };
 };
