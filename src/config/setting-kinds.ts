@@ -9,7 +9,13 @@ import type { Policies } from './serve-policies.js';
 export type Kind =
   /** Not empty. Line breaks are allowed. */
   | { readonly type: 'text' }
-  | { readonly type: 'pattern'; readonly pattern: RegExp; readonly expected: string }
+  | {
+      readonly type: 'pattern';
+      readonly pattern: RegExp;
+      readonly expected: string;
+      /** What the text must meet besides. */
+      readonly isMeant?: (text: string) => boolean;
+    }
   /** Read as whole seconds. */
   | { readonly type: 'duration'; readonly maxSeconds: number }
   /** A date, read as the end of that day in UTC, or a NumericDate. In whole seconds. */

@@ -179,7 +179,7 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       // Some drivers end a string at NUL.
       return z.string().check(z.regex(/^[^\0]+$/));
     case 'pattern':
-      return z.string().check(z.regex(kind.pattern));
+      return z.string().check(z.regex(kind.pattern), z.refine(kind.isMeant ?? (() => true)));
     case 'duration':
       return readBy(z.union([z.string(), z.number()]), (raw) => secondsOf(String(raw), kind.maxSeconds));
     case 'date':

@@ -58,10 +58,14 @@ const CONDITION = pattern(/^[^?]{1,4096}$/, 'an SQL condition without a question
 const COOKIE = pattern(/^[\w!#$%&'*+.^`|~-]{1,128}$/, "a cookie's name (RFC 6265 §4.1.1)");
 // What a media type may have (RFC 6838 §4.2), and a slash.
 const TYPES = list(/^[A-Za-z0-9][\w!#$&^.+/-]{0,126}$/, 'types separated by commas, such as JWT,at+jwt');
-const PUBLIC_URL = pattern(
-  /^(?:https:\/\/|http:\/\/(?=(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/]|$)))[\w.[\]-]+(?::\d{1,5})?(?:\/[^\s?#]*)?$/,
-  'a URL such as https://auth.example.com, without a query; http only for this host',
-);
+const PUBLIC_URL = {
+  ...pattern(
+    /^(?:https:\/\/|http:\/\/(?=(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/]|$)))[\w.[\]-]+(?::\d{1,5})?(?:\/[^\s?#]*)?$/,
+    'a URL such as https://auth.example.com, without a query; http only for this host',
+  ),
+  // Such as the port 99999.
+  isMeant: (text: string) => URL.canParse(text),
+} as const;
 const COLUMN = pattern(/^[\w$]{1,64}$/, "a column's name, of A-Z a-z 0-9 _ $");
 
 /** Every setting, once. Variables, flags, and types derive from this. */

@@ -15,8 +15,11 @@ export const discovery: FastifyPluginCallback<AppOptions> = (app, options, done)
   const { publicUrl, rights, verifier, log, jwkSetMaxAgeSeconds } = options;
   if (publicUrl === null) return done();
   const cacheControl = `public, max-age=${jwkSetMaxAgeSeconds}`;
-  for (const url of documentPaths(publicUrl)) {
+  const paths = documentPaths(publicUrl);
+  // Fastify would take a colon or an asterisk of the issuer's path for a parameter.
+  for (const url of [OPENID, OAUTH, `${OPENID}/*`, `${OAUTH}/*`]) {
     app.get(url, async (request, reply) => {
+      if (!paths.includes(request.originalUrl.replace(/\?.*/, ''))) return reply.callNotFound();
       const startedAt = performance.now();
       try {
         const { keys } = await verifier.jwkSet();

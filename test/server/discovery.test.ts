@@ -73,6 +73,21 @@ describe('the discovery documents', () => {
     }
   });
 
+  test.each([
+    ['/:tenant', '/:tenant', '/other'],
+    ['/a*b', '/a*b', '/axb'],
+    ['/t(\\d+)', '/t(/d+)', '/t1'],
+    ['/m%C3%BCnchen', '/m%C3%BCnchen', '/munchen'],
+    ['/münchen', '/m%C3%BCnchen', '/munchen'],
+  ])('the path %s of the issuer means only itself', async (path, asked, other) => {
+    const { app } = await serving({ publicUrl: `${ISSUER}${path}` });
+    for (const document of [OPENID, OAUTH]) {
+      const { statusCode, json } = await app.inject({ url: `${document}${asked}?a=b` });
+      expect([statusCode, json().issuer]).toEqual([200, `${ISSUER}${path}`]);
+      expect((await app.inject({ url: `${document}${other}` })).statusCode).toBe(404);
+    }
+  });
+
   test('serve.publicUrl must equal token.issuer, and be a URL that clients can trust', async () => {
     const validate = (url: string, issuer: string) =>
       stores.run('keys', 'list', '--json', '--serve-public-url', url, '--token-issuer', issuer);
@@ -84,9 +99,13 @@ describe('the discovery documents', () => {
       ...['http://auth.example.com', 'http://localhost.example.com', 'ftp://x', 'auth.example.com'].map(
         (wrong) => [wrong, wrong],
       ),
-      ...[`${ISSUER}?a=b`, `${ISSUER}#a`, 'https://user:pw@example.com', 'https://'].map((wrong) => [
-        ...[wrong, wrong],
-      ]),
+      ...[
+        `${ISSUER}?a=b`,
+        `${ISSUER}#a`,
+        'https://user:pw@example.com',
+        'https://',
+        `${ISSUER}:99999`,
+      ].map((wrong) => [...[wrong, wrong]]),
     ] as [string, string][]) {
       const { exitCode, error } = await validate(url, issuer);
       expect({ url, exitCode, code: error().code }).toEqual({
