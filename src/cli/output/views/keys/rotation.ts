@@ -41,9 +41,10 @@ export function rotationReport(
 
 const UNSEEN_VERIFIERS = 'programs that read the JWK Set, because keys.publishUrl is not set';
 
-function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): string {
-  const isLate = signsFrom !== null && signsFrom <= now && stragglers.length > 0;
-  return isLate ? 'once verifiers have loaded it' : relativeTime(signsFrom, now);
+function pendingSigns({ signsFrom, stragglers, awaitsPublication }: RotationOutcome, now: number): string {
+  const isLate = signsFrom !== null && signsFrom <= now;
+  if (isLate && stragglers.length > 0) return 'once verifiers have loaded it';
+  return isLate && awaitsPublication ? 'once keys.publishUrl shows it' : relativeTime(signsFrom, now);
 }
 
 /** @param waiting null if the key is active already */
