@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
@@ -64,6 +65,8 @@ describe.each(BACKENDS)('keys.publishUrl on %s', (backend) => {
     });
     expect(stderr).toContain(`Key ${pending} does not sign yet`);
     expect(await activeKey()).toBe(active);
+    const table = await stores.run('keys', 'rotate');
+    expect(table.stdout).toMatch(/pending signs +once keys\.publishUrl shows it/);
 
     answer = shows(current);
     const rotated = await rotate();
@@ -77,6 +80,20 @@ describe.each(BACKENDS)('keys.publishUrl on %s', (backend) => {
     answer = shows(current, current, old);
     expect((await rotate()).json()).toMatchObject({ rotated: false, reason: 'waiting' });
     expect(requests).toBeGreaterThanOrEqual(3);
+  });
+
+  test('a cache whose packed copy is stale is enough to wait', async () => {
+    const packs =
+      (text: string): RequestListener =>
+      (request, response) =>
+        request.headers['accept-encoding'] === 'gzip'
+          ? response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(text))
+          : response.end(current);
+    const old = JSON.parse(current).keys.filter(({ kid }: { kid: string }) => kid !== pending);
+    answer = packs(JSON.stringify({ keys: old }));
+    expect((await rotate()).json()).toMatchObject({ rotated: false, reason: 'waiting' });
+    answer = packs(current);
+    expect((await rotate()).json()).toMatchObject({ rotated: true, active: pending });
   });
 
   test('another key under the same kid does not count', async () => {
@@ -94,6 +111,11 @@ describe.each(BACKENDS)('keys.publishUrl on %s', (backend) => {
     ['text that is not JSON', (_request, response) => response.end('<html>')],
     ['JSON that is not a JWK Set', (_request, response) => response.end('[]')],
     ['more than a megabyte', (_request, response) => response.end(`{"keys":["${'x'.repeat(1_100_000)}"]}`)],
+    [
+      'more than a megabyte, packed',
+      (_request, response) =>
+        response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(1_100_000))),
+    ],
     ['a closed connection', (request) => request.socket.destroy()],
     ['an answer that does not end', (_request, response) => response.write('{"keys":[')],
   ])('%s: exit 4, and the active key stays', async (_what, listener) => {
@@ -137,7 +159,20 @@ describe.each(BACKENDS)('keys.publishUrl on %s', (backend) => {
     expect([exitCode, json()]).toMatchObject([0, { rotated: true, active: pending }]);
   });
 
+  test('one failure ends the other requests, which might never be answered', async () => {
+    const others: Promise<unknown>[] = [];
+    answer = (_request, response) => {
+      if (requests === 5) response.writeHead(404).end();
+      else others.push(once(response, 'close'));
+    };
+    const { exitCode, error } = await rotate('--timeout', '1h');
+    expect([exitCode, error().code]).toEqual([4, 'ERR_PUBLISH_URL_UNREACHABLE']);
+    expect(error().message).toContain('answered with status 404');
+    expect(await Promise.all(others)).toHaveLength(4);
+  });
+
   test.each([
+    'https://auth.example.com:99999/jwks.json',
     'http://auth.example.com/jwks.json',
     'ftp://127.0.0.1/x',
     'https://u:p@example.com/',

@@ -1,5 +1,7 @@
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import type { PublishedKeys } from '../../domain/ports/published-keys.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
@@ -8,23 +10,46 @@ const FETCHES = 5;
 /** A JWK Set with a thousand keys. */
 const MOST_BYTES = 1_048_576;
 
+/** Caches keep a copy for each, and libraries ask for either. */
+const ENCODINGS = ['identity', 'gzip'] as const;
+
 /** Sends the requests that a JWT library would send, so that caches answer as they answer libraries. */
 export function httpPublishedKeys(url: string, timeoutMs: number): PublishedKeys {
   return {
     url,
-    fetchAll: () => Promise.all(Array.from({ length: FETCHES }, () => fetchKeys(url, timeoutMs))),
+    fetchAll: async () => {
+      const others = new AbortController();
+      try {
+        return await Promise.all(
+          Array.from({ length: FETCHES }, (_, index) =>
+            fetchKeys(url, timeoutMs, {
+              encoding: ENCODINGS[index % 2] ?? 'identity',
+              signal: others.signal,
+            }),
+          ),
+        );
+      } catch (error) {
+        // They would keep the process until the timeout.
+        others.abort();
+        throw error;
+      }
+    },
   };
 }
 
-async function fetchKeys(url: string, timeoutMs: number): Promise<readonly unknown[]> {
-  const signal = AbortSignal.timeout(timeoutMs);
+async function fetchKeys(
+  url: string,
+  timeoutMs: number,
+  { encoding, signal }: { encoding: string; signal: AbortSignal },
+): Promise<readonly unknown[]> {
+  const timeout = AbortSignal.timeout(timeoutMs);
   let text: string;
   try {
-    text = await readBody(await request(url, signal));
+    text = await readBody(await request(url, encoding, AbortSignal.any([timeout, signal])));
   } catch (error) {
     if (error instanceof JwtctlError) throw error;
     const { code, name } = error as NodeJS.ErrnoException;
-    throw failure(url, signal.aborted ? 'did not answer in time' : `cannot be fetched (${code ?? name})`);
+    throw failure(url, timeout.aborted ? 'did not answer in time' : `cannot be fetched (${code ?? name})`);
   }
   const keys = keysIn(text);
   if (keys === null) throw failure(url, 'is not a JWK Set');
@@ -37,7 +62,9 @@ async function fetchKeys(url: string, timeoutMs: number): Promise<readonly unkno
     }
     const chunks: Buffer[] = [];
     let bytes = 0;
-    for await (const chunk of response as AsyncIterable<Buffer>) {
+    const isPacked = response.headers['content-encoding'] === 'gzip';
+    const body = isPacked ? pipeline(response, createGunzip(), () => {}) : response;
+    for await (const chunk of body as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > MOST_BYTES) throw failure(url, `is longer than ${MOST_BYTES} bytes`);
       chunks.push(chunk);
@@ -46,9 +73,10 @@ async function fetchKeys(url: string, timeoutMs: number): Promise<readonly unkno
   }
 }
 
-function request(url: string, signal: AbortSignal): Promise<IncomingMessage> {
+function request(url: string, encoding: string, signal: AbortSignal): Promise<IncomingMessage> {
   const get = url.startsWith('https:') ? getHttps : getHttp;
-  const headers = { accept: 'application/jwk-set+json, application/json', 'user-agent': 'jwtctl' };
+  const accept = 'application/jwk-set+json, application/json';
+  const headers = { accept, 'accept-encoding': encoding, 'user-agent': 'jwtctl' };
   return new Promise((resolve, reject) => {
     // Without an agent, each request has a connection of its own. Redirects are not followed.
     get(url, { agent: false, headers, signal }, resolve).on('error', reject);
