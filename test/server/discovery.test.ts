@@ -99,13 +99,9 @@ describe('the discovery documents', () => {
       ...['http://auth.example.com', 'http://localhost.example.com', 'ftp://x', 'auth.example.com'].map(
         (wrong) => [wrong, wrong],
       ),
-      ...[
-        `${ISSUER}?a=b`,
-        `${ISSUER}#a`,
-        'https://user:pw@example.com',
-        'https://',
-        `${ISSUER}:99999`,
-      ].map((wrong) => [...[wrong, wrong]]),
+      ...[`${ISSUER}?a=b`, `${ISSUER}#a`, 'https://user:pw@example.com', 'https://', `${ISSUER}:99999`].map(
+        (wrong) => [...[wrong, wrong]],
+      ),
     ] as [string, string][]) {
       const { exitCode, error } = await validate(url, issuer);
       expect({ url, exitCode, code: error().code }).toEqual({
