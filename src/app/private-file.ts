@@ -12,7 +12,7 @@ export function createPrivateFile(name: string, cwd: string): PrivateFile {
   if (path.length > MAX_PATH_CHARACTERS || hasControlCharacter(path) || !path.isWellFormed()) {
     const message = `The file ${excerpt(path)} cannot be created: the audit log cannot store its path.`;
     throw new JwtctlError('ERR_FILE_NAME_INVALID', message, {
-      hint: `Use a path of at most ${MAX_PATH_CHARACTERS} characters on one line.`,
+      hint: `Use a path of at most ${MAX_PATH_CHARACTERS} characters, without line breaks or other control characters.`,
     });
   }
   let handle: FileHandle | undefined;

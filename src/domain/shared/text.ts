@@ -19,7 +19,7 @@ function oneLine(what: string, text: string, maxLength: number): string {
   if (text.trim() === '' || text.length > maxLength || hasControlCharacter(text) || !text.isWellFormed()) {
     throw new JwtctlError(
       'ERR_TEXT_INVALID',
-      `The ${what} is invalid: expected 1 to ${maxLength} characters on one line.`,
+      `The ${what} is invalid: expected 1 to ${maxLength} characters, without line breaks.`,
     );
   }
   return text;

@@ -15,6 +15,6 @@ export function assertManaged({ settings }: Context): void {
     hint:
       source === 'off'
         ? 'To end tokens, run `jwtctl token revoke`.'
-        : 'Change the row in the table. Verifiers see the change within users.statusTtl. To end tokens at once, run `jwtctl token revoke`.',
+        : 'Change the row in the table. Verifiers see the change within users.statusTtl. To end tokens immediately, run `jwtctl token revoke`.',
   });
 }

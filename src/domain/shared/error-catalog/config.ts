@@ -6,15 +6,15 @@ export const CONFIG_ERRORS = {
     'Make the callback return a value of the form that the message names.',
   ),
   ERR_CONFIG_FILE_INVALID: usage(
-    'The content of a file that a setting or flag names is invalid.',
+    'A setting or flag names a file whose content is invalid.',
     'Check that the setting names the right file, then check the content of the file.',
   ),
   ERR_CONFIG_FILE_MISSING: usage(
-    'The configuration file, or a file that a setting or flag names, does not exist.',
+    'The configuration file does not exist, or a setting or flag names a file that does not exist.',
     'Correct the path or create the file. `jwtctl config path` lists the configuration files.',
   ),
   ERR_CONFIG_FILE_UNREADABLE: usage(
-    'The configuration file, or a file that a setting or flag names, cannot be read or is too large.',
+    'The configuration file, or another file that a setting or flag names, cannot be read or is too large.',
     'Give the account that runs jwtctl read access to the file, or name another file.',
   ),
   ERR_CONFIG_FILE_UNSAFE: usage(

@@ -38,8 +38,8 @@ export const STORES_ERRORS = {
     'Set `data` (`JWTCTL_DATA`) to a file that this account can write, and check that the disk has room.',
   ),
   ERR_DUPLICATE_KEY: state(
-    'The database already has a row with this primary or unique key.',
-    'Run the same command again.',
+    'The database refused a new row, because another row has the same value in a primary key or unique index.',
+    'Another command may have just written that row. Run the same command again.',
   ),
   ERR_ENTRY_AMBIGUOUS: state(
     'Several live tokens of the subject have this `jti`.',

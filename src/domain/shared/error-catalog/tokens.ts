@@ -171,7 +171,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_USERS_NOT_MANAGED: state(
     'jwtctl does not manage the users, because `users.source` is not `managed`.',
-    'Change the user in your own table. To end tokens at once, run `jwtctl token revoke`.',
+    'Change the user in your own table. To end tokens immediately, run `jwtctl token revoke`.',
   ),
   ERR_USER_DISABLED: state(
     'A token cannot be issued for a disabled user, or a token is refused because its user is disabled.',
