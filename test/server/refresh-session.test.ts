@@ -189,8 +189,11 @@ describe.each(BACKENDS)('POST /token on %s', (backend) => {
       ],
     });
     const own = await logIn({ aud: 'shop' }, shop);
+    // The answer does not tell a stolen token from an invented one.
+    const invented = (await refresh('x', {}, bank)).json();
+    expect(invented.error).toBe('invalid_grant');
     for (const other of [CLIENT, bank])
-      expect((await refresh(own.refreshToken, {}, other)).json().error).toBe('invalid_grant');
+      expect((await refresh(own.refreshToken, {}, other)).json()).toEqual(invented);
     expect((await refresh(own.refreshToken, {}, shop)).statusCode).toBe(200);
 
     const free = await stores.json('token', 'issue', '--sub', sub, '--refresh');

@@ -12,13 +12,15 @@ export function scopesOf({ scope }: Record<string, unknown>): string[] {
  * @throws JwtctlError `ERR_SCOPE_INVALID` (refused) for a scope that the claims lack
  */
 export function narrowScope(claims: Record<string, unknown>, wanted: string): Record<string, unknown> {
-  const names = scopesOf({ scope: wanted });
+  const names = new Set(scopesOf({ scope: wanted }));
   const known = scopesOf(claims);
-  const excess = names.find((name) => !known.includes(name));
+  if (names.size === 0) throw new JwtctlError('ERR_SCOPE_INVALID', 'The scope has no names.');
+  const all = new Set(known);
+  const excess = [...names].find((name) => !all.has(name));
   if (excess !== undefined) {
     const message = `The session does not have the scope '${excerpt(excess)}'.`;
     throw new JwtctlError('ERR_SCOPE_INVALID', message);
   }
-  const kept = known.filter((name) => names.includes(name));
+  const kept = known.filter((name) => names.has(name));
   return { ...claims, scope: Array.isArray(claims.scope) ? kept : kept.join(' ') };
 }

@@ -63,8 +63,12 @@ export function oauthFailureOf(error: unknown): Failure {
 export function sendFailure(request: FastifyRequest, reply: FastifyReply, failure: Failure): FastifyReply {
   const { status, code, message, field, headers = {} } = failure;
   reply.code(status).headers(headers);
-  if (request.routeOptions.config.isOauth === true)
-    return reply.send({ error: oauthErrorOf(failure), error_description: descriptionOf(message) });
+  if (request.routeOptions.config.isOauth === true) {
+    const error = oauthErrorOf(failure);
+    // The client must not learn whether the token exists and belongs to another one. The log has the reason.
+    const description = error === 'invalid_grant' ? INVALID_GRANT : message;
+    return reply.send({ error, error_description: descriptionOf(description) });
+  }
   return reply.send({
     error: STATUS_CODES[status] ?? 'Error',
     code,
@@ -100,6 +104,7 @@ const FIELDS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_META_INVALID: 'meta',
   ERR_NOT_BEFORE_INVALID: 'notBefore',
   ERR_NUMBER_INEXACT: 'claims',
+  ERR_SCOPE_INVALID: 'scope',
   ERR_SUBJECT_INVALID: 'sub',
   ERR_TOKEN_TOO_LONG: 'claims',
   ERR_TTL_INVALID: 'ttl',
@@ -132,6 +137,8 @@ const MESSAGES: Readonly<Record<number, string>> = {
 function defect(code: ErrorCode): Failure {
   return { status: 500, code, message: 'The server failed. Its log has the details.' };
 }
+
+const INVALID_GRANT = 'The refresh token is invalid, expired, revoked, or issued to another client.';
 
 /** The errors that have a name of their own in RFC 6749 §5.2. */
 const OAUTH_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {

@@ -24,6 +24,7 @@ describe('narrowScope', () => {
     ['a scope that the claim lacks', { scope: 'read' }, 'read write'],
     ['any scope without the claim', {}, 'read'],
     ['a part of a name', { scope: 'readonly' }, 'read'],
+    ['a text without a name', { scope: 'read' }, ' '],
   ])('refuses %s', (_, claims, wanted) => {
     expect(() => narrowScope(claims, wanted)).toThrow(
       expect.objectContaining({ code: 'ERR_SCOPE_INVALID', kind: 'refused' }),

@@ -57,8 +57,7 @@ local going = outdated(families, name, is_full, most)
 local added = add_entry(4)
 if added == REFUSED then return {1, LIMITED} end
 local stored = ARGV[7] == '' and '' or ' ' .. ARGV[7]
-local refreshed_ms = counter == 0 and time_ms or 0
-redis.call('HSET', families, name, record .. '.' .. string.format('%.0f', refreshed_ms) .. stored)
+redis.call('HSET', families, name, record .. '.0' .. stored)
 local expires_at = math.max(family_exp + tolerance, redis.call('EXPIRETIME', families))
 redis.call('EXPIREAT', families, string.format('%.0f', expires_at))
 call_in_portions('HDEL', families, going)

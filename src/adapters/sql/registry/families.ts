@@ -41,7 +41,7 @@ export async function advanceFamily(
       meta: meta === null ? null : formatMeta(meta),
     },
     ...{ started_at: step.family.startedAt, exp: step.family.exp },
-    refreshed_at: counter === 0 ? now : NOT_RETURNED,
+    refreshed_at: NOT_RETURNED,
   };
   await db
     .insertInto('registry_families')
