@@ -15,7 +15,7 @@ export interface MacKeysOptions {
 export class MacKeys {
   readonly #masterKeys: MasterKeys;
   readonly #options: MacKeysOptions;
-  #current: Promise<MacKey | null> | undefined;
+  #current: MacKey | null = null;
   #failedAt = Number.NEGATIVE_INFINITY;
 
   constructor(masterKeys: MasterKeys, options: MacKeysOptions) {
@@ -28,27 +28,24 @@ export class MacKeys {
     const now = this.#options.clock.now();
     // The first condition keeps a clock that was set back from extending the wait.
     if (this.#failedAt <= now && now < this.#failedAt + COOL_DOWN_SECONDS) return null;
-    this.#current ??= this.#fetch();
-    return this.#current;
+    try {
+      // Asked each time, because a running process must not go on with a master key that was removed.
+      const keyring = await this.#masterKeys.existing();
+      if (keyring === null) return null;
+      if (this.#current?.id !== keyring[0].id) this.#current = this.#derived(keyring[0]);
+      return this.#current;
+    } catch (error) {
+      if (!(error instanceof JwtctlError)) throw error;
+      this.#failedAt = this.#options.clock.now();
+      this.#options.onFailure(error);
+      return null;
+    }
   }
 
   /** Returns null if the keyring lacks the master key. @throws JwtctlError if it cannot be fetched */
   async find(masterKeyId: string): Promise<MacKey | null> {
     const masterKey = await this.#masterKeys.find(masterKeyId);
     return masterKey === undefined ? null : this.#derived(masterKey);
-  }
-
-  async #fetch(): Promise<MacKey | null> {
-    try {
-      const keyring = await this.#masterKeys.existing();
-      if (keyring !== null) return this.#derived(keyring[0]);
-    } catch (error) {
-      if (!(error instanceof JwtctlError)) throw error;
-      this.#failedAt = this.#options.clock.now();
-      this.#options.onFailure(error);
-    }
-    this.#current = undefined;
-    return null;
   }
 
   #derived(masterKey: MasterKey): MacKey {
