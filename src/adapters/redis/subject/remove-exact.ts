@@ -4,9 +4,9 @@ import { isSilence } from '../../../domain/shared/unavailable.js';
 import type { Answer } from '../cluster/batcher.js';
 import type { Args } from '../cluster/script.js';
 import { entryMember, type SubjectKeys } from '../keyspace.js';
-import { MEMBERS_PER_CALL, REMOVE_ENTRIES } from '../scripts/index.js';
+import { MEMBERS_PER_CALL, REMOVE_ENTRIES, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
-import { integersIn } from '../wire/reply-shapes.js';
+import { outcomeIn } from '../wire/reply-shapes.js';
 
 interface SubjectEntries {
   sub: string;
@@ -77,7 +77,10 @@ async function removeMembers(
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
     const args = [...timed, ...members.slice(next, next + MEMBERS_PER_CALL)];
     const answer = await session.batcher.send({ slot, keys: [set, meta], script: REMOVE_ENTRIES, args });
-    const [, removed = 0, isFull = 0] = session.connection.unwrap(answer.replies[0], integersIn);
+    const [state, ...counts] = session.connection.unwrap(answer.replies[0], outcomeIn);
+    // Another program's key, which has no entries.
+    if (state === WRONG_TYPE) return;
+    const [removed = 0, isFull = 0] = counts.map(Number);
     if (removed > 0 || answer.isRepeated) count(removed, answer);
     isMore = isFull === 1;
   }
