@@ -60,7 +60,7 @@ function readClient(item: unknown, place: string, absolute: (path: string) => st
         : `${place}.${member} cannot have this value; expected ${expected}`,
     );
 
-  const { id, secretFile = null, secretSha256 = null, may, audiences = null } = client;
+  const { id, secretFile = null, secretSha256 = null, may, audiences } = client;
   if (typeof id !== 'string' || !/^[^\p{Cc}:]{1,128}$/u.test(id))
     throw wrong('id', '1 to 128 characters without colons or control characters');
   if (secretFile === null && secretSha256 === null)
@@ -73,14 +73,16 @@ function readClient(item: unknown, place: string, absolute: (path: string) => st
     throw wrong('secretSha256', '64 hexadecimal digits');
   if (!isTextList(may) || may.length === 0 || !may.every(isRight))
     throw wrong('may', `a list of ${RIGHTS.join(', ')}`);
-  if (audiences !== null && (!isTextList(audiences) || audiences.length === 0 || audiences.includes('')))
+  // YAML reads a member whose list is commented out as null.
+  const isAudienceList = isTextList(audiences) && audiences.length > 0 && !audiences.includes('');
+  if (audiences !== undefined && !isAudienceList)
     throw wrong('audiences', 'a list of strings that are not empty');
   return {
     id,
     secretFile: file,
     secretSha256: (secretSha256 as string | null)?.toLowerCase() ?? null,
     may: RIGHTS.filter((right) => may.includes(right)),
-    audiences: audiences as string[] | null,
+    audiences: (audiences as string[] | undefined) ?? null,
   };
 }
 

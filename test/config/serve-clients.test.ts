@@ -47,6 +47,7 @@ describe('serve.clients', () => {
     [[{ ...APP, may: ['sign'] }], '[0].may cannot have this value'],
     [[{ ...APP, may: undefined }], '[0] has no may'],
     [[{ ...APP, audiences: [] }], '[0].audiences cannot have this value'],
+    [[{ ...APP, audiences: null }], '[0] has no audiences; expected a list'],
     [[{ ...APP, audience: ['a'] }], '[0] has the unknown member audience; did you mean audiences?'],
     [[{ ...APP, secret: 'hunter2' }], '[0] has the unknown member secret; did you mean secretFile?'],
     [[{ ...APP, 'id:hunter2': null }], '[0] has the unknown member id…; expected id'],

@@ -32,7 +32,7 @@ export function secretIn(text: string): string | null {
 }
 
 /** A shorter secret could be guessed over the network (RFC 6749 §10.10 requires at least 128 bits). */
-const MIN_CLIENT_SECRET_CHARACTERS = 32;
+export const MIN_CLIENT_SECRET_CHARACTERS = 32;
 
 export function clientSecretSetting(index: number): string {
   return `serve.clients[${index}].secretFile`;

@@ -19,10 +19,10 @@ export interface RequestPolicy {
 }
 
 export interface RequestPolicyInput {
-  readonly aud?: string | readonly string[] | undefined;
-  readonly scope?: string | readonly string[] | undefined;
-  readonly claims?: Readonly<Record<string, ClaimValue | readonly ClaimValue[]>> | undefined;
-  readonly maxAge?: number | string | undefined;
+  readonly aud?: string | readonly string[];
+  readonly scope?: string | readonly string[];
+  readonly claims?: Readonly<Record<string, ClaimValue | readonly ClaimValue[]>>;
+  readonly maxAge?: number | string;
 }
 
 /** Why a policy cannot be used. The message begins with the place of the wrong member. */
@@ -39,14 +39,10 @@ export function readRequestPolicy(raw: unknown, place: string): RequestPolicy {
   const wrong = (member: string, expected: string) =>
     new PolicyProblem(`${place}.${member} cannot have this value; expected ${expected}`);
   const policy: RequestPolicy = {
-    ...(aud === undefined
-      ? {}
-      : { aud: textsOf(aud) ?? fail(wrong('aud', 'an audience or a list of them')) }),
-    ...(scope === undefined ? {} : { scope: scopesOf(scope) ?? fail(wrong('scope', 'a list of scopes')) }),
-    ...(claims === undefined ? {} : { claims: claimsOf(claims) ?? fail(wrong('claims', CLAIMS)) }),
-    ...(maxAge === undefined
-      ? {}
-      : { maxAge: secondsOf(maxAge) ?? fail(wrong('maxAge', 'a duration such as 15m')) }),
+    ...('aud' in raw && { aud: textsOf(aud) ?? fail(wrong('aud', 'an audience or a list of them')) }),
+    ...('scope' in raw && { scope: scopesOf(scope) ?? fail(wrong('scope', 'a list of scopes')) }),
+    ...('claims' in raw && { claims: claimsOf(claims) ?? fail(wrong('claims', CLAIMS)) }),
+    ...('maxAge' in raw && { maxAge: secondsOf(maxAge) ?? fail(wrong('maxAge', 'a duration such as 15m')) }),
   };
   if (Object.keys(policy).length === 0)
     throw new PolicyProblem(`${place} demands nothing; expected at least one of ${MEMBERS.join(', ')}`);

@@ -1,5 +1,9 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { clientSecretSetting, readClientSecret } from '../../config/secrets/secret-files.js';
+import {
+  clientSecretSetting,
+  MIN_CLIENT_SECRET_CHARACTERS,
+  readClientSecret,
+} from '../../config/secrets/secret-files.js';
 import type { ClientSetting, Right } from '../../config/serve-clients.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
@@ -68,7 +72,9 @@ export async function openClients(
       for (const { id, secret } of credentialsIn(authorization)) {
         const { client = null, digest = NO_SECRET } = known.get(id) ?? {};
         const expected = digest instanceof JwtctlError ? NO_SECRET : digest;
-        if (timingSafeEqual(sha256(secret), expected)) found = client;
+        const isEqual = timingSafeEqual(sha256(secret), expected);
+        // `secretSha256` may be the digest of a short secret.
+        if (isEqual && secret.length >= MIN_CLIENT_SECRET_CHARACTERS) found = client;
         if (digest instanceof JwtctlError) failure ??= digest;
       }
       if (failure === null) return found;

@@ -113,6 +113,7 @@ test.each([
   [{ maxAge: 0 }, 'policy.maxAge cannot have this value'],
   // YAML reads a member whose list is commented out as null.
   [{ aud: 'shop', scope: null }, 'policy.scope cannot have this value'],
+  [{ aud: undefined, scope: 'read' }, 'policy.aud cannot have this value'],
   [{ scope: ['a'], aud: null }, 'policy.aud cannot have this value'],
   [{ aud: 'shop', claims: null }, 'policy.claims cannot have this value'],
   [{ aud: 'shop', maxAge: null }, 'policy.maxAge cannot have this value'],
