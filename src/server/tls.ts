@@ -1,6 +1,5 @@
 import { readServeTls } from '../config/secrets/store-credentials.js';
 import type { Settings } from '../config/settings.js';
-import { JwtctlError } from '../domain/shared/errors.js';
 
 export interface ServerTls {
   cert: string;
@@ -28,9 +27,10 @@ export function followTls(settings: Settings, { tls, apply, warn, stop }: Follow
       apply(read);
       current = read;
     } catch (error) {
-      if (!(error instanceof JwtctlError)) throw error;
-      if (error.message !== lastWarning) warn(`The old TLS certificate stays in use. ${error.message}`);
-      lastWarning = error.message;
+      // Any error: a rejection would end the server.
+      const { message } = error as Error;
+      if (message !== lastWarning) warn(`The old TLS certificate stays in use. ${message}`);
+      lastWarning = message;
     }
   };
   const timer = setInterval(() => void look(), LOOK_EVERY_MS);

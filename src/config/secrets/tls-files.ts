@@ -1,4 +1,5 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { TlsMaterial } from '../../domain/shared/credentials.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { fileNameShown } from '../../domain/shared/text.js';
@@ -50,6 +51,13 @@ export function checkTlsMaterial(
       `contains a key that does not match the certificate in ${group}.tls.cert`,
       `Set ${group}.tls.cert and ${group}.tls.key to a matching pair.`,
     );
+  }
+  try {
+    // OpenSSL also refuses what is well-formed, such as a key that is too short, and a chain that is cut off.
+    createSecureContext({ cert, key });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw invalid('cert', `cannot be used for TLS (${reason})`, CERTIFICATE_HINT, error);
   }
 }
 
