@@ -57,7 +57,7 @@ export function metaOf({ act, meta }: ActingRequest): TokenMeta | undefined {
 }
 
 export function auditReasonOf({ act }: ActingRequest): string | null {
-  return act === undefined ? null : `${act.sub}: ${act.reason}`.slice(0, MOST_CHARACTERS);
+  return act === undefined ? null : `${act.sub}: ${act.reason}`.slice(0, MOST_CHARACTERS).toWellFormed();
 }
 
 /** The length of the column in the audit log. */

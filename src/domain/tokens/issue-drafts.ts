@@ -14,6 +14,8 @@ export interface Draft {
   last?: RefreshTokenContents | undefined;
   /** The `iat` of a token that is made again. */
   replayedIat?: number | undefined;
+  /** The scopes that are asked for. Without it, all of them. */
+  scope?: string | undefined;
   /** The name in the audit log if the use of `last` ends the session. */
   actor?: string | undefined;
 }

@@ -37,7 +37,7 @@ import {
 import type { IssuedToken } from './issued-token.js';
 import { endOfSession, refreshExpiry, sealRefreshToken } from './refresh-token.js';
 import { DraftRegistry } from './register-drafts.js';
-import { scopesOf } from './scope.js';
+import { narrowScope, scopesOf } from './scope.js';
 import {
   assertReadable,
   assertUsable,
@@ -307,7 +307,8 @@ export class Issuer {
       const iat = draft.replayedIat ?? now;
       const longest =
         session === undefined ? Number.POSITIVE_INFINITY : endOfSession(session, this.#policy) - iat;
-      const claims = claimsSet(request, this.#policy, iat, claimsOf(user), jti, longest);
+      const all = claimsSet(request, this.#policy, iat, claimsOf(user), jti, longest);
+      const claims = narrowScope(all, draft.scope);
       const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
       return { ...draft, user, claims, session, input, token: '' };
     });

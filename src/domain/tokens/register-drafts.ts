@@ -18,7 +18,7 @@ import type { Signer } from './active-signer.js';
 import { endReusedFamily, type FamilyEndPorts } from './end-family.js';
 import { metaOf } from './impersonation.js';
 import { type Draft, forEachDraft, type Outcomes, type SignedDraft } from './issue-drafts.js';
-import { refreshExpiry } from './refresh-token.js';
+import { type RefreshTokenContents, refreshExpiry } from './refresh-token.js';
 import type { IssuerPolicy } from './token-request.js';
 import { sessionReused } from './use-refresh-token.js';
 
@@ -85,7 +85,7 @@ export class DraftRegistry {
         case 'replayed':
           // The reply to this step was lost, and no client knows its family.
           if (draft.last === undefined) return [draft];
-          this.#assertPlausible(result.iat, now);
+          this.#assertPlausible(result.iat, draft.last, now);
           replayed.push({ ...draft, replayedIat: result.iat });
           return [];
         case 'reused':
@@ -112,8 +112,9 @@ export class DraftRegistry {
   }
 
   /** A client that can write to Redis must not choose the `iat` of a token: one in the future would outlive revocations. */
-  #assertPlausible(iat: number, now: number): void {
-    if (iat <= now + this.#policy.clockToleranceSeconds) return;
+  #assertPlausible(iat: number, last: RefreshTokenContents, now: number): void {
+    const { clockToleranceSeconds: tolerance } = this.#policy;
+    if (last.iat - tolerance <= iat && iat <= now + tolerance) return;
     throw new JwtctlError('ERR_REFRESH_INVALID', 'The registry has an impossible time for the session.');
   }
 

@@ -8,10 +8,12 @@ export function scopesOf({ scope }: Record<string, unknown>): string[] {
 }
 
 /**
- * Returns the claims with only the wanted scopes (RFC 6749 §6), in the form that `scope` has.
+ * Returns the claims with only the wanted scopes (RFC 6749 §6), in the form that `scope` has. Without wanted scopes,
+ * returns all claims.
  * @throws JwtctlError `ERR_SCOPE_INVALID` (refused) for a scope that the claims lack
  */
-export function narrowScope(claims: Record<string, unknown>, wanted: string): Record<string, unknown> {
+export function narrowScope<T extends Record<string, unknown>>(claims: T, wanted: string | undefined): T {
+  if (wanted === undefined) return claims;
   const names = new Set(scopesOf({ scope: wanted }));
   const known = scopesOf(claims);
   if (names.size === 0) throw new JwtctlError('ERR_SCOPE_INVALID', 'The scope has no names.');
@@ -22,5 +24,7 @@ export function narrowScope(claims: Record<string, unknown>, wanted: string): Re
     throw new JwtctlError('ERR_SCOPE_INVALID', message);
   }
   const kept = known.filter((name) => names.has(name));
-  return { ...claims, scope: Array.isArray(claims.scope) ? kept : kept.join(' ') };
+  const scope = Array.isArray(claims.scope) ? kept : kept.join(' ');
+  // A policy also reads `scp`.
+  return { ...claims, scope, ...(Object.hasOwn(claims, 'scp') && { scp: undefined }) };
 }

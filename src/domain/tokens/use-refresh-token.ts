@@ -2,7 +2,6 @@ import type { Clock, RefreshTokenSealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import type { Draft } from './issue-drafts.js';
 import { openRefreshToken, type RefreshTokenContents, refreshExpiry } from './refresh-token.js';
-import { narrowScope } from './scope.js';
 import { clientMissing, type IssuerPolicy } from './token-request.js';
 
 /** A refresh token, and the client that presents it. */
@@ -31,10 +30,9 @@ export async function openUse(
     const { sub, request } = last;
     const ttlSeconds =
       request.ttlSeconds === undefined ? undefined : Math.min(request.ttlSeconds, policy.maxTtlSeconds);
-    const claims = use.scope === undefined ? request.claims : narrowScope(request.claims ?? {}, use.scope);
     return {
-      request: { ...request, ...clientOf(request, policy, use), sub, ttlSeconds, claims, refresh: true },
-      ...{ last, actor: use.actor },
+      request: { ...request, ...clientOf(request, policy, use), sub, ttlSeconds, refresh: true },
+      ...{ last, scope: use.scope, actor: use.actor },
     };
   } catch (error) {
     // An error about one refresh token, even about its master key, must not fail the others of a batch.

@@ -18,6 +18,7 @@ describe('narrowScope', () => {
       ...{ scope: 'read admin', role: 'x' },
     });
     expect(narrowScope({ scope: ['read', 'write'] }, 'write')).toEqual({ scope: ['write'] });
+    expect(narrowScope({ scope: 'read write', scp: ['write'] }, 'read')).toEqual({ scope: 'read' });
   });
 
   test.each([
