@@ -168,7 +168,7 @@ describe('a master that Sentinels watch', () => {
 });
 
 test.each([
-  [{ JWTCTL_REDIS_SENTINEL_MASTER: 'other' }, 2, 'ERR_REDIS_MASTER_UNKNOWN', /no master 'other'/],
+  [{ JWTCTL_REDIS_SENTINEL_MASTER: 'other' }, 2, 'ERR_REDIS_MASTER_UNKNOWN', /master named 'other'/],
   [{ JWTCTL_REDIS_MODE: 'standalone' }, 2, 'ERR_CONFIG_VALUE_INVALID', /only one/],
   [{ JWTCTL_REDIS_SENTINEL_PASSWORD_FILE: '' }, 4, 'ERR_REDIS_AUTH', /NOAUTH/],
 ])('a wrong setting is named: %j', async (wrong, exitCode, code, text) => {

@@ -36,9 +36,9 @@ export function secretsForProjectStores(origins: Origins, files: readonly Config
 }
 
 export function projectStoreNotice(origins: Origins, files: readonly ConfigFile[]): string | null {
-  const set = STORES.flatMap(({ addresses }) => addresses).filter((setting) =>
-    isFromProjectFile(origins[setting], files),
-  );
+  // Another prefix shows another registry, without verifiers.
+  const settings = [...STORES.flatMap(({ addresses }) => addresses), 'redis.prefix'] as const;
+  const set = settings.filter((setting) => isFromProjectFile(origins[setting], files));
   const [first] = set;
   return first === undefined ? null : `The project file ${origins[first].name} sets ${set.join(' and ')}.`;
 }

@@ -22,7 +22,7 @@ export const logout: FastifyPluginCallback<ApiOptions> = (app, options, done) =>
       return sendAnswer(answer, reply);
     }
     const { sub, jti } = authentication.accepted.payload;
-    const ports = services.administrationBy(`user:${sub}`.slice(0, MOST_ACTOR_CHARACTERS));
+    const ports = services.administrationBy(`user:${sub}`.slice(0, MOST_ACTOR_CHARACTERS).toWellFormed());
     await revokeToken(ports, services.lifetime, { sub, jti }, { reason: null, dryRun: false });
     log(request, { status: 204, code: 'revoked', startedAt });
     return reply.code(204).send();

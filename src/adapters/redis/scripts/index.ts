@@ -61,12 +61,14 @@ const REGISTRY = constants({
   SAMPLED_FAMILIES: 20,
   FAMILY_CHARACTERS,
 });
+/** For scripts that only replace values, so they are allowed when memory is full (Redis 7.0). */
+const EVEN_OUT_OF_MEMORY = '#!lua flags=allow-oom\n';
 const REGISTRATION = [REGISTRY, subject, entries, expiry, status, order, registration] as const;
 export const REGISTER = script(...REGISTRATION, register);
 export const ADVANCE_FAMILY = script(...REGISTRATION, families, advanceFamily);
 export const START_GRACE = script(startGrace);
 export const SET_STATUS = script(REGISTRY, subject, entries, expiry, status, setStatus);
-export const TOUCH = script(REGISTRY, subject, entries, touch);
+export const TOUCH = script(EVEN_OUT_OF_MEMORY, REGISTRY, subject, entries, touch);
 export const PAGE = script(REGISTRY, order, paging, page);
 export const REMOVE = script(REGISTRY, entries, expiry, families, matching, remove);
 export const REMOVE_PORTION = script(
@@ -87,8 +89,6 @@ const FLEET = constants({
   MOST_HEARTBEATS: 5_000,
   MOST_BYTES: 16 * 2 ** 20,
 });
-// A heartbeat replaces the previous one, so it is allowed when memory is full (Redis 7.0).
-const EVEN_OUT_OF_MEMORY = '#!lua flags=allow-oom\n';
 export const REPORT_HEARTBEAT = script(EVEN_OUT_OF_MEMORY, FLEET, heartbeats, reportHeartbeat);
 export const READ_HEARTBEATS = script(FLEET, heartbeats, readHeartbeats);
 
