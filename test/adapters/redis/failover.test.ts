@@ -75,7 +75,7 @@ describe('a master that dies', () => {
       const scan = await scanAll(registry);
       expect(scan.complete).toBe(false);
       expect(scan.missed).toEqual([
-        expect.stringMatching(`^slots \\d+-\\d+ \\(${dead}: connection refused\\)$`),
+        expect.stringMatching(`^slots \\d+-\\d+ \\(${dead}: connection (refused|closed)\\)$`),
       ]);
       expect(scan.subjects.length).toBeGreaterThan(0);
       expect(scan.subjects.length).toBeLessThan(30);
