@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { AuditRowBatcher } from '../audit-log/audit-row-batcher.js';
 import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
-import { familyJti } from '../model/family.js';
+import { familyJti, familyOf } from '../model/family.js';
 import { newRandomId } from '../model/random-id.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 import { newSubjectFault, parseNewSubject } from '../model/subject.js';
@@ -110,8 +110,19 @@ export class Issuer {
     const target = `${issued.sub} ${issued.jti}`;
     const action = request.act === undefined ? 'token.issue' : 'token.impersonate';
     const row = { actor: this.#ports.actor, action, target, outcome: 'done', reason: auditReasonOf(request) };
-    await this.#audit.append({ ...row, at: issued.iat });
+    await this.#audit.append({ ...row, at: issued.iat }).catch(async (error) => {
+      await this.withdraw(issued);
+      throw error;
+    });
     return issued;
+  }
+
+  /** Removes the entry of a token that is not returned after all, and the session that began with it. */
+  async withdraw({ sub, jti }: IssuedToken): Promise<void> {
+    const { registry, clock } = this.#ports;
+    const family = familyOf(jti);
+    const filter = family === null ? { jti } : { family };
+    await ifReachable(() => registry.remove(sub, filter, clock.now()), null);
   }
 
   /**

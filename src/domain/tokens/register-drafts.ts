@@ -55,9 +55,23 @@ export class DraftRegistry {
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
     const plain = drafts.filter(({ session }) => session === undefined);
-    const registered = await this.#registerEntries(signer, plain, now, outcomes);
     const steps = drafts.flatMap((draft) => this.#step(signer, draft, now) ?? []);
-    return [...registered, ...(await this.#advance(signer, steps, now, outcomes))];
+    const isMixed = plain.length > 0 && steps.length > 0;
+    // An unreachable master fails its own tokens. Those of the other kind may be registered already.
+    const orOutcomes = async (some: readonly Draft[], registering: Promise<SignedDraft[]>) => {
+      try {
+        return await registering;
+      } catch (error) {
+        if (!isMixed || !(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+        for (const { index } of some) outcomes[index] = error;
+        return [];
+      }
+    };
+    const sessions = steps.map(({ draft }) => draft);
+    return [
+      ...(await orOutcomes(plain, this.#registerEntries(signer, plain, now, outcomes))),
+      ...(await orOutcomes(sessions, this.#advance(signer, steps, now, outcomes))),
+    ];
   }
 
   /** Registers the tokens of sessions. A draft whose step was made before gets the token of that step. */

@@ -682,3 +682,47 @@ test('many sessions are refreshed together, each with its own outcome', async ()
     'ERR_REFRESH_REVOKED',
   ]);
 });
+
+describe('a batch of tokens with and without sessions', () => {
+  const away = async (): Promise<never> => {
+    throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.');
+  };
+  const requests = [{ sub: 'alice' }, { sub: 'alice', refresh: true }];
+
+  test.each([
+    ['sessions', { advanceFamilies: away }, 0],
+    ['other tokens', { registerMany: away }, 1],
+  ])('fails only its %s if those cannot be registered', async (_, overrides, issued) => {
+    const outcomes = await issuerOver(overrides).issueMany(requests);
+    expect(outcomes[issued]).toMatchObject({ sub: 'alice' });
+    expect(outcomes[1 - issued]).toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });
+  });
+
+  test('rejects if nothing can be registered', async () => {
+    const none = issuerOver({ registerMany: away, advanceFamilies: away });
+    await expect(none.issueMany(requests.slice(0, 1))).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(await none.issueMany(requests)).toMatchObject([{ kind: 'unavailable' }, { kind: 'unavailable' }]);
+  });
+});
+
+test.each([false, true])(
+  'a token whose audit row fails is not left behind, with a session: %s',
+  async (isSession) => {
+    const { ports, database, registry, clock } = service;
+    let isReadOnly = false;
+    const transaction: typeof database.transaction = async (work) => {
+      if (isReadOnly) throw new JwtctlError('ERR_MYSQL_READ_ONLY', 'The database is read-only.');
+      return database.transaction(work);
+    };
+    const failing = new Issuer(
+      { ...ports, users: database.users, ...SIGNING, database: { ...database, transaction } },
+      POLICY,
+    );
+    const request = { sub: 'alice', refresh: isSession };
+    const { jti } = await failing.issue(request);
+    isReadOnly = true;
+    await expect(failing.issue(request)).rejects.toMatchObject({ code: 'ERR_MYSQL_READ_ONLY' });
+    expect(await registry.list('alice', clock.now())).toMatchObject([{ jti }]);
+    expect(await registry.listFamilies('alice', clock.now())).toHaveLength(isSession ? 1 : 0);
+  },
+);
