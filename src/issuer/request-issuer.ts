@@ -5,7 +5,7 @@ import type { TokenRequest } from '../domain/tokens/token-request.js';
 import type { RefreshTokenUse } from '../domain/tokens/use-refresh-token.js';
 import { RequestBatches } from './request-batches.js';
 
-type IssuerOfBatches = Pick<Issuer, 'issueMany' | 'refreshMany' | 'validate' | 'withdraw'>;
+type IssuerOfBatches = Pick<Issuer, 'issueMany' | 'refreshMany' | 'validate' | 'discard'>;
 
 /** Issues and refreshes tokens for requests that arrive one by one, in batches. */
 export class RequestIssuer {
@@ -33,7 +33,7 @@ export class RequestIssuer {
     const row = { actor, action: 'token.issue', target, outcome: 'done', reason: null };
     // If it cannot be written, the token is not returned.
     await this.#audit.append({ ...row, at: issued.iat }).catch(async (error) => {
-      await this.#issuer.withdraw(issued);
+      await this.#issuer.discard(issued);
       throw error;
     });
     return issued;

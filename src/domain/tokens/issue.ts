@@ -111,14 +111,14 @@ export class Issuer {
     const action = request.act === undefined ? 'token.issue' : 'token.impersonate';
     const row = { actor: this.#ports.actor, action, target, outcome: 'done', reason: auditReasonOf(request) };
     await this.#audit.append({ ...row, at: issued.iat }).catch(async (error) => {
-      await this.withdraw(issued);
+      await this.discard(issued);
       throw error;
     });
     return issued;
   }
 
   /** Removes the entry of a token that is not returned after all, and the session that began with it. */
-  async withdraw({ sub, jti }: IssuedToken): Promise<void> {
+  async discard({ sub, jti }: IssuedToken): Promise<void> {
     const { registry, clock } = this.#ports;
     const family = familyOf(jti);
     const filter = family === null ? { jti } : { family };
