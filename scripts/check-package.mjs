@@ -151,7 +151,7 @@ function checkMiddlewares(consumer, node, env) {
     one.close();
     await other.close();`;
   const said = run(node, ['--input-type=module', '-e', script], { cwd: consumer, env });
-  const expected = [200, 'alice', 401, '{"error":"Token Expired"}'];
+  const expected = [200, 'alice', 401, '{"error":"Token Expired","code":"ERR_TOKEN_EXPIRED"}'];
   assert.deepEqual(JSON.parse(said), [...expected, ...expected]);
 }
 
