@@ -1,7 +1,7 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import { toVerificationKey } from '../jose/verification-key.js';
 import { type Refusal, refuse } from '../model/refusal-codes.js';
-import { isTrusted, isVerifyOnly, type SigningKey, stateName } from '../model/signing-key.js';
+import { isTrusted, isVerifyOnly, type SigningKey } from '../model/signing-key.js';
 import type {
   Clock,
   Database,
@@ -17,17 +17,14 @@ import { registerMany } from '../registry/register-many.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
-import { DAY_SECONDS, formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { type ClaimsPolicy, checkClaims } from './check-claims.js';
 import { checkJws } from './check-jws.js';
 import { checkStatus } from './check-status.js';
 import { explainRefusal } from './explain-refusal.js';
+import { checkLifetime, type RaisedLifetime, raiseLifetimes } from './external-lifetime.js';
 import type { IssuedToken } from './issued-token.js';
 import { checkLegacyRegistration, looksLegacy } from './register-legacy.js';
-
-/** An `exp` beyond this is probably in milliseconds, and would keep its key forever. */
-const MAX_LIFETIME_SECONDS = 100 * 365 * DAY_SECONDS;
 
 export interface RegisterPorts {
   database: Database;
@@ -58,8 +55,7 @@ export interface RegisterReport {
   outcomes: Array<RegisteredToken | JwtctlError>;
   /** Refused tokens that `legacy` may register. */
   refusedLegacy: number;
-  /** Signing keys whose longest known lifetime was raised. */
-  raised: Array<{ kid: string; maxTtlSeconds: number }>;
+  raised: RaisedLifetime[];
   /** How many of the outcomes were registered before. A token whose entry could not be read does not count. */
   known: number;
 }
@@ -248,87 +244,6 @@ function mayBeRevoked(): Refusal {
     'ERR_TOKEN_REVOKED',
     'Tokens of its user, of its key, or of all users were revoked up to a time. The token has no iat, so it may be one of them.',
   );
-}
-
-/** Raises the longest lifetimes of active and verify-only keys. Reads keys again that changed in between. */
-async function raiseLifetimes(
-  { database }: RegisterPorts,
-  policy: RegisterPolicy,
-  candidates: readonly Candidate[],
-  { now, dryRun }: { now: number; dryRun: boolean },
-): Promise<{ candidates: Candidate[]; raised: RegisterReport['raised'] }> {
-  const longest = new Map<string, number>();
-  for (const candidate of candidates) {
-    const { key, claims } = candidate;
-    if (key.state !== 'active' && !isVerifyOnly(key)) continue;
-    if (checkLifetime(candidate, policy, now) !== null) continue;
-    longest.set(
-      key.kid,
-      Math.max(longest.get(key.kid) ?? key.maxTtlSeconds ?? 0, remainingSeconds(claims, now)),
-    );
-  }
-  const verifyOnly = new Set(candidates.flatMap(({ key }) => (isVerifyOnly(key) ? [key.kid] : [])));
-  const raised: RegisterReport['raised'] = [];
-  const changed = new Map<string, SigningKey>();
-  for (const [kid, seconds] of longest) {
-    const known = candidates.find(({ key }) => key.kid === kid)?.key.maxTtlSeconds ?? 0;
-    if (seconds <= known) continue;
-    const isActive = dryRun || (await database.transaction(({ keys }) => keys.raiseMaxTtl(kid, seconds)));
-    if (isActive) {
-      if (!verifyOnly.has(kid)) raised.push({ kid, maxTtlSeconds: seconds });
-      continue;
-    }
-    const key = await database.keys.find(kid);
-    if (key !== null) changed.set(kid, key);
-  }
-  const current = candidates.map((candidate) => ({
-    ...candidate,
-    key: changed.get(candidate.key.kid) ?? candidate.key,
-  }));
-  return { candidates: current, raised };
-}
-
-function checkLifetime({ key, claims }: Candidate, policy: RegisterPolicy, now: number): Refusal | null {
-  const { kid, state, verifyUntil } = key;
-  if (!isPlausible(claims, now)) {
-    return refuse(
-      'ERR_CLAIM_INVALID',
-      `The token's exp is more than 100 years in the future (exp ${claims.exp}).`,
-    );
-  }
-  switch (state) {
-    case 'active':
-      return null;
-    case 'retiring': {
-      if (verifyUntil === null) return null;
-      const left = verifyUntil - policy.clockToleranceSeconds - now;
-      const excess = remainingSeconds(claims, now) - left;
-      if (excess <= 0) return null;
-      return refuse(
-        'ERR_KEY_NOT_TRUSTED',
-        `Key ${kid} is ${stateName(key)} and verifies for another ${formatDuration(left)}; the token would outlive it by ${formatDuration(excess)}.`,
-      );
-    }
-    case 'pending': {
-      const longest = formatDuration(policy.maxTtlSeconds);
-      if (remainingSeconds(claims, now) <= policy.maxTtlSeconds) return null;
-      return refuse(
-        'ERR_KEY_NOT_TRUSTED',
-        `Key ${kid} is pending, so the token must expire within token.maxTtl (${longest}).`,
-      );
-    }
-    case 'retired':
-    case 'compromised':
-      return refuse('ERR_KEY_NOT_TRUSTED', `Key ${kid} is ${state}.`);
-  }
-}
-
-function isPlausible(claims: Pick<RegisteredClaims, 'exp'>, now: number): boolean {
-  return remainingSeconds(claims, now) <= MAX_LIFETIME_SECONDS;
-}
-
-function remainingSeconds({ exp }: Pick<RegisteredClaims, 'exp'>, now: number): number {
-  return exp - now;
 }
 
 function registrationOf(
