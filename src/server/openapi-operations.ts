@@ -76,7 +76,11 @@ function users(url: string, suffix: string, refreshUrl: string): Record<string, 
   const whose = suffix === '' ? '' : ', for any subject';
   return {
     [`PUT ${url}`]: {
-      ...{ id: `putUser${suffix}`, summary: `Add a user, or enable an existing one${whose}`, ...NO_USER },
+      ...{
+        id: `putUser${suffix}`,
+        summary: `Add a user, or set the name of an existing one${whose}`,
+        ...NO_USER,
+      },
       example: { name: 'Alice' },
     },
     [`PATCH ${url}`]: {
