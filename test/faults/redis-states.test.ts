@@ -48,11 +48,8 @@ async function outcomeOf(shell: Cli, ...words: string[]) {
   return { exitCode, code, message, output: stdout === '' ? null : JSON.parse(stdout) };
 }
 
-test('one master that loads its data: what needs it is refused and names it, the rest works', async () => {
-  const cluster = await startRedisCluster({
-    ...{ replicasPerMaster: 0, nodeTimeoutMs: 60_000 },
-    config: ['enable-debug-command yes', 'loading-process-events-interval-bytes 1024'],
-  });
+/** Issues a token for each subject. `sub` is on the master `node`, `other` is on another one. */
+async function openWithTokens(cluster: Awaited<ReturnType<typeof startRedisCluster>>) {
   closers.push(cluster.stop);
   const { shell } = await openShell(cluster);
   const tokens = await issueAll(shell);
@@ -60,6 +57,15 @@ test('one master that loads its data: what needs it is refused and names it, the
   const here = await subjectsOn(node);
   const [sub = expect.unreachable()] = here;
   const other = SUBS.find((one) => !here.includes(one)) ?? expect.unreachable();
+  return { shell, tokens, node, sub, other };
+}
+
+test('one master that loads its data: what needs it is refused and names it, the rest works', async () => {
+  const cluster = await startRedisCluster({
+    ...{ replicasPerMaster: 0, nodeTimeoutMs: 60_000 },
+    config: ['enable-debug-command yes', 'loading-process-events-interval-bytes 1024'],
+  });
+  const { shell, tokens, node, sub, other } = await openWithTokens(cluster);
   await redisCli(node, 'DEBUG', 'POPULATE', 2000, `ballast`, 100);
   await redisCli(node, 'CONFIG', 'SET', 'key-load-delay', 5000);
   const loading = redisCli(node, 'DEBUG', 'RELOAD').catch(() => {});
@@ -84,13 +90,7 @@ test('one master that loads its data: what needs it is refused and names it, the
 
 test('one full master: it registers nothing and is named, and everything else works', async () => {
   const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 60_000 });
-  closers.push(cluster.stop);
-  const { shell } = await openShell(cluster);
-  const tokens = await issueAll(shell);
-  const node = cluster.nodes[1]?.node ?? expect.unreachable();
-  const here = await subjectsOn(node);
-  const [sub = expect.unreachable()] = here;
-  const other = SUBS.find((one) => !here.includes(one)) ?? expect.unreachable();
+  const { shell, tokens, node, sub, other } = await openWithTokens(cluster);
   await redisCli(node, 'CONFIG', 'SET', 'maxmemory', 1);
   const verify = () => outcomeOf(shell, 'token', 'verify', tokens.get(sub) ?? '');
   expect(await verify()).toMatchObject({ exitCode: 0, output: { active: true } });
