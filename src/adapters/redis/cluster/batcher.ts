@@ -117,11 +117,12 @@ export class Batcher {
   ): Promise<void> {
     const commands = members.map(({ request }) => commandsOf(request));
     if (!isFirst) loadScripts(members, commands);
+    const sent = commands.flat();
     const { node, client } = group;
     const breaker = this.#connection.breaker(node.name);
-    let replies: Reply[];
+    let replies: readonly Reply[];
     try {
-      replies = await breaker.guard(sendPipeline(client, commands.flat(), remaining(deadline)));
+      replies = await breaker.guard(sendPipeline(client, sent, remaining(deadline)));
     } catch (error) {
       const failure = this.#connection.translate(fromNode(error, node.name));
       this.#recordFailure(breaker, failure, deadline);
@@ -131,7 +132,7 @@ export class Batcher {
       }
       return;
     }
-    replies = await this.#nameMissingPermissions(client, commands.flat(), replies, deadline);
+    replies = await this.#nameMissingPermissions(client, sent, replies, deadline);
     const unknown: Pending[] = [];
     let from = 0;
     for (const [index, pending] of members.entries()) {
@@ -152,12 +153,12 @@ export class Batcher {
     commands: readonly Command[],
     replies: readonly Reply[],
     deadline: number,
-  ): Promise<Reply[]> {
+  ): Promise<readonly Reply[]> {
     const isRefused = (reply: Reply, index: number) =>
       REFUSALS.has(replyCode(reply) ?? '') && SCRIPT_COMMANDS.has(commands[index]?.[0] ?? '');
-    if (!replies.some(isRefused)) return [...replies];
+    if (!replies.some(isRefused)) return replies;
     const permissions = await missingPermissions(client, Math.max(1, deadline - Date.now()));
-    if (permissions.length === 0) return [...replies];
+    if (permissions.length === 0) return replies;
     return replies.map((reply, index) =>
       isRefused(reply, index) ? new MissingPermissionsError(permissions, reply) : reply,
     );

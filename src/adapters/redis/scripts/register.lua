@@ -2,8 +2,8 @@
 -- after reading a thousand members; the caller then continues with the first entry that is not done.
 -- ARGV: horizon, tolerance, deadline (ms, server's clock); for each entry: member, exp, maximum (0: none),
 -- meta ('': none; of a legacy token, its key and iat), status score ('': none), version, whether to refuse it
--- beyond the maximum (1 or 0), score of its seen member ('': none). Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE, key}; or 1, how many entries
--- are done, and the indexes from 0 of those that were refused.
+-- beyond the maximum (1 or 0), score of its seen member ('': none). Returns {TOO_LATE, server's time in ms};
+-- {WRONG_TYPE, key}; or 1, how many entries are done, and the indexes from 0 of those that were refused.
 
 -- Checked first, because stopping after a write would leave the set without an expiry.
 for i = 4, #ARGV, ENTRY_ARGUMENTS do
