@@ -1,5 +1,5 @@
 import type { ErrorCode } from './domain/shared/errors.js';
-import type { RequestPolicyInput } from './domain/tokens/request-policy.js';
+import type { RequestPolicyInput } from './domain/verification/request-policy.js';
 import { type Auth, authenticate } from './http/authenticate-request.js';
 import { demandOf } from './http/demand.js';
 import type { RequestHead } from './http/token-in-request.js';

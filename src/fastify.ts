@@ -1,5 +1,5 @@
 import type { FastifyPluginCallback } from 'fastify';
-import type { RequestPolicyInput } from './domain/tokens/request-policy.js';
+import type { RequestPolicyInput } from './domain/verification/request-policy.js';
 import { type Auth, authenticate, type Demand } from './http/authenticate-request.js';
 import { demandOf } from './http/demand.js';
 import { sendAnswer } from './http/verify-responses.js';

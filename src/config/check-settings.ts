@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import { isAcceptedType } from '../domain/tokens/token-type.js';
+import { isAcceptedType } from '../domain/verification/token-type.js';
 import {
   clientSecretSetting,
   embeddedKeyringFile,

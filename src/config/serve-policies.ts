@@ -1,6 +1,10 @@
 import { typeName } from '../domain/shared/describe-value.js';
 import { excerpt } from '../domain/shared/text.js';
-import { PolicyProblem, type RequestPolicy, readRequestPolicy } from '../domain/tokens/request-policy.js';
+import {
+  PolicyProblem,
+  type RequestPolicy,
+  readRequestPolicy,
+} from '../domain/verification/request-policy.js';
 import { parseStructure, StructureProblem } from './structure-problem.js';
 
 export type Policies = Readonly<Record<string, RequestPolicy>>;

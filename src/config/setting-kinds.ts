@@ -1,5 +1,5 @@
 import { CENTURY_SECONDS } from '../domain/shared/duration.js';
-import type { RequestPolicyInput } from '../domain/tokens/request-policy.js';
+import type { RequestPolicyInput } from '../domain/verification/request-policy.js';
 import type { HostPort } from './addresses/host-port.js';
 import type { ClientInput, ClientSetting } from './serve-clients.js';
 import type { ClaimHeaders } from './serve-headers.js';

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
 import { formatLastDay, parseLastDay } from '../domain/shared/last-day.js';
-import { RESERVED_CLAIMS } from '../domain/tokens/check-claims.js';
+import { RESERVED_CLAIMS } from '../domain/verification/check-claims.js';
 import { AddressProblem } from './addresses/address-parts.js';
 import { formatHostPort, type HostPort, parseHostPort } from './addresses/host-port.js';
 import { readMysqlUrl } from './addresses/mysql-url.js';

@@ -1,9 +1,9 @@
 import { decodeToken } from '../domain/jose/jws.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
-import { checkPolicy } from '../domain/tokens/check-policy.js';
-import type { RequestPolicy } from '../domain/tokens/request-policy.js';
-import type { Acceptance } from '../domain/tokens/verify.js';
+import { checkPolicy } from '../domain/verification/check-policy.js';
+import type { RequestPolicy } from '../domain/verification/request-policy.js';
+import type { Acceptance } from '../domain/verification/verify.js';
 import type { Verifier } from '../verifier/create-verifier.js';
 import { AMBIGUOUS, otherScheme, type RequestHead, requestToken } from './token-in-request.js';
 import { type Answer, forbidden, NO_TOKEN, refusal, TWO_TOKENS, unavailable } from './verify-responses.js';

@@ -1,7 +1,7 @@
 import { decodeToken } from '../domain/jose/jws.js';
 import { stringifySpelled } from '../domain/shared/json-numbers.js';
-import { withDigits } from '../domain/tokens/claim-digits.js';
-import type { Acceptance } from '../domain/tokens/verify.js';
+import { withDigits } from '../domain/verification/claim-digits.js';
+import type { Acceptance } from '../domain/verification/verify.js';
 import { headerText } from './verify-responses.js';
 
 /** nginx reads all headers of an answer into one buffer, which has 8 KB in the sample configuration. */

@@ -3,7 +3,7 @@ import {
   PolicyProblem,
   type RequestPolicyInput,
   readRequestPolicy,
-} from '../domain/tokens/request-policy.js';
+} from '../domain/verification/request-policy.js';
 import type { Demand } from './authenticate-request.js';
 
 const CLOCK_TOLERANCE_SECONDS = 5;

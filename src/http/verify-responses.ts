@@ -1,8 +1,8 @@
 import type { Refusal } from '../domain/model/refusal-codes.js';
 import type { ErrorCode } from '../domain/shared/errors.js';
-import type { Shortfall } from '../domain/tokens/check-policy.js';
-import type { RequestPolicy } from '../domain/tokens/request-policy.js';
-import type { Acceptance } from '../domain/tokens/verify.js';
+import type { Shortfall } from '../domain/verification/check-policy.js';
+import type { RequestPolicy } from '../domain/verification/request-policy.js';
+import type { Acceptance } from '../domain/verification/verify.js';
 
 /** The HTTP response to a request, shared by the server and the Express and Fastify integrations. */
 export interface Answer {

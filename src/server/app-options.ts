@@ -1,5 +1,5 @@
 import type { Right } from '../config/serve-clients.js';
-import type { RequestPolicy } from '../domain/tokens/request-policy.js';
+import type { RequestPolicy } from '../domain/verification/request-policy.js';
 import type { ClaimHeaders } from '../http/claim-headers.js';
 import type { LiveVerifier } from '../verifier/live-verifier.js';
 import type { ApiServices } from './api/services.js';

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { isLegacyId } from '../domain/model/legacy-id.js';
 import type { Clock } from '../domain/ports/index.js';
 import type { ErrorCode } from '../domain/shared/errors.js';
-import type { AcceptedClaims } from '../domain/tokens/check-claims.js';
+import type { AcceptedClaims } from '../domain/verification/check-claims.js';
 import type { StoreHealth, VerifierHealth } from '../verifier/health.js';
 
 export interface Metrics {

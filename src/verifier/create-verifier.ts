@@ -1,14 +1,14 @@
 import { describeValue } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import type { ClaimsPolicy } from '../domain/tokens/check-claims.js';
-import type { TokenStatus } from '../domain/tokens/check-status.js';
-import { ACCEPTED_TYPES } from '../domain/tokens/token-type.js';
+import type { ClaimsPolicy } from '../domain/verification/check-claims.js';
+import type { TokenStatus } from '../domain/verification/check-status.js';
+import { ACCEPTED_TYPES } from '../domain/verification/token-type.js';
 import {
   type VerificationPorts,
   type VerificationResult,
   type VerifiedToken,
   verifyToken,
-} from '../domain/tokens/verify.js';
+} from '../domain/verification/verify.js';
 
 export interface Verifier {
   /**

@@ -1,6 +1,6 @@
 import type { Clock, LegacyEntry, StatusReader, TokenStatusReader } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import type { LegacyPorts } from '../domain/tokens/check-legacy.js';
+import type { LegacyPorts } from '../domain/verification/check-legacy.js';
 import type { DatabaseWatch } from './database-watch.js';
 import type { KeyCache, KnownKey } from './key-cache.js';
 import type { SecurityLogTail } from './security-log-tail.js';

@@ -13,16 +13,16 @@ import { freeze } from '../domain/shared/deep-freeze.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { ifReachable } from '../domain/shared/unavailable.js';
-import { checkClaims, validity } from '../domain/tokens/check-claims.js';
-import { type CheckedToken, checkJws, parseJws } from '../domain/tokens/check-jws.js';
-import { checkLegacyToken, type LegacyPorts, type LegacyToken } from '../domain/tokens/check-legacy.js';
+import { checkClaims, validity } from '../domain/verification/check-claims.js';
+import { type CheckedToken, checkJws, parseJws } from '../domain/verification/check-jws.js';
+import { checkLegacyToken, type LegacyPorts, type LegacyToken } from '../domain/verification/check-legacy.js';
 import {
   checkStatus,
   evaluateStatus,
   type IdlePolicy,
   type TokenStatus,
-} from '../domain/tokens/check-status.js';
-import type { VerificationPorts, VerificationResult } from '../domain/tokens/verify.js';
+} from '../domain/verification/check-status.js';
+import type { VerificationPorts, VerificationResult } from '../domain/verification/verify.js';
 import type { Verifier } from './create-verifier.js';
 import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';

@@ -1,8 +1,8 @@
 import type { Context } from '../app/context.js';
 import { RevocationIndex } from '../domain/security-log/revocation-index.js';
-import type { LegacyPorts } from '../domain/tokens/check-legacy.js';
-import { findStatus } from '../domain/tokens/find-status.js';
-import type { VerificationPorts } from '../domain/tokens/verify.js';
+import type { LegacyPorts } from '../domain/verification/check-legacy.js';
+import { findStatus } from '../domain/verification/find-status.js';
+import type { VerificationPorts } from '../domain/verification/verify.js';
 import { KeyCache } from './key-cache.js';
 
 /** Does not count as a use of the token: see `token.idleTimeout`. */

@@ -1,6 +1,6 @@
 import type { KnownUserStatus, Lease, StatusQuery } from '../domain/ports/index.js';
-import type { AcceptedClaims } from '../domain/tokens/check-claims.js';
-import type { Acceptance } from '../domain/tokens/verify.js';
+import type { AcceptedClaims } from '../domain/verification/check-claims.js';
+import type { Acceptance } from '../domain/verification/verify.js';
 import type { KnownKey } from './key-cache.js';
 import { RecentMap } from './recent-map.js';
 

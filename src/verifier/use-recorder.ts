@@ -1,6 +1,6 @@
 import type { Clock, EntryName, StatusReader } from '../domain/ports/index.js';
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
-import { idleSeconds, isTouchDue } from '../domain/tokens/idle.js';
+import { idleSeconds, isTouchDue } from '../domain/verification/idle.js';
 import type { VerifierHealth } from './health.js';
 import type { KnownToken } from './token-cache.js';
 

@@ -7,7 +7,7 @@ import {
 } from '../domain/security-log/cached-user-status.js';
 import type { UserChange } from '../domain/security-log/revocation-index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import type { TokenStatus } from '../domain/tokens/check-status.js';
+import type { TokenStatus } from '../domain/verification/check-status.js';
 import type { DatabaseWatch } from './database-watch.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';

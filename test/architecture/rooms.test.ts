@@ -19,7 +19,9 @@ const DOMAIN = [
   'fleet',
   'registry',
   'users',
+  'key-files',
   'keys',
+  'verification',
   'tokens',
 ];
 const REDIS = [

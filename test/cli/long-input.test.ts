@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { pastedToken } from '../../src/cli/commands/shared/pasted-token.js';
 import { TOKENS } from '../../src/cli/commands/token/register.js';
 import { formOfHeader } from '../../src/cli/input/csv-header.js';
-import { pemLabels, readPemBlocks } from '../../src/domain/keys/pem.js';
+import { pemLabels, readPemBlocks } from '../../src/domain/key-files/pem.js';
 import { assertExactNumbers } from '../../src/domain/shared/json-numbers.js';
 import { requestToken } from '../../src/http/token-in-request.js';
 import { cpuMs } from '../support/cpu-time.js';

@@ -17,8 +17,8 @@ import type {
 import { Issuer } from '../../src/domain/tokens/issue.js';
 import { SigningPool } from '../../src/domain/tokens/signing-pool.js';
 import type { IssuerPolicy } from '../../src/domain/tokens/token-request.js';
-import { type VerificationResult, verifyToken } from '../../src/domain/tokens/verify.js';
 import { addUsers } from '../../src/domain/users/import.js';
+import { type VerificationResult, verifyToken } from '../../src/domain/verification/verify.js';
 import { storeVerification } from '../../src/verifier/store-verification.js';
 import { ManualClock } from './clock.js';
 import { CLOCK_TOLERANCE_SECONDS, type EmbeddedStores, openEmbeddedStores } from './embedded.js';

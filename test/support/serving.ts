@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach } from 'vitest';
 import type { ClientSetting, Right } from '../../src/config/serve-clients.js';
 import { RIGHTS } from '../../src/config/serve-clients.js';
-import type { RequestPolicy } from '../../src/domain/tokens/request-policy.js';
+import type { RequestPolicy } from '../../src/domain/verification/request-policy.js';
 import { ClaimHeaders } from '../../src/http/claim-headers.js';
 import { openApiServices } from '../../src/server/api/services.js';
 import { createApp } from '../../src/server/app.js';

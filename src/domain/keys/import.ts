@@ -1,14 +1,14 @@
 import { publicJwk } from '../jose/jwk-set.js';
 import { keyId } from '../jose/thumbprint.js';
+import { collectKeys, type SkippedKey } from '../key-files/collect-keys.js';
+import { type KeyInFile, keyRefused } from '../key-files/rsa-key.js';
 import { isKid, kidArgument } from '../model/kid.js';
 import { isVerifyOnly, type SigningAlgorithm, type SigningKey, stateName } from '../model/signing-key.js';
 import type { KeySnapshot, KeyTransition, NewSigningKey, SealedPrivateKey, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
-import { collectKeys, type SkippedKey } from './collect-keys.js';
 import { asActive, asPending, asVerifyOnly, type KeyGenerationPorts } from './generate.js';
 import { byAge, dueAt, promote } from './rotation-plan.js';
-import { type KeyInFile, keyRefused } from './rsa-key.js';
 import { signsFrom } from './signing-start.js';
 import { type KeyPlan, updateKeys } from './update-keys.js';
 

@@ -3,8 +3,8 @@ import { isJti } from '../model/jti.js';
 import { type Refusal, refuse } from '../model/refusal-codes.js';
 import { subjectFault } from '../model/subject.js';
 import type { Database } from '../ports/index.js';
-import { legacySubject } from './check-claims.js';
-import { checkJws } from './check-jws.js';
+import { legacySubject } from '../verification/check-claims.js';
+import { checkJws } from '../verification/check-jws.js';
 import { findLegacySigner } from './register-legacy.js';
 
 export interface IdentifiedToken {

@@ -3,7 +3,7 @@ import { newRandomId } from '../model/random-id.js';
 import type { User } from '../ports/index.js';
 import type { RevocationIndex } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
-import type { Claims } from './check-claims.js';
+import type { Claims } from '../verification/check-claims.js';
 import type { RefreshTokenContents } from './refresh-token.js';
 import type { TokenRequest } from './token-request.js';
 

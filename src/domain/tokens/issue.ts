@@ -19,8 +19,8 @@ import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
+import type { Claims } from '../verification/check-claims.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
-import type { Claims } from './check-claims.js';
 import { endMissingUsers } from './end-missing-users.js';
 import { auditReasonOf } from './impersonation.js';
 import {

@@ -5,10 +5,10 @@ import { type Refusal, type RefusalCode, refuse } from '../model/refusal-codes.j
 import { isTrusted, type SigningAlgorithm } from '../model/signing-key.js';
 import type { TokenStatusReader } from '../ports/index.js';
 import { excerpt } from '../shared/text.js';
-import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims } from './check-claims.js';
-import { checkKey, parseJws } from './check-jws.js';
-import { isLegacy, mayBeLegacy } from './check-legacy.js';
-import { checkType } from './token-type.js';
+import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims } from '../verification/check-claims.js';
+import { checkKey, parseJws } from '../verification/check-jws.js';
+import { isLegacy, mayBeLegacy } from '../verification/check-legacy.js';
+import { checkType } from '../verification/token-type.js';
 
 export interface LegacyRegistration<Key> {
   key: Key;

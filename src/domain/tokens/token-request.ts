@@ -8,9 +8,9 @@ import { formatDuration } from '../shared/duration.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { assertExactValue } from '../shared/json-numbers.js';
 import { excerpt } from '../shared/text.js';
-import { type Claims, RESERVED_CLAIMS } from './check-claims.js';
+import { type Claims, RESERVED_CLAIMS } from '../verification/check-claims.js';
+import { checkClaimedType } from '../verification/token-type.js';
 import { type Actor, assertMayAct, lifetimeOf, metaOf } from './impersonation.js';
-import { checkClaimedType } from './token-type.js';
 
 export interface IssuerPolicy {
   issuer: string;

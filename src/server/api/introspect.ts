@@ -1,5 +1,5 @@
 import type { FastifyPluginCallback } from 'fastify';
-import type { AcceptedClaims } from '../../domain/tokens/check-claims.js';
+import type { AcceptedClaims } from '../../domain/verification/check-claims.js';
 import { isUnavailable } from '../../http/authenticate-request.js';
 import type { AppOptions } from '../app-options.js';
 import { clientOf, mayUseAudience } from './authentication.js';

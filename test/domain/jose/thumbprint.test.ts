@@ -1,9 +1,9 @@
 import { createPublicKey } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keyId } from '../../../src/domain/jose/thumbprint.js';
+import { readKeys } from '../../../src/domain/key-files/read-keys.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { importKeys, nameKeys } from '../../../src/domain/keys/import.js';
-import { readKeys } from '../../../src/domain/keys/read-keys.js';
 import { rotateKeys } from '../../../src/domain/keys/rotate.js';
 import type { KeyPairGenerator } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { readKeys } from '../../../src/domain/key-files/read-keys.js';
 import { activateKey } from '../../../src/domain/keys/activate.js';
 import { importKeys, type KeyImportPorts, type NamedKey, nameKeys } from '../../../src/domain/keys/import.js';
-import { readKeys } from '../../../src/domain/keys/read-keys.js';
 import { retireKey } from '../../../src/domain/keys/retire.js';
 import type { Database } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';

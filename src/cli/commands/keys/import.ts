@@ -1,5 +1,9 @@
 import { Option } from 'commander';
-import { collectKeys } from '../../../domain/keys/collect-keys.js';
+import { collectKeys } from '../../../domain/key-files/collect-keys.js';
+import type { KeysInFile } from '../../../domain/key-files/jwk-file.js';
+import type { KeyFileContent } from '../../../domain/key-files/key-file.js';
+import { type KeyFileOptions, readKeys } from '../../../domain/key-files/read-keys.js';
+import { MAX_KEY_FILE_BYTES } from '../../../domain/key-files/rsa-key.js';
 import {
   importKeys,
   type KeyImportInput,
@@ -7,10 +11,6 @@ import {
   type NamedKeys,
   nameKeys,
 } from '../../../domain/keys/import.js';
-import type { KeysInFile } from '../../../domain/keys/jwk-file.js';
-import type { KeyFileContent } from '../../../domain/keys/key-file.js';
-import { type KeyFileOptions, readKeys } from '../../../domain/keys/read-keys.js';
-import { MAX_KEY_FILE_BYTES } from '../../../domain/keys/rsa-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import {
   isVerifyOnly,

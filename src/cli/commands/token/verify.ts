@@ -1,7 +1,7 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
 import { refuse } from '../../../domain/model/refusal-codes.js';
-import { withDigits } from '../../../domain/tokens/claim-digits.js';
-import { verifyWithKey } from '../../../domain/tokens/verify.js';
+import { withDigits } from '../../../domain/verification/claim-digits.js';
+import { verifyWithKey } from '../../../domain/verification/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';

@@ -4,7 +4,7 @@ import { stringifySpelled } from '../../../domain/shared/json-numbers.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
 import type { RegisteredToken } from '../../../domain/tokens/register.js';
 import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
-import type { VerificationResult } from '../../../domain/tokens/verify.js';
+import type { VerificationResult } from '../../../domain/verification/verify.js';
 import { grouped } from '../number-format.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { Cell, JsonObject, StreamItem, View } from '../view.js';

@@ -1,4 +1,4 @@
-import type { SkippedKey } from '../../../../domain/keys/collect-keys.js';
+import type { SkippedKey } from '../../../../domain/key-files/collect-keys.js';
 import type { SigningKey } from '../../../../domain/model/signing-key.js';
 import { pluralize } from '../../pluralize.js';
 import type { ListItem, View } from '../../view.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkClaims, checkLegacyClaims } from '../../../src/domain/tokens/check-claims.js';
+import { checkClaims, checkLegacyClaims } from '../../../src/domain/verification/check-claims.js';
 
 const NOW = 1_700_000_000;
 const POLICY = { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: 0 };

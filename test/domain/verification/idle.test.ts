@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { idleSeconds, isTouchDue } from '../../../src/domain/tokens/idle.js';
+import { idleSeconds, isTouchDue } from '../../../src/domain/verification/idle.js';
 
 const NOW = 1_700_000_000;
 

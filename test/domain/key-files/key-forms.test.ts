@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type KeyFileOptions, readKeys } from '../../../src/domain/keys/read-keys.js';
+import { type KeyFileOptions, readKeys } from '../../../src/domain/key-files/read-keys.js';
 import { temporaryFolder } from '../../support/cli.js';
 import {
   encryptedOf,

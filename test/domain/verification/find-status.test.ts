@@ -10,8 +10,8 @@ import type {
 import { type StatusPolicy, statusMeanwhile } from '../../../src/domain/security-log/cached-user-status.js';
 import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { evaluateStatus, type IdlePolicy } from '../../../src/domain/tokens/check-status.js';
-import { findStatus } from '../../../src/domain/tokens/find-status.js';
+import { evaluateStatus, type IdlePolicy } from '../../../src/domain/verification/check-status.js';
+import { findStatus } from '../../../src/domain/verification/find-status.js';
 import { ManualClock } from '../../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
 import { registerOne } from '../../support/registering.js';

@@ -7,8 +7,8 @@ import {
   sign,
 } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readKeys } from '../../../src/domain/keys/read-keys.js';
-import { type KeyInFile, MAX_KEY_FILE_BYTES } from '../../../src/domain/keys/rsa-key.js';
+import { readKeys } from '../../../src/domain/key-files/read-keys.js';
+import { type KeyInFile, MAX_KEY_FILE_BYTES } from '../../../src/domain/key-files/rsa-key.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { temporaryFolder } from '../../support/cli.js';
 import {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { AcceptedClaims } from '../../../src/domain/tokens/check-claims.js';
-import { checkPolicy } from '../../../src/domain/tokens/check-policy.js';
-import { readRequestPolicy } from '../../../src/domain/tokens/request-policy.js';
+import type { AcceptedClaims } from '../../../src/domain/verification/check-claims.js';
+import { checkPolicy } from '../../../src/domain/verification/check-policy.js';
+import { readRequestPolicy } from '../../../src/domain/verification/request-policy.js';
 
 const NOW = 1_700_000_000;
 const CLAIMS: AcceptedClaims = {

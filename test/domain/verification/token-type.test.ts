@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkClaimedType } from '../../../src/domain/tokens/token-type.js';
+import { checkClaimedType } from '../../../src/domain/verification/token-type.js';
 
 test.each([
   [{ type: 'refresh' }, 'a refresh token'],

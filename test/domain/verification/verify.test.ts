@@ -5,8 +5,8 @@ import {
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
 } from '../../../src/domain/model/signing-key.js';
-import type { TokenStatus } from '../../../src/domain/tokens/check-status.js';
-import type { VerificationPorts } from '../../../src/domain/tokens/verify.js';
+import type { TokenStatus } from '../../../src/domain/verification/check-status.js';
+import type { VerificationPorts } from '../../../src/domain/verification/verify.js';
 import { createVerifier } from '../../../src/verifier/create-verifier.js';
 import { encodePart, rsaPair, signJws, verificationKey } from '../../support/signing.js';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkClaims, validity } from '../../../src/domain/tokens/check-claims.js';
+import { checkClaims, validity } from '../../../src/domain/verification/check-claims.js';
 
 const NOW = 1_700_000_000;
 const POLICY = { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: 5 };
