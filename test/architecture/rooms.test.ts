@@ -45,6 +45,7 @@ const CONFIG = [
   'serve-policies',
   'setting-kinds',
   'nested-settings',
+  'declarations',
   'settings',
   'standard-paths',
   'setting-values',
