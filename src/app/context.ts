@@ -362,8 +362,11 @@ export function createContext(options: ContextOptions): Context {
     publishedKeys: async () => {
       const { publishUrl } = settings.keys;
       if (publishUrl === null) return null;
-      const { httpPublishedKeys } = await import('../adapters/published-keys/http-published-keys.js');
-      return httpPublishedKeys(publishUrl, timeoutMs);
+      const [{ httpPublishedKeys }, { readPublishCa }] = await Promise.all([
+        import('../adapters/published-keys/http-published-keys.js'),
+        import('../config/secrets/store-credentials.js'),
+      ]);
+      return httpPublishedKeys(publishUrl, { timeoutMs, ca: await readPublishCa(settings) });
     },
     prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
     dispose: async () => {

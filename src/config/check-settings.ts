@@ -10,7 +10,7 @@ import {
   readSecretFile,
   readSecretText,
 } from './secrets/secret-files.js';
-import { credentialsReader, readServeTls } from './secrets/store-credentials.js';
+import { credentialsReader, readPublishCa, readServeTls } from './secrets/store-credentials.js';
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 import { type Origin, originText } from './sources/setting-origin.js';
 
@@ -20,7 +20,7 @@ const MIN_IDLE_SECONDS = 10;
 type Origins = Readonly<Record<SettingPath, Origin>>;
 
 export function contradictions(settings: Settings, origins: Origins): JwtctlError[] {
-  const { token, redis, mysql, users, serve, registry } = settings;
+  const { token, redis, mysql, keys, users, serve, registry } = settings;
   const from = (path: SettingPath) => originText(origins[path]);
   const problems: JwtctlError[] = [];
   const contradict = (paths: SettingPath[], message: string) => problems.push(contradiction(paths, message));
@@ -76,6 +76,13 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     if (cert !== null && key === null) need(`${store}.tls.cert`, `${store}.tls.key`);
     if (key !== null && cert === null) need(`${store}.tls.key`, `${store}.tls.cert`);
   }
+  if (keys.publishCa !== null && keys.publishUrl === null) need('keys.publishCa', 'keys.publishUrl');
+  if (keys.publishCa !== null && keys.publishUrl?.startsWith('http:')) {
+    contradict(
+      ['keys.publishCa', 'keys.publishUrl'],
+      `keys.publishCa (${from('keys.publishCa')}) needs keys.publishUrl with https, but it is ${keys.publishUrl} (${from('keys.publishUrl')}).`,
+    );
+  }
   if (serve.publicUrl !== null && serve.publicUrl !== token.issuer) {
     contradict(
       ['serve.publicUrl', 'token.issuer'],
@@ -99,7 +106,7 @@ export async function namedFileFaults(
   settings: Settings,
   warn: (text: string) => void,
 ): Promise<JwtctlError[]> {
-  const { mysql, redis, masterKey, serve } = settings;
+  const { mysql, redis, masterKey, keys, serve } = settings;
   const named: [string, string | null, typeof readConfigured][] = [
     ['mysql.passwordFile', mysql.passwordFile, readSecretFile],
     ['mysql.tls.ca', mysql.tls.ca, readConfigured],
@@ -110,6 +117,7 @@ export async function namedFileFaults(
     ['redis.tls.ca', redis.tls.ca, readConfigured],
     ['redis.tls.cert', redis.tls.cert, readConfigured],
     ['redis.tls.key', redis.tls.key, readSecretText],
+    ['keys.publishCa', keys.publishCa, readConfigured],
     ['masterKey.file', masterKey.file ?? embeddedKeyring(settings), readSecretText],
     ...(serve.clients ?? []).map(({ secretFile }, index): (typeof named)[number] => [
       clientSecretSetting(index),
@@ -126,13 +134,12 @@ export async function namedFileFaults(
     });
   }
   if (faults.length > 0) return faults;
-  await readServeTls(settings).catch((error: unknown) => {
-    if (!(error instanceof JwtctlError)) throw error;
-    faults.push(error);
-  });
-  for (const group of ['mysql', 'redis'] as const) {
+  const stores = (['mysql', 'redis'] as const).map((group) => {
     const files = { ...settings, [group]: { ...settings[group], passwordCommand: null } };
-    await credentialsReader(group, files, (setting) => ({ setting }))().catch((error: unknown) => {
+    return credentialsReader(group, files, (setting) => ({ setting }));
+  });
+  for (const read of [() => readServeTls(settings), () => readPublishCa(settings), ...stores]) {
+    await read().catch((error: unknown) => {
       if (!(error instanceof JwtctlError)) throw error;
       faults.push(error);
     });

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { CertificateAuthority, CertificateFiles } from './certificates.js';
 import { cli, temporaryFolder } from './cli.js';
 import { openForwardingProxy } from './forwarding-proxy.js';
@@ -129,6 +129,19 @@ export function testServerCertificate(store: TlsStore): void {
     const untrusted = refused(new RegExp(`not issued by a trusted CA.*${name}\\.tls\\.ca`));
     expect(await connect({ tls: { CA: otherCa.file } })).toMatchObject(untrusted);
     expect(await connect({ tls: { ENABLED: 'true' } })).toMatchObject(untrusted);
+  });
+
+  test('is checked although NODE_TLS_REJECT_UNAUTHORIZED is 0', async () => {
+    const { ca, otherCa } = started();
+    await present(ca.issue({ names: 'IP:127.0.0.1' }));
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    try {
+      expect(await connect({ tls: { CA: otherCa.file } })).toMatchObject(
+        refused(/not issued by a trusted CA/),
+      );
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 }
 

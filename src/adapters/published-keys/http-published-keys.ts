@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { PublishedKeys } from '../../domain/ports/published-keys.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
+import { isUntrusted } from '../../domain/shared/tls-failure.js';
 
 /** Enough to meet most servers behind one name. */
 const FETCHES = 5;
@@ -13,8 +14,14 @@ const MOST_BYTES = 1_048_576;
 /** Caches keep a copy for each, and libraries ask for either. */
 const ENCODINGS = ['identity', 'gzip'] as const;
 
+export interface PublishedKeysOptions {
+  timeoutMs: number;
+  /** CAs to trust instead of the system's, as PEM. */
+  ca?: string | undefined;
+}
+
 /** Sends the requests that a JWT library would send, so that caches answer as they answer libraries. */
-export function httpPublishedKeys(url: string, timeoutMs: number): PublishedKeys {
+export function httpPublishedKeys(url: string, options: PublishedKeysOptions): PublishedKeys {
   return {
     url,
     fetchAll: async () => {
@@ -22,7 +29,7 @@ export function httpPublishedKeys(url: string, timeoutMs: number): PublishedKeys
       try {
         return await Promise.all(
           Array.from({ length: FETCHES }, (_, index) =>
-            fetchKeys(url, timeoutMs, {
+            fetchKeys(url, options, {
               encoding: ENCODINGS[index % 2] ?? 'identity',
               signal: others.signal,
             }),
@@ -39,17 +46,18 @@ export function httpPublishedKeys(url: string, timeoutMs: number): PublishedKeys
 
 async function fetchKeys(
   url: string,
-  timeoutMs: number,
+  { timeoutMs, ca }: PublishedKeysOptions,
   { encoding, signal }: { encoding: string; signal: AbortSignal },
 ): Promise<readonly unknown[]> {
   const timeout = AbortSignal.timeout(timeoutMs);
   let text: string;
   try {
-    text = await readBody(await request(url, encoding, AbortSignal.any([timeout, signal])));
+    text = await readBody(await request(url, { encoding, ca, signal: AbortSignal.any([timeout, signal]) }));
   } catch (error) {
     if (error instanceof JwtctlError) throw error;
     const { code, name } = error as NodeJS.ErrnoException;
-    throw failure(url, timeout.aborted ? 'did not answer in time' : `cannot be fetched (${code ?? name})`);
+    const problem = timeout.aborted ? 'did not answer in time' : `cannot be fetched (${code ?? name})`;
+    throw failure(url, problem, isUntrusted(error) ? CA_HINT : undefined);
   }
   const keys = keysIn(text);
   if (keys === null) throw failure(url, 'is not a JWK Set');
@@ -73,13 +81,22 @@ async function fetchKeys(
   }
 }
 
-function request(url: string, encoding: string, signal: AbortSignal): Promise<IncomingMessage> {
+const CA_HINT = 'Set `keys.publishCa` to the PEM file of the CA that issued the certificate.';
+
+interface RequestOptions {
+  encoding: string;
+  ca: string | undefined;
+  signal: AbortSignal;
+}
+
+function request(url: string, { encoding, ca, signal }: RequestOptions): Promise<IncomingMessage> {
   const get = url.startsWith('https:') ? getHttps : getHttp;
   const accept = 'application/jwk-set+json, application/json';
   const headers = { accept, 'accept-encoding': encoding, 'user-agent': 'jwtctl' };
   return new Promise((resolve, reject) => {
-    // Without an agent, each request has a connection of its own. Redirects are not followed.
-    get(url, { agent: false, headers, signal }, resolve).on('error', reject);
+    // Without an agent, each request has a connection of its own. Redirects are not followed. Without
+    // `rejectUnauthorized`, the variable NODE_TLS_REJECT_UNAUTHORIZED could turn the check of the certificate off.
+    get(url, { agent: false, rejectUnauthorized: true, ca, headers, signal }, resolve).on('error', reject);
   });
 }
 
@@ -92,6 +109,6 @@ function keysIn(text: string): readonly unknown[] | null {
   }
 }
 
-function failure(url: string, problem: string): JwtctlError {
-  return new JwtctlError('ERR_PUBLISH_URL_UNREACHABLE', `${url} ${problem}.`);
+function failure(url: string, problem: string, hint?: string): JwtctlError {
+  return new JwtctlError('ERR_PUBLISH_URL_UNREACHABLE', `${url} ${problem}.`, { hint });
 }

@@ -1,5 +1,15 @@
 import { SIGNING_ALGORITHMS } from '../../domain/model/signing-key.js';
-import { boolean, claimColumns, date, duration, integer, list, oneOf, pattern } from '../setting-kinds.js';
+import {
+  boolean,
+  claimColumns,
+  date,
+  duration,
+  integer,
+  list,
+  oneOf,
+  path,
+  pattern,
+} from '../setting-kinds.js';
 import { type Declaration, LINE, PUBLIC_URL } from './declaration.js';
 
 const TABLE = pattern(
@@ -97,6 +107,10 @@ export const TOKEN_SETTINGS = {
   'keys.publishUrl': {
     kind: PUBLIC_URL,
     doc: 'URL of the JWK Set that verifiers read, such as https://auth.example.com/.well-known/jwks.json. `keys rotate` lets a key sign only after this URL shows it, through every cache on the way.',
+  },
+  'keys.publishCa': {
+    kind: path,
+    doc: "PEM file with the CA certificates trusted for keys.publishUrl. Without it, the system's CAs are trusted.",
   },
   'users.source': {
     kind: oneOf('managed', 'table', 'off'),

@@ -6,30 +6,23 @@ import { fileNameShown } from '../../domain/shared/text.js';
 
 type Member = keyof TlsMaterial;
 
-/** Node reads a CA file without a certificate as an empty list, and OpenSSL's errors do not name the file. */
+interface NamedFile {
+  file: string;
+  setting: string;
+}
+
+/** OpenSSL's errors do not name the file. */
 export function checkTlsMaterial(
   group: 'mysql' | 'redis' | 'serve',
   files: Readonly<Record<Member, string | null>>,
   { ca, cert, key }: TlsMaterial,
 ): void {
+  const named = (member: Member) => ({ file: String(files[member]), setting: `${group}.tls.${member}` });
   const invalid = (member: Member, problem: string, hint: string, cause?: unknown) =>
-    new JwtctlError(
-      'ERR_TLS_FILE_INVALID',
-      `The file ${fileNameShown(String(files[member]))} (${group}.tls.${member}) ${problem}.`,
-      { hint, details: { setting: `${group}.tls.${member}`, file: files[member] }, cause },
-    );
-  const certificatesIn = (member: Member, pem: string): X509Certificate[] => {
-    const blocks = pem.match(CERTIFICATE) ?? [];
-    if (blocks.length === 0) throw invalid(member, 'contains no PEM certificate', CERTIFICATE_HINT);
-    try {
-      return blocks.map((block) => new X509Certificate(block));
-    } catch (error) {
-      throw invalid(member, 'contains a certificate that cannot be read', CERTIFICATE_HINT, error);
-    }
-  };
+    invalidFile(named(member), problem, hint, cause);
 
-  if (ca !== undefined) certificatesIn('ca', ca);
-  const [own] = cert === undefined ? [] : certificatesIn('cert', cert);
+  if (ca !== undefined) certificatesIn(named('ca'), ca);
+  const [own] = cert === undefined ? [] : certificatesIn(named('cert'), cert);
   if (key === undefined) return;
   let privateKey: KeyObject;
   try {
@@ -59,6 +52,27 @@ export function checkTlsMaterial(
     const reason = error instanceof Error ? error.message : String(error);
     throw invalid('cert', `cannot be used for TLS (${reason})`, CERTIFICATE_HINT, error);
   }
+}
+
+/** Node reads a CA file without a certificate as an empty list. @throws JwtctlError `ERR_TLS_FILE_INVALID` (usage) */
+export function certificatesIn(named: NamedFile, pem: string): X509Certificate[] {
+  const blocks = pem.match(CERTIFICATE) ?? [];
+  if (blocks.length === 0) throw invalidFile(named, 'contains no PEM certificate', CERTIFICATE_HINT);
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch (error) {
+    throw invalidFile(named, 'contains a certificate that cannot be read', CERTIFICATE_HINT, error);
+  }
+}
+
+function invalidFile(
+  { file, setting }: NamedFile,
+  problem: string,
+  hint: string,
+  cause?: unknown,
+): JwtctlError {
+  const message = `The file ${fileNameShown(file)} (${setting}) ${problem}.`;
+  return new JwtctlError('ERR_TLS_FILE_INVALID', message, { hint, details: { setting, file }, cause });
 }
 
 const CERTIFICATE =

@@ -54,7 +54,7 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
       hint: 'Issue the certificate with the extendedKeyUsage serverAuth, or without an extendedKeyUsage.',
     };
   }
-  if (UNTRUSTED.has(code)) {
+  if (isUntrusted(error)) {
     return {
       message: `${certificate} was not issued by a trusted CA (${code}).`,
       hint: `Set ${group}.tls.ca to the PEM file of the CA that issued the certificate.`,
@@ -70,6 +70,11 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
     };
   }
   return describeAlert(code, peer) ?? describeOther(code, peer);
+}
+
+/** Whether the certificate was not issued by a CA that this host trusts. */
+export function isUntrusted(error: unknown): boolean {
+  return UNTRUSTED.has(codeOf(error));
 }
 
 /** For a connection that closed after the handshake: servers reject a client certificate without a reason. */

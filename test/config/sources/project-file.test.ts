@@ -108,7 +108,7 @@ describe('a project file', () => {
       'token.ttl',
     ],
     ...SETTINGS.map(({ path }) => path).filter(
-      (path) => path.startsWith('keys.') && path !== 'keys.publishUrl',
+      (path) => path.startsWith('keys.') && !/publish(Url|Ca)$/.test(path),
     ),
   ];
   const VALUES: Record<string, unknown> = {
