@@ -1,3 +1,4 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compiled, openApiOf } from '../support/openapi.js';
 import { basic, CLIENT, servingsOver } from '../support/serving.js';
@@ -54,6 +55,8 @@ function* routesIn(tree: string): Generator<string> {
 test('the document is OpenAPI 3.1, and its schemas and references are valid', async () => {
   const { document, found } = await operations();
   expect(document.openapi).toBe('3.1.0');
+  // The schema that the OpenAPI Initiative publishes for its documents.
+  expect(await new Validator().validate(structuredClone(document))).toEqual({ valid: true });
   const ids = found.map(({ operation }) => operation.operationId);
   expect(new Set(ids).size).toBe(ids.length);
   for (const [, name = ''] of JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g))
