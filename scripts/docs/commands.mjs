@@ -44,7 +44,8 @@ ${flagTable(help, help.flagsOf(program).global)}
   Warnings are lines of text on stderr or, if the command fails, in the array \`diagnostics\` of that document.
 - With \`-o ndjson\`, stdout is one JSON object per line, written as soon as it is available.
 - JSON output has full IDs, and times as NumericDate seconds.
-- \`NO_COLOR\` and \`TERM=dumb\` turn colors off.
+- A terminal gets colors, and a pipe does not. The first of these that applies changes that: \`--no-color\`, \`FORCE_COLOR\` (\`0\` turns
+  colors off, anything else on), \`NO_COLOR\`, \`CLICOLOR_FORCE\`, \`TERM=dumb\`. JSON never has colors.
 
 ## Exit codes
 

@@ -4,6 +4,7 @@ import type { ConfigSources } from '../config/load-config.js';
 import { SETTINGS, type SettingPath } from '../config/settings.js';
 import { parseActor } from '../domain/shared/text.js';
 import type { Io } from './io.js';
+import { wantsColor } from './output/color.js';
 import type { OutputFormat } from './output/render.js';
 
 export interface Globals {
@@ -62,8 +63,7 @@ export function foreseeGlobals(argv: readonly string[]): GlobalValues {
 }
 
 export function mayColor(values: GlobalValues, io: Io, stream: { isTTY?: boolean } = io.stdout): boolean {
-  const { NO_COLOR, TERM } = io.env;
-  return values.color !== false && stream.isTTY === true && !NO_COLOR && TERM !== 'dumb';
+  return values.color !== false && wantsColor(io.env, stream.isTTY === true);
 }
 
 export function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: Io): boolean {
