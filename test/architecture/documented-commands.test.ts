@@ -91,7 +91,7 @@ function patternOf(output: readonly string[]): RegExp {
 function comparable(text: string): string {
   return text
     .replace(/^Using the embedded store .*\n/gm, '')
-    .replace(/\b\d{10} \(.*?\)/g, 'TIME')
+    .replace(/\b(?:\d{10}|in \w+) \(.*?\)/g, 'TIME')
     .replace(/(?<![\w-])[\w-]{43}(?![\w-])/g, 'KID')
     .replace(/(?<![\w-])[\w-]{22}(?![\w-])/g, 'JTI');
 }

@@ -23,6 +23,35 @@ const REASONS = {
 
 export type RefusalCode = keyof typeof REASONS;
 
+/** The four checks, in their order. */
+export const CHECKS = ['signature', 'claims', 'registry', 'user'] as const;
+export type CheckName = (typeof CHECKS)[number];
+
+const CHECK_OF = {
+  ERR_TOKEN_MALFORMED: 'signature',
+  ERR_ALG_NOT_ALLOWED: 'signature',
+  ERR_KEY_UNKNOWN: 'signature',
+  ERR_KEY_NOT_TRUSTED: 'signature',
+  ERR_SIGNATURE_INVALID: 'signature',
+  ERR_TOKEN_EXPIRED: 'claims',
+  ERR_TOKEN_NOT_YET_VALID: 'claims',
+  ERR_ISSUER_MISMATCH: 'claims',
+  ERR_AUDIENCE_MISMATCH: 'claims',
+  ERR_CLAIM_INVALID: 'claims',
+  ERR_TOKEN_TYPE_REFUSED: 'claims',
+  ERR_TOKEN_NOT_REGISTERED: 'registry',
+  ERR_REGISTRATION_MISMATCH: 'registry',
+  ERR_TOKEN_REVOKED: 'registry',
+  ERR_TOKEN_IDLE: 'registry',
+  ERR_USER_UNKNOWN: 'user',
+  ERR_USER_DISABLED: 'user',
+} as const satisfies Record<RefusalCode, CheckName>;
+
+/** Returns the check that refuses a token with this code. */
+export function checkOf(code: RefusalCode): CheckName {
+  return CHECK_OF[code];
+}
+
 /** The message contains only names that are safe to print. */
 export interface Refusal {
   active: false;

@@ -1,5 +1,5 @@
 import type { VerificationKey } from '../jose/verification-key.js';
-import type { Refusal } from '../model/refusal-codes.js';
+import { type CheckName, checkOf, type Refusal } from '../model/refusal-codes.js';
 import { type AcceptedClaims, type ClaimsPolicy, checkClaims } from './check-claims.js';
 import { type CheckedToken, checkJws, type SignedToken } from './check-jws.js';
 import { checkLegacyToken, type LegacyPorts } from './check-legacy.js';
@@ -43,28 +43,52 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
   return (await verifyWithKey(token, ports)).result;
 }
 
-/** Also returns the `kid` of the key that made the signature, which a legacy token may not name; null if none did. */
-export async function verifyWithKey(
-  token: string,
-  ports: VerificationPorts,
-): Promise<{ result: VerificationResult; kid: string | null }> {
+export interface Verification {
+  result: VerificationResult;
+  /** The key that made the signature, which a legacy token may not name; null if none did, or it is not known yet. */
+  kid: string | null;
+  /** The checks that the token passed. Those after the one that refused it were not made. */
+  passed: readonly CheckName[];
+}
+
+export async function verifyWithKey(token: string, ports: VerificationPorts): Promise<Verification> {
   const checked = await checkToken(token, ports);
-  if ('active' in checked) return { result: checked, kid: null };
+  if ('refusal' in checked) return { result: checked.refusal, kid: checked.kid, passed: checked.passed };
   const { claims, kid } = checked;
   const { sub, jti, iat, exp } = claims;
   const tokenStatus = await ports.findStatus({ sub, jti, kid, iat, exp, issuedAt: checked.issuedAt });
   const refusal = checkStatus(tokenStatus, claims, kid);
-  return { result: refusal ?? { active: true, header: checked.header, payload: claims }, kid };
+  if (refusal !== null) {
+    const passed = checkOf(refusal.error.code) === 'user' ? BEFORE_USER : BEFORE_REGISTRY;
+    return { result: refusal, kid, passed };
+  }
+  return { result: { active: true, header: checked.header, payload: claims }, kid, passed: ALL };
 }
 
-async function checkToken(
-  token: string,
-  ports: VerificationPorts,
-): Promise<(CheckedToken & { issuedAt: number }) | Refusal> {
+const BEFORE_REGISTRY = ['signature', 'claims'] as const;
+const BEFORE_USER = [...BEFORE_REGISTRY, 'registry'] as const;
+const ALL = [...BEFORE_USER, 'user'] as const;
+
+type Checked = (CheckedToken & { issuedAt: number }) | (Omit<Verification, 'result'> & { refusal: Refusal });
+
+async function checkToken(token: string, ports: VerificationPorts): Promise<Checked> {
   const { policy, legacy } = ports;
   const jws = await checkJws(token, ports, policy);
   const checked = 'active' in jws ? jws : checkClaims(jws.payload, policy, ports.now());
-  if ('active' in checked)
-    return legacy === undefined ? checked : checkLegacyToken(token, checked, legacy, policy, ports.now());
-  return { ...(jws as SignedToken), claims: checked.claims, issuedAt: checked.claims.iat };
+  if (!('active' in checked))
+    return { ...(jws as SignedToken), claims: checked.claims, issuedAt: checked.claims.iat };
+  // The `typ` is read after the signature is verified.
+  const isSigned = !('active' in jws) || jws.error.code === 'ERR_TOKEN_TYPE_REFUSED';
+  const kid = 'active' in jws ? null : jws.kid;
+  const refused: Checked = { refusal: checked, kid, passed: isSigned ? ['signature'] : [] };
+  if (legacy === undefined) return refused;
+  const found = await checkLegacyToken(token, checked, legacy, policy, ports.now());
+  if (!('active' in found)) return found;
+  return found === checked ? refused : { refusal: found, kid: null, passed: passedByLegacy(found) };
+}
+
+/** For a legacy token, the claims come first, then the entry, and then the signature. */
+function passedByLegacy({ error: { code } }: Refusal): readonly CheckName[] {
+  if (code === 'ERR_REGISTRATION_MISMATCH') return BEFORE_REGISTRY;
+  return checkOf(code) === 'registry' ? ['claims'] : [];
 }

@@ -1,11 +1,11 @@
 import { decodeToken } from '../../../domain/jose/jws.js';
 import { refuse } from '../../../domain/model/refusal-codes.js';
 import { withDigits } from '../../../domain/verification/claim-digits.js';
-import { verifyWithKey } from '../../../domain/verification/verify.js';
+import { type Verification, verifyWithKey } from '../../../domain/verification/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { verification } from '../../output/views/tokens.js';
+import { verification } from '../../output/views/token/verification.js';
 import { checkAudience } from '../shared/audience-flag.js';
 import { notToken, readPastedToken } from '../shared/token-argument.js';
 
@@ -27,17 +27,17 @@ const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, tok
   const audience =
     flags.aud === undefined ? ports.policy.audience : checkAudience(flags.aud, invocation.caution);
   const policy = { ...ports.policy, audience };
-  const { result, kid } =
+  const found: Verification =
     fault === null
       ? await verifyWithKey(text, { ...ports, policy })
-      : { result: refuse('ERR_TOKEN_MALFORMED', notToken(fault).message), kid: null };
+      : { result: refuse('ERR_TOKEN_MALFORMED', notToken(fault).message), kid: null, passed: [] };
+  const { result } = found;
   const decoded = decodeToken(text);
+  const claims = typeof decoded === 'string' ? null : decoded.payload;
   const shown =
-    result.active && typeof decoded !== 'string'
-      ? { ...result, payload: withDigits(result.payload, decoded.payload) }
-      : result;
+    result.active && claims !== null ? { ...result, payload: withDigits(result.payload, claims) } : result;
   return {
-    view: verification(shown, kid),
+    view: verification({ ...found, result: shown, claims }, ports.now()),
     exitCode: result.active ? EXIT.done : EXIT.refused,
   };
 };

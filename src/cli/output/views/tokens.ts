@@ -4,7 +4,6 @@ import { stringifySpelled } from '../../../domain/shared/json-numbers.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
 import type { RegisteredToken } from '../../../domain/tokens/register.js';
 import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
-import type { VerificationResult } from '../../../domain/verification/verify.js';
 import { grouped } from '../number-format.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { Cell, JsonObject, StreamItem, View } from '../view.js';
@@ -85,30 +84,6 @@ export function decodedToken(parts: {
   };
 }
 
-/** @param kid of the key that made the signature */
-export function verification(result: VerificationResult, kid: string | null): View {
-  if (!result.active) {
-    const { error, reason } = result;
-    return {
-      shape: 'record',
-      data: { active: false, error: { code: error.code, message: error.message }, reason },
-      id: error.code,
-      fields: [
-        ['active', { text: 'no', tone: 'bad' }],
-        ['reason', reason],
-        ['code', error.code],
-        ['why', error.message],
-      ],
-    };
-  }
-  return {
-    shape: 'record',
-    data: { active: true, kid, header: result.header as JsonObject, payload: result.payload as JsonObject },
-    id: result.payload.jti,
-    fields: [['active', { text: 'yes', tone: 'good' }], ['kid', String(kid)], ...claimFields(result.payload)],
-  };
-}
-
 export function tokenList(
   tokens: ReadonlyArray<ListedToken & { kid: string | null }>,
   sub: string,
@@ -178,13 +153,16 @@ export function metaText(meta: TokenMeta | null): string {
 
 const TIMES = new Set(['exp', 'nbf', 'iat']);
 
-function claimFields(claims: Record<string, unknown>, textOf = plainText): Array<readonly [string, Cell]> {
+export function claimFields(
+  claims: Record<string, unknown>,
+  textOf = plainText,
+): Array<readonly [string, Cell]> {
   return Object.entries(claims).map(([name, value]) => [
     name,
     TIMES.has(name) && Number.isSafeInteger(value) ? `${value} (${isoTime(value as number)})` : textOf(value),
   ]);
 }
 
-function plainText(value: unknown): string {
+export function plainText(value: unknown): string {
   return typeof value === 'string' ? value : stringifySpelled(value);
 }

@@ -1,0 +1,72 @@
+import { CHECKS, type CheckName, checkOf } from '../../../../domain/model/refusal-codes.js';
+import type { Verification } from '../../../../domain/verification/verify.js';
+import { isoTime, relativeTime } from '../../time.js';
+import type { JsonObject, View } from '../../view.js';
+import { claimFields, plainText } from '../tokens.js';
+import { type CheckLine, checkFields } from './checks.js';
+
+interface ShownVerification extends Verification {
+  /** The Claims Set, for the facts; null if it cannot be read. */
+  claims: Record<string, unknown> | null;
+}
+
+export function verification({ result, kid, passed, claims }: ShownVerification, now: number): View {
+  const refused = result.active ? null : checkOf(result.error.code);
+  const line = (name: CheckName): CheckLine => {
+    if (passed.includes(name)) return { verdict: 'passed', fact: factOf(name, { kid, claims, now }) };
+    if (name !== refused || result.active) return { verdict: 'not_checked', fact: null };
+    return { verdict: 'refused', fact: result.error.message };
+  };
+  const checks = checkFields(
+    Object.fromEntries(CHECKS.map((name) => [name, line(name)])) as Record<CheckName, CheckLine>,
+  );
+  if (!result.active) {
+    const { error, reason } = result;
+    return {
+      shape: 'record',
+      data: { active: false, error: { code: error.code, message: error.message }, reason },
+      id: error.code,
+      fields: [['active', { text: 'no', tone: 'bad' }], ['reason', reason], ['code', error.code], ...checks],
+    };
+  }
+  return {
+    shape: 'record',
+    data: { active: true, kid, header: result.header as JsonObject, payload: result.payload as JsonObject },
+    id: result.payload.jti,
+    fields: [
+      ['active', { text: 'yes', tone: 'good' }],
+      ...checks,
+      ['kid', String(kid)],
+      ...claimFields(result.payload),
+    ],
+  };
+}
+
+interface Known {
+  kid: string | null;
+  claims: Record<string, unknown> | null;
+  now: number;
+}
+
+/** Returns the fact behind a check that the token passed. */
+function factOf(name: CheckName, { kid, claims, now }: Known): string {
+  switch (name) {
+    case 'signature':
+      return kid === null ? 'made with a known key' : `made with key ${kid}`;
+    case 'claims': {
+      const exp = claims?.exp;
+      return typeof exp === 'number' ? `expires ${timeText(Math.floor(exp), now)}` : 'as expected';
+    }
+    case 'registry':
+      return 'registered, not revoked';
+    case 'user':
+      return `${plainText(claims?.sub)} is enabled`;
+    default:
+      return name satisfies never;
+  }
+}
+
+/** `in 59m (2026-11-30T03:48:17Z)` */
+function timeText(time: number, now: number): string {
+  return `${relativeTime(time, now)} (${isoTime(time)})`;
+}
