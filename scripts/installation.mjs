@@ -30,7 +30,7 @@ function lockedPackages(file) {
 }
 
 /**
- * Installs the servers, nginx and PyJWT on Debian and Ubuntu as root.
+ * Installs the servers, nginx, PHP, and the Python packages on Debian and Ubuntu as root.
  *
  * @throws where something is missing that this cannot install; the message says what to do
  */
@@ -41,7 +41,8 @@ export function provideTestPrograms() {
     throw new Error(
       [
         `The tests need ${missing.join(', ')}.`,
-        'Install MariaDB 10.11 or newer or MySQL 8.0 or newer, Redis 7.0 or newer, OpenSSL, nginx, and for python3 the packages PyJWT and cryptography.',
+        'Install MariaDB 10.11 or newer or MySQL 8.0 or newer, Redis 7.0 or newer, OpenSSL, nginx,',
+        'PHP 8.2 or newer with curl, and for python3 the packages PyJWT, cryptography, flask, and requests.',
         'Instead of the two servers, JWTCTL_TEST_MYSQL_URL (an account that may create databases) and',
         'JWTCTL_TEST_REDIS_NODES (host:port,… of a Redis Cluster) can both point at some that run already.',
       ].join('\n'),
@@ -49,11 +50,13 @@ export function provideTestPrograms() {
   }
 }
 
-/** A Python that can import PyJWT with its RSA algorithms, or null. */
-export function findPythonWithJwt() {
+/** A Python that can import what the tests use, or null. PyJWT needs cryptography for RSA. */
+export function findTestPython() {
   // The system's own first: it is the one that a system package serves.
   const candidates = ['/usr/bin/python3', findProgram('python3')].filter((path) => path !== null);
-  return candidates.find((path) => spawnSync(path, ['-c', 'import jwt, cryptography']).status === 0) ?? null;
+  const hasPackages = (/** @type {string} */ path) =>
+    spawnSync(path, ['-c', 'import jwt, cryptography, flask, requests']).status === 0;
+  return candidates.find(hasPackages) ?? null;
 }
 
 function missingPrograms() {
@@ -65,8 +68,15 @@ function missingPrograms() {
   return [
     ...(hasServers ? [] : programs.filter((program) => findProgram(program) === null)),
     ...(findProgram('nginx') === null ? ['nginx'] : []),
-    ...(findPythonWithJwt() === null ? ['PyJWT'] : []),
+    ...(findTestPython() === null ? ['PyJWT', 'flask', 'requests'] : []),
+    ...(hasPhpWithCurl() ? [] : ['PHP 8.2 with curl']),
   ];
+}
+
+function hasPhpWithCurl() {
+  const php = findProgram('php');
+  const check = 'exit(PHP_VERSION_ID >= 80200 && extension_loaded("curl") ? 0 : 1);';
+  return php !== null && spawnSync(php, ['-r', check]).status === 0;
 }
 
 function canInstall() {
@@ -79,7 +89,7 @@ function canInstall() {
 function installOnDebian() {
   const packages = [
     ...['mariadb-server', 'redis-server', 'nginx-light', 'openssl'],
-    ...['python3-jwt', 'python3-cryptography'],
+    ...['python3-jwt', 'python3-cryptography', 'python3-flask', 'python3-requests', 'php-cli', 'php-curl'],
   ];
   // Keeps the packages from starting servers of their own (the interface of invoke-rc.d: 101 forbids the action).
   const policy = '/usr/sbin/policy-rc.d';

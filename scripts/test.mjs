@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { arePackagesOutdated, findPythonWithJwt, provideTestPrograms } from './installation.mjs';
+import { arePackagesOutdated, findTestPython, provideTestPrograms } from './installation.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -64,7 +64,7 @@ function runTests() {
   const reporters = ['--reporter=default', '--reporter=./scripts/totals-reporter.mjs'];
   try {
     run(bin('vitest'), ['run', ...reporters, ...process.argv.slice(2)], {
-      JWTCTL_TEST_PYTHON: findPythonWithJwt() ?? 'python3',
+      JWTCTL_TEST_PYTHON: findTestPython() ?? 'python3',
       JWTCTL_TEST_TOTALS: totals,
     });
     return JSON.parse(readFileSync(totals, 'utf8'));
