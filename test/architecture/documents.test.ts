@@ -9,8 +9,8 @@ test('the documents are found', () => {
 
 test.each(DOCUMENTS)('every file that %s names exists', (document) => {
   const text = readDocument(document);
-  const named = [...text.matchAll(/`((?:src|test|docs|scripts|bench)\/[\w./-]+\.\w+)`/g)].map(([, path]) =>
-    join(ROOT, path as string),
+  const named = [...text.matchAll(/`((?:src|test|docs|examples|scripts|bench)\/[\w./-]+\.\w+)`/g)].map(
+    ([, path]) => join(ROOT, path as string),
   );
   const linked = [...text.matchAll(/\]\((?!\w+:|#)([^)#]+)/g)].map(([, path]) =>
     join(ROOT, dirname(document), path as string),

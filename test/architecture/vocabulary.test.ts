@@ -5,13 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const files = execFileSync('git', ['ls-files', 'src', 'test', 'docs', 'README.md', 'CONTRIBUTING.md'], {
-  cwd: root,
-  encoding: 'utf8',
-})
+const places = ['src', 'test', 'docs', 'examples', 'README.md', 'CONTRIBUTING.md'];
+const files = execFileSync('git', ['ls-files', ...places], { cwd: root, encoding: 'utf8' })
   .trim()
   .split('\n')
-  .filter((file) => /\.(ts|mjs|lua|md)$/.test(file) && !file.endsWith('vocabulary.test.ts'));
+  .filter((file) => /\.(ts|mjs|lua|md|py|php|go)$/.test(file) && !file.endsWith('vocabulary.test.ts'));
 
 /** Words that the glossary replaces, also as parts of identifiers. Case is ignored. */
 const RETIRED = {
