@@ -56,7 +56,7 @@ ${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
 - Secrets, commands, and the SQL of \`users.enabledWhere\` have no flag, because other users can read the command line of a process.
 - The variables of \`serve.clients\`, \`serve.headers\`, and \`serve.policies\` are JSON: \`[{"id":"app","secretFile":"/run/secrets/app","may":["issue"]}]\`.
 - The Redis account needs [these permissions](redis-acl.md).
-- A host whose clock differs by more than \`token.clockTolerance\` uses MySQL's clock for keys and revocations.
+- A host whose clock differs by more than \`token.clockTolerance\` uses MySQL's clock for keys and revocations, and, if it is ahead, for the end of a ban.
 
 ## The project file
 

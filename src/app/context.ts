@@ -179,7 +179,9 @@ export function createContext(options: ContextOptions): Context {
     if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
     const author = { login: login(), macKey: async () => (await auditKeys()).current() };
-    const opened = sqlDatabase(db, { author, redial, onInvalidEvent: cautionOnce, now: clock.now });
+    // A lag of this host does not count: its clock may be set right later, and must not end a ban early then.
+    const now = () => clock.now() - settings.token.clockTolerance + Math.min(databaseAheadSeconds, 0);
+    const opened = sqlDatabase(db, { author, redial, onInvalidEvent: cautionOnce, now });
     if (isEmbedded) return opened;
     const { askDatabaseTime } = await import('../adapters/sql/stores/database-clock.js');
     databaseAheadSeconds = await compareClock('MySQL', () => askDatabaseTime(db));

@@ -96,3 +96,16 @@ describe('keys get their times from the clock of the database', () => {
     expect(JSON.parse(stdout)).toMatchObject({ leftovers: 0 });
   }, 60_000);
 });
+
+test('a host that is ahead does not end a ban early', async () => {
+  await stores.json('users', 'add', 'grace');
+  const ahead = (...argv: string[]) => runApart(2 * HOUR, [...argv, '--json']);
+  const issued = () => ahead('token', 'issue', '--sub', 'grace');
+  await stores.json('users', 'disable', 'grace', '--for', '1h');
+  expect((await issued()).exitCode).toBe(3);
+  // The ban of that host itself counts, too.
+  await stores.json('users', 'enable', 'grace');
+  await ahead('users', 'disable', 'grace', '--for', '1h');
+  expect((await issued()).exitCode).toBe(3);
+  expect((await stores.json('users', 'show', 'grace')).status).toBe('disabled');
+}, 60_000);

@@ -322,6 +322,14 @@ export function userStoreContract(engine: SqlEngine): void {
         expect([await set('disabled', UNTIL - 1), await status()]).toEqual([false, ['disabled', UNTIL, 6]]);
       });
 
+      test('can be enabled by a host that is ahead, where the time is over', async () => {
+        await add('alice');
+        await users.setStatus('alice', 'disabled', AT, UNTIL);
+        now = UNTIL - 1;
+        expect(await users.setStatus('alice', 'enabled', UNTIL + 3)).toMatchObject({ changed: true });
+        expect(await status()).toEqual(['enabled', undefined, 3]);
+      });
+
       test('stays disabled if another program writes another status', async () => {
         await add('alice');
         await users.setStatus('alice', 'disabled', AT, UNTIL);

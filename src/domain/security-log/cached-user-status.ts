@@ -96,13 +96,17 @@ export function statusMeanwhile(
   return change?.type === 'user_disabled' ? 'disabled' : null;
 }
 
-/** Until when a status that was just read may be used. A disabled user may be enabled again before. */
+/**
+ * Until when a status that was just read may be used. A disabled user may be enabled again before, but not in this
+ * second: the directory ends a ban later than this host's clock does.
+ */
 export function usableUntil(
   { disabledUntil }: Pick<User, 'disabledUntil'>,
   now: number,
   statusTtlSeconds: number,
 ): number {
-  return Math.min(now + statusTtlSeconds, disabledUntil ?? Number.POSITIVE_INFINITY);
+  const end = disabledUntil === undefined ? Number.POSITIVE_INFINITY : Math.max(disabledUntil, now + 1);
+  return Math.min(now + statusTtlSeconds, end);
 }
 
 /** Returns the status to cache; undefined for a directory without versions, where it would prove nothing. */

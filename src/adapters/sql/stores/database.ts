@@ -14,7 +14,10 @@ export interface DatabaseOptions {
   redial?: (() => void) | undefined;
   /** Called each time with a row of the security log that jwtctl cannot interpret. */
   onInvalidEvent?: (text: string) => void;
-  /** Default: the host's clock */
+  /**
+   * The end of a user's ban counts once this time has reached it. A host whose clock is ahead must not end a ban early,
+   * so it should be a time that every clock has reached. Default: the host's clock
+   */
   now?: () => number;
 }
 

@@ -7,7 +7,7 @@ import { inPortions } from './portions.js';
 
 const PAGE = 1_000;
 
-/** @param now decides whether a user that was disabled for some time is enabled again */
+/** @param now decides whether a user that was disabled for some time is enabled again: see {@link DatabaseOptions} */
 export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => ({
   async find(sub) {
     const row = await db.selectFrom('users').selectAll().where('sub', '=', sub).executeTakeFirst();
@@ -60,7 +60,7 @@ export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => (
       .updateTable('users')
       .set((row) => ({ status, disabled_until: until, version: row('version', '+', 1), updated_at: at }))
       .where('sub', '=', sub)
-      .where(status === 'disabled' ? lastsShorter(until) : isDisabledAt(at))
+      .where(status === 'disabled' ? lastsShorter(until) : isDisabledAt(now()))
       .executeTakeFirst();
     const user = await this.find(sub);
     return user === null ? null : { user, changed: result.numUpdatedRows > 0n };
