@@ -74,12 +74,13 @@ async function comeBackFromBackup() {
   await issuer.issue({ sub: 'carol' });
   for (const token of Object.values(tokens)) expect(await verdict(verifier, token)).toBe('accepted');
 
-  await stores.json('users', 'disable', 'alice', '--reason', 'left');
+  const ban = ['alice', '--reason', 'left', '--for', '12h'];
+  const { disabledUntil } = await stores.json('users', 'disable', ...ban);
   await stores.json('token', 'revoke', tokens.bob);
   await stores.json('keys', 'compromise', leaked, '--reason', 'leaked');
   await until(async () => (await verdict(verifier, tokens.carol)) === 'ERR_KEY_NOT_TRUSTED');
   await backup.restore();
-  return { tokens, verifier, issuer };
+  return { tokens, verifier, issuer, disabledUntil };
 }
 
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
@@ -164,7 +165,7 @@ test('granting access fails with a clear error, and revoking still works', async
 });
 
 test('db recover shows the missing changes, and --reapply records them again', async () => {
-  const { tokens, verifier, issuer } = await comeBackFromBackup();
+  const { tokens, verifier, issuer, disabledUntil } = await comeBackFromBackup();
   const shown = await stores.run('db', 'recover', '--json');
   expect({ exitCode: shown.exitCode, report: shown.json() }).toMatchObject({
     exitCode: 3,
@@ -179,6 +180,8 @@ test('db recover shows the missing changes, and --reapply records them again', a
       unverified: { mark: false, keys: false, events: [], unreadable: 0 },
     },
   });
+  expect(disabledUntil).toBeGreaterThan(0);
+  expect(shown.json().events[0].disabledUntil).toBe(disabledUntil);
   expect(shown.json().keys).toContainEqual({ kid: leaked, state: 'compromised', now: 'active' });
   expect(await stores.run('db', 'recover')).toMatchObject({
     stdout: expect.stringContaining('user_disabled'),
@@ -190,7 +193,7 @@ test('db recover shows the missing changes, and --reapply records them again', a
     compromised: [leaked],
   });
   expect(await stores.json('db', 'recover')).toMatchObject({ behind: false, events: [], keys: [] });
-  expect(await stores.json('users', 'show', 'alice')).toMatchObject({ status: 'disabled' });
+  expect(await stores.json('users', 'show', 'alice')).toMatchObject({ status: 'disabled', disabledUntil });
   expect(await stores.json('keys', 'show', leaked)).toMatchObject({ state: 'compromised' });
   const fresh = await openVerifier();
   await until(async () => verifier.health().database.state === 'up');

@@ -49,6 +49,8 @@ export interface NewSecurityEvent {
   issuedBefore?: number;
   except?: string;
   userVersion?: number;
+  /** When a disabled user is enabled again by itself. Only for `db recover`: the user's row has it too. */
+  disabledUntil?: number | undefined;
   reason: string | null;
   at: number;
   /** When the last token that this event covers has expired, refresh tokens included. */

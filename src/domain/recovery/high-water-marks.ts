@@ -140,22 +140,37 @@ export function eventText(event: RecordedEvent): string {
   const { id, type, sub, jti, kid, issuedBefore, userVersion, except, reason, at, expiresAt, recoveredAt } =
     event;
   const named = [id, type, sub, jti, kid, issuedBefore, userVersion, reason];
+  const end = event.disabledUntil === undefined ? [] : [event.disabledUntil];
   // JSON turns undefined into null.
-  return JSON.stringify([...named, at, expiresAt, recoveredAt, except]);
+  return JSON.stringify([...named, at, expiresAt, recoveredAt, except, ...end]);
 }
 
 export function parseEvent(text: string): RecordedEvent | null {
   const parsed = parseList(text);
-  if (parsed?.length !== 12) return null;
-  const [id, name, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt, recoveredAt, except] =
-    parsed;
+  if (parsed?.length !== 12 && parsed?.length !== 13) return null;
+  const [
+    id,
+    name,
+    sub,
+    jti,
+    kid,
+    issuedBefore,
+    userVersion,
+    reason,
+    at,
+    expiresAt,
+    recoveredAt,
+    except,
+    end,
+  ] = parsed;
+  if (parsed.length === 13 && !isCount(end)) return null;
   const type = EVENT_TYPES.find((known) => known === name);
   if (type === undefined || ![id, at, expiresAt, recoveredAt].every(isCount)) return null;
   if (![sub, jti, kid, reason, except].every((value) => value === null || typeof value === 'string'))
     return null;
   if (![issuedBefore, userVersion].every((value) => value === null || isCount(value))) return null;
-  const optional = Object.entries({ sub, jti, kid, issuedBefore, userVersion, except });
-  const given = Object.fromEntries(optional.filter(([, value]) => value !== null));
+  const optional = { sub, jti, kid, issuedBefore, userVersion, except, disabledUntil: end ?? null };
+  const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== null));
   return { id, type, ...given, reason, at, expiresAt, recoveredAt } as RecordedEvent;
 }
 

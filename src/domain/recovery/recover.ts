@@ -239,13 +239,13 @@ async function applyAgain(
     if (sub === undefined || userVersion === undefined) continue;
     if (isLater(event, changes.get(sub))) changes.set(sub, event);
   }
-  for (const [sub, { type, userVersion = 0 }] of changes) {
+  for (const [sub, { type, userVersion = 0, disabledUntil }] of changes) {
     if (!found.has(sub)) continue;
     if (type === 'user_removed') {
       await users.remove(sub);
       continue;
     }
-    await users.setStatus(sub, type === 'user_disabled' ? 'disabled' : 'enabled', at);
+    await users.setStatus(sub, type === 'user_disabled' ? 'disabled' : 'enabled', at, disabledUntil);
     await users.setVersion([sub], userVersion);
   }
 }

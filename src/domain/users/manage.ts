@@ -112,9 +112,10 @@ export async function setUserStatus(
     const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
     if (!change.changed) return { user, eventId: await lastEventId(stores, sub, type) };
     const expiry = eventExpiry(await stores.keys.longestLifetimes(), policy, at);
-    const event = { type, sub, userVersion: user.version, reason, at, ...expiry };
+    const { version: userVersion, disabledUntil: until } = user;
+    const event = { type, sub, userVersion, disabledUntil: until, reason, at, ...expiry };
     const eventId = await stores.securityLog.append(event);
-    const target = user.disabledUntil === undefined ? sub : `${sub} until ${user.disabledUntil}`;
+    const target = until === undefined ? sub : `${sub} until ${until}`;
     await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', target, reason, at);
     return { user, eventId };
   });

@@ -64,7 +64,8 @@ test('a mark and an event survive writing and parsing', () => {
     ...{ reason: null, at: 5, expiresAt: 99, recoveredAt: 7 },
   } satisfies RecordedEvent;
   const others = { ...event, type: 'subject_revoked' as const, issuedBefore: 5, except: 'j' };
-  for (const one of [event, others]) expect(parseEvent(eventText(one))).toEqual(one);
+  const ban = { ...event, disabledUntil: 65 };
+  for (const one of [event, others, ban]) expect(parseEvent(eventText(one))).toEqual(one);
 });
 
 test.each([
@@ -88,6 +89,8 @@ test.each([
   '[1,"token_revoked","a","j",null,null,1.5,null,1,2,0,null]',
   '["1","token_revoked","a","j",null,null,null,null,1,2,0,null]',
   '[1,"token_revoked","a","j",null,null,null,null,1,2,0,3]',
+  '[1,"user_disabled","a",null,null,null,2,null,1,2,0,null,"65"]',
+  '[1,"user_disabled","a",null,null,null,2,null,1,2,0,null,65,66]',
 ])('rejects text that is not an event: %s', (text) => {
   expect(parseEvent(text)).toBeNull();
 });

@@ -33,8 +33,8 @@ let ports: RecoveryPorts;
 
 beforeEach(async () => {
   opened = await createMigrated(sqlite);
-  database = sqlDatabase(opened.db);
   clock = new ManualClock();
+  database = sqlDatabase(opened.db, { now: () => clock.now() });
   marks = { mark: null, keys: null, hint: null };
   kept = [];
   foreign = [];
@@ -187,6 +187,16 @@ test('a user who was disabled during the search is not enabled again', async () 
   await database.users.setStatus('erin', 'disabled', clock.now());
   await settle(ports, losses, 'reapplied');
   expect(await status()).toBe('disabled');
+});
+
+test('a ban that has an end is applied again with its end', async () => {
+  const at = clock.now();
+  await database.users.add({ sub: 'erin', name: null, at });
+  keep({ ...change('user_disabled', 2, at), disabledUntil: at + 60, id: 1 });
+  await settle(ports, await findLosses(ports), 'reapplied');
+  expect(await database.users.find('erin')).toMatchObject({ status: 'disabled', disabledUntil: at + 60 });
+  clock.advance(60);
+  expect(await status()).toBe('enabled');
 });
 
 test('of two changes with one version, the one that enables the user does not win', async () => {

@@ -85,13 +85,15 @@ function eventData({
   kid,
   issuedBefore,
   except,
+  disabledUntil,
   at,
   expiresAt,
   reason,
 }: Losses['events'][number]): JsonObject {
   return {
     ...{ type, sub: sub ?? null, jti: jti ?? null, kid: kid ?? null },
-    ...{ issuedBefore: issuedBefore ?? null, except: except ?? null, at, expiresAt, reason },
+    ...{ issuedBefore: issuedBefore ?? null, except: except ?? null, disabledUntil: disabledUntil ?? null },
+    ...{ at, expiresAt, reason },
   };
 }
 
