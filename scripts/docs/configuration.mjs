@@ -3,13 +3,14 @@ import { cell, code, GENERATED, table } from './markdown.mjs';
 
 /** Where settings come from, and every setting as `src/config/settings.ts` declares it. */
 export async function configurationDocument(/** @type {(source: string) => Promise<any>} */ load) {
-  /** @type {{ SETTINGS: Array<Record<'path' | 'variable' | 'doc', string> & Record<'flag' | 'fallback', string | null> & { inProjectFile: boolean }> }} */
+  /** @type {{ SETTINGS: Array<Record<'path' | 'variable' | 'doc', string> & Record<'flag' | 'fallback', string | null> & Record<'inProjectFile' | 'restricts', boolean>> }} */
   const { SETTINGS } = await load('src/config/settings.ts');
   const rows = SETTINGS.map(({ path, variable, flag, fallback, doc }) => [
     ...[path, variable, flag ?? '', fallback ?? ''].map(code),
     cell(doc),
   ]);
   const inProjectFile = SETTINGS.filter((setting) => setting.inProjectFile).map(({ path }) => code(path));
+  const restricting = SETTINGS.filter(({ restricts }) => restricts).map(({ path }) => code(path));
   return `# Configuration
 
 ${GENERATED}
@@ -56,6 +57,7 @@ ${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
 - Secrets, commands, and the SQL of \`users.enabledWhere\` have no flag, because other users can read the command line of a process.
 - The variables of \`serve.clients\`, \`serve.headers\`, and \`serve.policies\` are JSON: \`[{"id":"app","secretFile":"/run/secrets/app","may":["issue"]}]\`.
 - The Redis account needs [these permissions](redis-acl.md).
+- \`null\` in a file and an empty variable count as not set. They are errors for settings that restrict something: ${restricting.join(', ')}.
 - A host whose clock differs by more than \`token.clockTolerance\` uses MySQL's clock for keys and revocations, and, if it is ahead, for the end of a ban.
 
 ## The project file

@@ -33,6 +33,7 @@ export interface Setting {
   readonly flag: string | null;
   readonly alternative: string | null;
   readonly inProjectFile: boolean;
+  readonly restricts: boolean;
   readonly doc: string;
 }
 
@@ -47,6 +48,7 @@ export const SETTINGS: readonly Setting[] = Object.entries<Declaration>(DECLARAT
     flag: (declared.class ?? 'plain') === 'plain' ? `--${words(name).join('-')}` : null,
     alternative: declared.alternative ?? null,
     inProjectFile: declared.inProjectFile === true,
+    restricts: declared.restricts === true,
     doc: declared.doc,
   }),
 );

@@ -63,7 +63,8 @@ export const SERVE_SETTINGS = {
   },
   'serve.tls.cert': {
     kind: path,
+    restricts: true,
     doc: "PEM file with the server's certificate and its intermediate certificates. With this file and serve.tls.key, the server uses HTTPS. Read again when it changes.",
   },
-  'serve.tls.key': { kind: path, doc: "PEM file with the server's private key." },
+  'serve.tls.key': { kind: path, restricts: true, doc: "PEM file with the server's private key." },
 } as const satisfies Record<string, Declaration>;

@@ -43,11 +43,20 @@ export const STORE_SETTINGS = {
   'mysql.tls.enabled': {
     kind: boolean,
     fallback: 'false',
+    restricts: true,
     doc: "Use TLS for MySQL. Without mysql.tls.ca, the system's CAs are trusted. Setting mysql.tls.ca, cert, or key also turns TLS on; false is then an error.",
   },
-  'mysql.tls.ca': { kind: path, doc: 'PEM file with the CA certificates trusted for MySQL.' },
-  'mysql.tls.cert': { kind: path, doc: 'PEM file with the client certificate for MySQL.' },
-  'mysql.tls.key': { kind: path, doc: "PEM file with the client certificate's private key for MySQL." },
+  'mysql.tls.ca': {
+    kind: path,
+    restricts: true,
+    doc: 'PEM file with the CA certificates trusted for MySQL.',
+  },
+  'mysql.tls.cert': { kind: path, restricts: true, doc: 'PEM file with the client certificate for MySQL.' },
+  'mysql.tls.key': {
+    kind: path,
+    restricts: true,
+    doc: "PEM file with the client certificate's private key for MySQL.",
+  },
   'redis.nodes': {
     kind: nodes,
     inProjectFile: true,
@@ -89,11 +98,20 @@ export const STORE_SETTINGS = {
   'redis.tls.enabled': {
     kind: boolean,
     fallback: 'false',
+    restricts: true,
     doc: "Use TLS for Redis. Without redis.tls.ca, the system's CAs are trusted. Setting redis.tls.ca, cert, or key also turns TLS on; false is then an error.",
   },
-  'redis.tls.ca': { kind: path, doc: 'PEM file with the CA certificates trusted for Redis.' },
-  'redis.tls.cert': { kind: path, doc: 'PEM file with the client certificate for Redis.' },
-  'redis.tls.key': { kind: path, doc: "PEM file with the client certificate's private key for Redis." },
+  'redis.tls.ca': {
+    kind: path,
+    restricts: true,
+    doc: 'PEM file with the CA certificates trusted for Redis.',
+  },
+  'redis.tls.cert': { kind: path, restricts: true, doc: 'PEM file with the client certificate for Redis.' },
+  'redis.tls.key': {
+    kind: path,
+    restricts: true,
+    doc: "PEM file with the client certificate's private key for Redis.",
+  },
   'redis.natMap': {
     kind: natMap,
     doc: 'Comma-separated pairs that map unreachable addresses of nodes to reachable ones: announced:port=reachable:port.',

@@ -37,10 +37,16 @@ export const TOKEN_SETTINGS = {
     inProjectFile: true,
     doc: 'Lifetime of tokens issued without --ttl.',
   },
-  'token.maxTtl': { kind: duration(), fallback: '24h', doc: 'Longest lifetime that a token can have.' },
+  'token.maxTtl': {
+    kind: duration(),
+    fallback: '24h',
+    restricts: true,
+    doc: 'Longest lifetime that a token can have.',
+  },
   'token.actMaxTtl': {
     kind: duration(),
     fallback: '15m',
+    restricts: true,
     doc: 'Longest lifetime of a token with which an operator acts as a user (`token issue --act`).',
   },
   'token.clockTolerance': {
@@ -56,10 +62,12 @@ export const TOKEN_SETTINGS = {
   'token.acceptTypes': {
     kind: TYPES,
     fallback: 'JWT,at+jwt',
+    restricts: true,
     doc: 'typ headers that verification accepts. Case and the prefix application/ do not matter. A token without typ is accepted. A token whose claims say that it is a refresh, ID, or logout token is accepted only if the list has that type, such as id.',
   },
   'token.idleTimeout': {
     kind: duration(),
+    restricts: true,
     doc: 'A token that was not used for this long is refused (ERR_TOKEN_IDLE), even before it expires. At least 10s. Set it on all hosts. Without it, tokens need not be used.',
   },
   'token.acceptLegacy': {
@@ -73,6 +81,7 @@ export const TOKEN_SETTINGS = {
   },
   'refresh.maxAge': {
     kind: duration(),
+    restricts: true,
     doc: 'How long a session can last, however often it is refreshed. Without it, a session has no end while it is used.',
   },
   'refresh.grace': {
@@ -106,10 +115,12 @@ export const TOKEN_SETTINGS = {
   },
   'keys.publishUrl': {
     kind: PUBLIC_URL,
+    restricts: true,
     doc: 'URL of the JWK Set that verifiers read, such as https://auth.example.com/.well-known/jwks.json. `keys rotate` lets a key sign only after this URL shows it, through every cache on the way.',
   },
   'keys.publishCa': {
     kind: path,
+    restricts: true,
     doc: "PEM file with the CA certificates trusted for keys.publishUrl. Without it, the system's CAs are trusted.",
   },
   'users.source': {
@@ -130,6 +141,7 @@ export const TOKEN_SETTINGS = {
   'users.enabledWhere': {
     kind: CONDITION,
     class: 'command',
+    restricts: true,
     doc: 'SQL condition that is true for enabled users, if users.source is table. Without it, all users are enabled.',
   },
   'users.claims': {
@@ -159,6 +171,7 @@ export const TOKEN_SETTINGS = {
   'registry.maxPerSubject': {
     // One atomic script looks at all of them when another is registered.
     kind: integer(1, 10_000),
+    restricts: true,
     doc: 'Number of live tokens that a subject can have, at most 10,000. A new token beyond this number removes the oldest one.',
   },
   'registry.onLimit': {

@@ -61,6 +61,11 @@ export function badValue(path: string, origin: Origin, problem: string): JwtctlE
   });
 }
 
+/** Its author meant to restrict something, for example with a line below that is commented out. */
+export function missingValue(path: string, origin: Origin): JwtctlError {
+  return badValue(path, origin, 'has no value; set one, or remove the setting');
+}
+
 export function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, base: LayerBase): void {
   if (setting.class !== 'command' && typeof raw === 'string' && UNEXPANDED.test(raw)) {
     const problem = 'has the form of a variable that was not expanded; write its value';

@@ -1,11 +1,17 @@
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { nearest } from '../../domain/shared/nearest.js';
 import { SETTINGS, settingOf } from '../settings.js';
-import { assign, badValue, invalid, type Layer, type LayerBase } from './layer.js';
+import { assign, badValue, invalid, type Layer, type LayerBase, missingValue } from './layer.js';
 import { type Origin, originText } from './setting-origin.js';
 import { didYouMean, synonymOf } from './setting-synonyms.js';
 
 const GROUPS = new Set(SETTINGS.flatMap(({ path }) => prefixesOf(path)));
+/** Such as `mysql.tls`. */
+const RESTRICTING_GROUPS = new Set(
+  [...GROUPS].filter((group) =>
+    SETTINGS.every(({ path, restricts }) => restricts || !path.startsWith(`${group}.`)),
+  ),
+);
 
 /** @param otherKeys top-level keys that are allowed but are not settings */
 export function treeLayer(
@@ -24,9 +30,12 @@ export function treeLayer(
       if (setting !== undefined) {
         if (seen.has(path)) layer.problems.push(badValue(path, originOf(keys), 'is set more than once'));
         else if (value !== null && value !== undefined) assign(layer, setting, value, originOf(keys), base);
+        else if (value === null && setting.restricts) layer.problems.push(missingValue(path, originOf(keys)));
         seen.add(path);
       } else if (GROUPS.has(path)) {
-        if (isMap(value)) walk(value, keys);
+        if (RESTRICTING_GROUPS.has(path) && isEmpty(value))
+          layer.problems.push(missingValue(path, originOf(keys)));
+        else if (isMap(value)) walk(value, keys);
         else if (value !== null && value !== undefined)
           layer.problems.push(invalid(path, originOf(keys), value, mapOf(path)));
       } else if (above.length > 0 || !otherKeys.includes(key)) {
@@ -39,6 +48,10 @@ export function treeLayer(
     layer.problems.push(invalid('the whole document', originOf([]), tree, 'a map of settings'));
   }
   return layer;
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (isMap(value) && Object.keys(value).length === 0);
 }
 
 export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {

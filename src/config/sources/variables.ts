@@ -3,22 +3,24 @@ import { nearest } from '../../domain/shared/nearest.js';
 import { insideQuotes } from '../../domain/shared/text.js';
 import { SETTINGS, type Setting, type Settings, settingOf } from '../settings.js';
 import type { Environment } from '../standard-paths.js';
-import { assign, type Layer, type LayerBase } from './layer.js';
+import { assign, type Layer, type LayerBase, missingValue } from './layer.js';
 import type { Origin } from './setting-origin.js';
 import { didYouMean, synonymOf } from './setting-synonyms.js';
 
 const OTHER_VARIABLES = new Set(['JWTCTL_CONFIG', 'JWTCTL_PROFILE']);
 
-/** Treats an empty variable as unset, as shells do for `VAR=`. */
+/** Treats an empty variable as unset, as shells do for `VAR=`, unless the setting restricts something. */
 export function variablesLayer(env: Environment, base: LayerBase): Layer {
   const layer: Layer = { assignments: [], problems: [] };
   const known = new Map(SETTINGS.map((setting) => [setting.variable, setting]));
   for (const [name, raw] of Object.entries(env)) {
     if (!name.startsWith('JWTCTL_') || name.startsWith('JWTCTL_TEST_')) continue;
-    if (raw === undefined || raw === '') continue;
+    if (raw === undefined) continue;
     const setting = known.get(name);
     const origin: Origin = { source: 'variable', name, line: null, profile: null };
-    if (insideQuotes(raw) !== null) layer.problems.push(quoted(name, setting));
+    if (raw === '') {
+      if (setting?.restricts) layer.problems.push(missingValue(setting.path, origin));
+    } else if (insideQuotes(raw) !== null) layer.problems.push(quoted(name, setting));
     else if (OTHER_VARIABLES.has(name)) continue;
     else if (setting !== undefined) assign(layer, setting, raw, origin, base);
     else layer.problems.push(unknownVariable(name, [...known.keys(), ...OTHER_VARIABLES]));
