@@ -251,25 +251,31 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       const refusing = { maxPerSubject: 2, onLimit: 'refuse' } as const;
       const add = async (sub: string, ...entries: RegistryEntry[]) => {
         const registrations = entries.map((one) => ({ sub, entry: one, now, ...refusing }));
-        return (await registry.registerMany(registrations)).map((error) => error?.code ?? null);
+        const outcomes = await registry.registerMany(registrations);
+        return outcomes.map((outcome) => (outcome instanceof Error ? outcome.code : outcome));
       };
 
       test('refuses a new entry beyond the maximum, and removes none', async () => {
         const entries = ['a', 'b', 'c', 'd'].map((jti) => entry(jti));
-        expect(await add('alice', ...entries)).toEqual([null, null, 'ERR_TOKEN_LIMIT', 'ERR_TOKEN_LIMIT']);
+        expect(await add('alice', ...entries)).toEqual([
+          'added',
+          'added',
+          'ERR_TOKEN_LIMIT',
+          'ERR_TOKEN_LIMIT',
+        ]);
         expect(await add('alice', entry('e'))).toEqual(['ERR_TOKEN_LIMIT']);
-        expect(await add('bob', entry('e'))).toEqual([null]);
+        expect(await add('bob', entry('e'))).toEqual(['added']);
         expect(await jtis('alice')).toEqual(['a', 'b']);
         await registry.remove('alice', { jti: 'a' }, now);
-        expect(await add('alice', entry('e'), entry('f'))).toEqual([null, 'ERR_TOKEN_LIMIT']);
+        expect(await add('alice', entry('e'), entry('f'))).toEqual(['added', 'ERR_TOKEN_LIMIT']);
       });
 
       test('neither stores meta nor caches a status for a refused entry', async () => {
         await register('alice', entry('a'), entry('b'));
-        const [error] = await registry.registerMany([
+        const [outcome] = await registry.registerMany([
           { sub: 'alice', entry: entry('c'), now, user: status(), meta: { device: 'phone' }, ...refusing },
         ]);
-        expect(error?.code).toBe('ERR_TOKEN_LIMIT');
+        expect(outcome).toMatchObject({ code: 'ERR_TOKEN_LIMIT' });
         expect([await jtis('alice'), await userOf('alice')]).toEqual([['a', 'b'], null]);
       });
 
@@ -277,17 +283,17 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const later = now + 2;
         const old = entry('old', { exp: later - opened.clockToleranceSeconds });
         await register('alice', old, entry('a'));
-        expect(await add('alice', entry('a'), old)).toEqual([null, null]);
+        expect(await add('alice', entry('a'), old)).toEqual(['known', 'known']);
         await opened.until(later);
         const one = { sub: 'alice', entry: entry('b'), now: later, ...refusing };
-        expect(await registry.registerMany([one])).toEqual([null]);
+        expect(await registry.registerMany([one])).toEqual(['added']);
         expect(await jtis('alice', later)).toEqual(['a', 'b']);
       });
 
       test('counts the tokens of a session once', async () => {
         const [one, other] = ['a'.repeat(22), 'b'.repeat(22)];
         await register('alice', entry(`${one}.0`), entry(`${one}.1`), entry(`${other}.7`));
-        expect(await add('alice', entry(`${one}.2`), entry(`${other}.8`))).toEqual([null, null]);
+        expect(await add('alice', entry(`${one}.2`), entry(`${other}.8`))).toEqual(['added', 'added']);
         expect(await add('alice', entry('c'), entry(`${'c'.repeat(22)}.0`))).toEqual([
           ...['ERR_TOKEN_LIMIT', 'ERR_TOKEN_LIMIT'],
         ]);
@@ -297,7 +303,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const codes = await Promise.all(
           Array.from({ length: 50 }, (_, index) => add('alice', entry(`j${index}`))),
         );
-        expect(codes.flat().filter((code) => code === null)).toHaveLength(2);
+        expect(codes.flat().filter((code) => code === 'added')).toHaveLength(2);
         expect(await jtis('alice')).toHaveLength(2);
       });
 
@@ -307,7 +313,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await registry.registerMany(many.map((one) => ({ sub: 'alice', entry: one, now })));
         await register('alice', entry('z', { exp: now + 9_999 }));
         expect(await add('alice', entry('b'))).toEqual(['ERR_TOKEN_LIMIT']);
-        expect(await add('alice', entry(`${family}.2500`))).toEqual([null]);
+        expect(await add('alice', entry(`${family}.2500`))).toEqual(['added']);
       });
     });
 
@@ -320,7 +326,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           user: status({ status: index % 300 === 5 ? 'disabled' : 'enabled' }),
           ...(index % 2 === 0 ? { meta: { device: `device ${index}` } } : {}),
         }));
-        expect(await registry.registerMany(many)).toEqual(many.map(() => null));
+        expect(await registry.registerMany(many)).toEqual(many.map(() => 'added'));
         for (const { sub, entry: one, meta = null } of many) {
           expect(await registry.list(sub, now)).toContainEqual({ ...one, meta });
         }
@@ -334,12 +340,42 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
 
       test('registering the same entries again changes nothing', async () => {
         const described = { sub: 'alice', entry: entry('a'), now, meta: { device: 'phone' } };
-        await registry.registerMany([described, { sub: 'alice', entry: entry('b'), now }]);
-        await registry.registerMany([{ ...described, meta: { device: 'car' } }, described]);
+        const other = { sub: 'alice', entry: entry('b'), now };
+        expect(await registry.registerMany([described, other])).toEqual(['added', 'added']);
+        const again = [{ ...described, meta: { device: 'car' } }, described];
+        expect(await registry.registerMany(again)).toEqual(['known', 'known']);
         expect(await registry.list('alice', now)).toEqual([
           { ...entry('a'), meta: { device: 'phone' } },
           { ...entry('b'), meta: null },
         ]);
+      });
+
+      test('tells which entries are new, of one subject and of many', async () => {
+        await register('alice', entry('a'), entry(legacyId('c')));
+        await register('bob', entry('a'));
+        const registrations = [
+          ['alice', entry('b')],
+          ['bob', entry('a')],
+          ['alice', entry('a')],
+          ['alice', entry(legacyId('c'), { iat: now - 5 })],
+          ['carol', entry('a')],
+          ['alice', entry(legacyId('d'))],
+          ['alice', entry('b')],
+        ] as const;
+        expect(
+          await registry.registerMany(registrations.map(([sub, one]) => ({ sub, entry: one, now }))),
+        ).toEqual(['added', 'known', 'known', 'known', 'added', 'added', 'known']);
+      });
+
+      test('calls an entry new that takes several calls to make room for', async () => {
+        const old = Array.from({ length: 3_200 }, (_, index) =>
+          entry(`j${index}`, { iat: now - 9_999 + index }),
+        );
+        await registry.registerMany(old.map((one) => ({ sub: 'alice', entry: one, now })));
+        const limited = ['b', 'j3199'].map((jti) => old.find((one) => one.jti === jti) ?? entry(jti));
+        const registrations = limited.map((one) => ({ sub: 'alice', entry: one, now, maxPerSubject: 3 }));
+        expect(await registry.registerMany(registrations)).toEqual(['added', 'known']);
+        expect(await jtis('alice')).toEqual(['j3198', 'j3199', 'b']);
       });
 
       test('applies maxPerSubject in the order of the registrations', async () => {

@@ -7,6 +7,6 @@ export async function registerOne(
   entry: Registration['entry'],
   options: Omit<Registration, 'sub' | 'entry'>,
 ): Promise<void> {
-  const [error = null] = await registry.registerMany([{ sub, entry, ...options }]);
-  if (error !== null) throw error;
+  const [outcome] = await registry.registerMany([{ sub, entry, ...options }]);
+  if (outcome instanceof Error) throw outcome;
 }

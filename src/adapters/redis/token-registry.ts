@@ -13,6 +13,7 @@ import type {
   ListedEntry,
   OnSubjects,
   Registration,
+  RegistrationOutcome,
   RegistryNode,
   Removal,
   RemovalOutcome,
@@ -88,15 +89,15 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   /** Sends one pipeline per master. If a master fails, only its own subjects fail. */
-  async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
-    const errors = new Map<string, Iterator<JwtctlError | null>>();
+  async registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]> {
+    const outcomes = new Map<string, Iterator<RegistrationOutcome>>();
     await allSettled(
       [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
         const outcome = await ownFailure(() => registerInTurn(this.#session, own, this.#registration));
-        errors.set(sub, (outcome instanceof JwtctlError ? own.map(() => outcome) : outcome).values());
+        outcomes.set(sub, (outcome instanceof JwtctlError ? own.map(() => outcome) : outcome).values());
       }),
     );
-    return registrations.map(({ sub }) => errors.get(sub)?.next().value ?? null);
+    return registrations.map(({ sub }) => outcomes.get(sub)?.next().value);
   }
 
   advanceFamilies(steps: readonly FamilyStep[]): Promise<Array<FamilyOutcome | JwtctlError>> {

@@ -7,10 +7,10 @@ import type { KnownUserStatus } from './token-status.js';
 /** Entries expire at `exp` plus the clock tolerance, and other data of a subject with its last entry. */
 export interface EntryStore extends UserStatusCache {
   /**
-   * Adds entries, those of one subject in order. Returns null or the error for each; rejects if the registry
+   * Adds entries, those of one subject in order. Returns an outcome or the error for each; rejects if the registry
    * fails as a whole. An entry may be registered despite an error of kind `unavailable`.
    */
-  registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
+  registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]>;
 
   /** Returns live entries by `iat`, then `jti`. @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) */
   list(sub: string, now: number): Promise<ListedEntry[]>;
@@ -71,6 +71,9 @@ export interface Registration {
 }
 
 export type OnLimit = 'evict' | 'refuse';
+
+/** `known` is an entry that was registered before. */
+export type RegistrationOutcome = 'added' | 'known' | JwtctlError;
 
 export interface Removal {
   removed: number;

@@ -1,6 +1,6 @@
 import type { FamilyOutcome, FamilyStep, FamilyStore } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
-import { isWorthRetrying } from './register-many.js';
+import { isUnavailable, isWorthRetrying } from './register-many.js';
 
 /**
  * Makes steps, and repeats unavailable ones once. A repeated step that was done before is `replayed`.
@@ -11,7 +11,7 @@ export async function advanceMany(
   steps: readonly FamilyStep[],
 ): Promise<Array<FamilyOutcome | JwtctlError>> {
   const outcomes = await attempt(registry, steps);
-  const unsettled = [...outcomes.keys()].filter((index) => isRetried(outcomes[index]));
+  const unsettled = [...outcomes.keys()].filter((index) => isWorthRetrying(outcomes[index]));
   if (unsettled.length > 0) {
     const again = await attempt(
       registry,
@@ -33,12 +33,4 @@ async function attempt(registry: FamilyStore, steps: readonly FamilyStep[]) {
     if (!isUnavailable(error)) throw error;
     return steps.map(() => error);
   }
-}
-
-function isRetried(outcome: FamilyOutcome | JwtctlError | undefined): boolean {
-  return outcome instanceof JwtctlError && isWorthRetrying(outcome);
-}
-
-function isUnavailable(outcome: unknown): outcome is JwtctlError {
-  return outcome instanceof JwtctlError && outcome.kind === 'unavailable';
 }

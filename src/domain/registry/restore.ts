@@ -8,6 +8,7 @@ import type { Administration, Registration, User, UserDirectory } from '../ports
 import { INTERRUPTED } from '../ports/registry-scanner.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { type RevocationIndex, readEvents } from '../security-log/revocation-index.js';
+import { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 import { isFailureOutside } from '../shared/unavailable.js';
 import type { NamedEntry } from './group-entries.js';
@@ -202,9 +203,9 @@ class Restoration {
       registrationOf(restorable, now, this.#policy.statusTtlSeconds),
     );
     const outcomes = await registerMany(registry, registrations);
-    const registered = wanted.filter((_, index) => outcomes[index] === null);
+    const registered = wanted.filter((_, index) => !(outcomes[index] instanceof JwtctlError));
     count(registered);
-    for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);
+    for (const outcome of outcomes) if (outcome instanceof JwtctlError) this.#miss(outcome.message);
 
     // A revocation since the first read of the log may have run before the entry existed.
     const events = await readEvents(

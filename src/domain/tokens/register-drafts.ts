@@ -151,10 +151,10 @@ export class DraftRegistry {
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
     const registrations = drafts.map((draft) => this.#registration(signer, draft, now));
-    const errors = await registerMany(this.#ports.registry, registrations);
+    const registered = await registerMany(this.#ports.registry, registrations);
     return forEachDraft(drafts, outcomes, (draft, position) => {
-      const error = errors[position] ?? null;
-      if (error !== null) throw error;
+      const outcome = registered[position];
+      if (outcome instanceof JwtctlError) throw outcome;
       return draft;
     });
   }

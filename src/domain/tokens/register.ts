@@ -14,6 +14,7 @@ import type {
 } from '../ports/index.js';
 import type { NamedEntry } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
+import { RegistrationPlan } from '../registry/registration-plan.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
@@ -47,6 +48,8 @@ export type RegisteredToken = Omit<IssuedToken, 'token' | 'aud'> & {
 
 export interface RegisterOptions {
   dryRun: boolean;
+  /** For a dry run of several batches. Default: a new one */
+  plan?: RegistrationPlan | undefined;
   /** Whether to register tokens that lack `kid`, `jti`, `iat`, `iss`, or `aud`, too. Default: false. */
   legacy?: boolean | undefined;
 }
@@ -56,7 +59,7 @@ export interface RegisterReport {
   /** Refused tokens that `legacy` may register. */
   refusedLegacy: number;
   raised: RaisedLifetime[];
-  /** How many of the outcomes were registered before. A token whose entry could not be read does not count. */
+  /** How many of the outcomes were registered before. */
   known: number;
 }
 
@@ -71,7 +74,7 @@ export async function registerTokens(
   ports: RegisterPorts,
   policy: RegisterPolicy,
   tokens: readonly string[],
-  { dryRun, legacy: acceptsLegacy = false }: RegisterOptions,
+  { dryRun, plan = new RegistrationPlan(ports.registry), legacy: acceptsLegacy = false }: RegisterOptions,
 ): Promise<RegisterReport> {
   const now = ports.clock.now();
   const outcomes: RegisterReport['outcomes'] = [];
@@ -103,21 +106,23 @@ export async function registerTokens(
     const { jti, sub, aud, iat, exp } = claims;
     outcomes[index] = { jti, kid: key.kid, sub, aud, iat, exp };
   }
-  const before = await readKnown(ports.registry, valid, now);
-  if (dryRun) return { outcomes, refusedLegacy, raised, known: before.size };
-
   const registrations = valid.map((candidate) => registrationOf(candidate, users, policy, now));
-  const errors = await registerMany(ports.registry, registrations);
+  const registered = await (dryRun
+    ? plan.registerMany(registrations)
+    : registerMany(ports.registry, registrations));
   for (const [position, { index }] of valid.entries()) {
-    const error = errors[position] ?? null;
-    if (error !== null) outcomes[index] = error;
+    const outcome = registered[position];
+    if (outcome instanceof JwtctlError) outcomes[index] = outcome;
   }
+  const before = valid.filter((_, position) => registered[position] === 'known');
+  if (dryRun) return { outcomes, refusedLegacy, raised, known: before.length };
+
   // Checked again, because a revocation removes only entries that exist by then, and `keys retire` counts only those.
   const trusted = await checkVerifyOnlyKeys(ports, valid, refuseAt);
   const kept = new Set(await checkStatuses(ports, trusted, users, refuseUser));
   const refused = valid.filter((candidate) => !kept.has(candidate));
   await removeNamedEntries(ports.registry, refused.map(nameOf), now);
-  const known = [...before].filter(({ index }) => !(outcomes[index] instanceof JwtctlError)).length;
+  const known = before.filter(({ index }) => !(outcomes[index] instanceof JwtctlError)).length;
   return { outcomes, refusedLegacy, raised, known };
 }
 
@@ -261,21 +266,6 @@ function registrationOf(
     maxPerSubject,
     onLimit,
   };
-}
-
-/** Returns the candidates whose entries exist. */
-async function readKnown(
-  registry: TokenStatusReader,
-  candidates: readonly Candidate[],
-  now: number,
-): Promise<ReadonlySet<Candidate>> {
-  const looks = candidates.map(async (candidate) => {
-    const { sub, entry } = nameOf(candidate);
-    const { exp } = await registry.tokenStatus(sub, entry, now);
-    return exp === null ? [] : [candidate];
-  });
-  const read = await Promise.allSettled(looks);
-  return new Set(read.flatMap((look) => (look.status === 'fulfilled' ? look.value : [])));
 }
 
 function nameOf({ key, claims: { sub, jti, iat } }: Candidate): NamedEntry {

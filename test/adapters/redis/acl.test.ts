@@ -134,10 +134,10 @@ async function fillOneSubject() {
     await registry.report(heartbeatOf(`verifier-${run}`, now));
     await registry.deregister(`verifier-${run}`);
     const entries = Array.from({ length: 2_100 }, (_, index) => entryAt(now, `jti-${index}`));
-    const errors = await registry.registerMany(
+    const outcomes = await registry.registerMany(
       entries.map((entry) => ({ sub: `crowd-${run}`, entry, now, meta: { device: `meta of ${entry.jti}` } })),
     );
-    for (const error of errors) if (error !== null) throw error;
+    for (const outcome of outcomes) if (outcome instanceof Error) throw outcome;
     await registry.list(`crowd-${run}`, now);
     const family = { startedAt: now, exp: now + 60, graceSeconds: 1, limit: { most: 1, above: 1 } };
     for (let login = 0; login < 3; login++) {

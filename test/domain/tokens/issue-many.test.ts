@@ -160,7 +160,7 @@ describe('a batch', () => {
     const { registry } = service.withRegistry({
       registerMany: async (registrations) => {
         await service.registry.registerMany(registrations.filter(({ sub }) => sub !== 'bob'));
-        return registrations.map(({ sub }) => (sub === 'bob' ? foreign : null));
+        return registrations.map(({ sub }) => (sub === 'bob' ? foreign : 'added'));
       },
     });
     const outcomes = await service.bulkIssuer({ registry }).issueMany(requests('alice', 'bob', 'carol'));

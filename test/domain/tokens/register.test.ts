@@ -331,6 +331,26 @@ describe('a revocation during the registration', () => {
   });
 });
 
+test('a dry run refuses what the run refuses beyond the limit', async () => {
+  const tokens = await Promise.all(['a', 'b', 'c'].map((jti) => externalToken({ jti })));
+  const policy = { maxPerSubject: 2, onLimit: 'refuse' } as const;
+  await registerOne(tokens.slice(0, 1));
+  for (const dryRun of [true, false]) {
+    const { outcomes, known } = await registerOne(tokens, { policy, dryRun });
+    expect({ outcomes, known }).toMatchObject({
+      outcomes: [{ jti: 'a' }, { jti: 'b' }, { code: 'ERR_TOKEN_LIMIT' }],
+      known: 1,
+    });
+  }
+});
+
+test('asks the registry once for each token', async () => {
+  const token = await externalToken();
+  const { registry } = service.withRegistry({ tokenStatus: () => Promise.reject(new Error('Asked twice.')) });
+  expect((await registerOne([token], { registry })).known).toBe(0);
+  expect((await registerOne([token], { registry })).known).toBe(1);
+});
+
 test('returns the error of an entry, and fails if the store fails twice', async () => {
   const wrongType = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'Wrong type.');
   const outage = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is down.');

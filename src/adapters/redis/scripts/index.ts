@@ -50,14 +50,17 @@ export const STEP = { ADVANCED: 1, REPLAYED: 2, REUSED: 3, UNKNOWN: 4, LIMITED: 
 const ENTRY_ARGUMENTS = 8;
 
 /** The outcomes of adding an entry, within a script. */
-const ADDING = { DONE: 1, AGAIN: 2, REFUSED: 3 };
+const ADDING = { DONE: 1, AGAIN: 2 };
+
+/** The outcomes of {@link REGISTER} for an entry. */
+export const ENTRY = { REFUSED: 3, ADDED: 4, KNOWN: 5 } as const;
 
 /** The kinds of a name that a removal is restricted to: see `includes/matching.lua`. */
 export const NAMED = { JTI: '1', FAMILY: '2' } as const;
 
 const REGISTRY = constants({
   ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },
-  ...{ SEEN_PREFIX, ENTRY_ARGUMENTS, ...ADDING },
+  ...{ SEEN_PREFIX, ENTRY_ARGUMENTS, ...ADDING, ...ENTRY },
   SAMPLED_FAMILIES: 20,
   FAMILY_CHARACTERS,
 });

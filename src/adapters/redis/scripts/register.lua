@@ -3,18 +3,23 @@
 -- ARGV: horizon, tolerance, deadline (ms, server's clock); for each entry: member, exp, maximum (0: none),
 -- meta ('': none; of a legacy token, its key and iat), status score ('': none), version, whether to refuse it
 -- beyond the maximum (1 or 0), score of its seen member ('': none). Returns {TOO_LATE, server's time in ms};
--- {WRONG_TYPE, key}; or 1, how many entries are done, and the indexes from 0 of those that were refused.
+-- {WRONG_TYPE, key}; or 1, how many entries are done, and for each that was read ADDED, KNOWN, or REFUSED. The last of
+-- these may belong to an entry that is not done: the caller adds it again.
 
 -- Checked first, because stopping after a write would leave the set without an expiry.
 for i = 4, #ARGV, ENTRY_ARGUMENTS do
   if is_legacy(ARGV[i]) and not takes(ARGV[i + 3]) then return {WRONG_TYPE, meta} end
 end
-local done, refused = 0, {}
+local done, read = 0, {}
 for i = 4, #ARGV, ENTRY_ARGUMENTS do
-  local outcome = add_entry(i)
+  local outcome, is_new = add_entry(i)
+  if outcome == REFUSED then
+    read[#read + 1] = REFUSED
+  elseif is_new ~= nil then
+    read[#read + 1] = is_new and ADDED or KNOWN
+  end
   if outcome == AGAIN then break end
-  if outcome == REFUSED then refused[#refused + 1] = done end
   done = done + 1
 end
 complete()
-return {1, done, unpack(refused)}
+return {1, done, unpack(read)}

@@ -1,10 +1,9 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatMeta } from '../../../domain/model/token-meta.js';
-import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
+import type { Registration, RegistrationOutcome, RegistryEntry } from '../../../domain/ports/index.js';
 import { tokenLimit } from '../../../domain/registry/token-limit.js';
-import type { JwtctlError } from '../../../domain/shared/errors.js';
 import { entryMember, formatLegacyEntry, statusScore } from '../keyspace.js';
-import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
+import { ENTRY, REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { DeadlineError, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
 import { outcomeIn } from '../wire/reply-shapes.js';
@@ -15,16 +14,16 @@ export interface RegistrationOptions {
 }
 
 /**
- * Registers entries of one subject in order, and returns null or the reason of a refusal for each. After an error,
- * some of them may have been registered.
+ * Registers entries of one subject in order, and returns the outcome of each. After an error, some of them may have
+ * been registered.
  */
 export async function registerInTurn(
   session: RegistrySession,
   registrations: readonly Registration[],
   options: RegistrationOptions,
-): Promise<Array<JwtctlError | null>> {
+): Promise<RegistrationOutcome[]> {
   const { connection, keyspace, batcher } = session;
-  const refusals: Array<JwtctlError | null> = registrations.map(() => null);
+  const outcomes = registrations.map((): RegistrationOutcome => 'known');
   let idleCalls = 0;
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
@@ -37,7 +36,7 @@ export async function registerInTurn(
     }
     const { tolerance } = options;
     const horizon = now - tolerance;
-    const [, done = 0, ...refused] = await runInTime(connection, (deadline) =>
+    const [, done = 0, ...read] = await runInTime(connection, (deadline) =>
       batcher.read(
         { slot, script: REGISTER, keys: [entries, meta], args: [horizon, tolerance, deadline, ...args] },
         outcomeIn,
@@ -45,10 +44,15 @@ export async function registerInTurn(
     );
     idleCalls = done > 0 ? 0 : idleCalls + 1;
     if (!(done >= 0) || idleCalls > MOST_IDLE_CALLS) throw connection.translate(new UnexpectedReplyError());
-    for (const index of refused) refusals[next + index] = tokenLimit(sub, registrations[next + index]);
+    for (const [offset, code] of read.entries()) {
+      const index = next + offset;
+      if (code === ENTRY.REFUSED) outcomes[index] = tokenLimit(sub, registrations[index]);
+      // An entry that is read in two calls is known in the second one.
+      else if (code === ENTRY.ADDED) outcomes[index] = 'added';
+    }
     next += done;
   }
-  return refusals;
+  return outcomes;
 }
 
 /**

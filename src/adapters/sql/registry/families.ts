@@ -30,7 +30,7 @@ export async function advanceFamily(
       ? { state: 'replayed', iat: known.iat }
       : { state: 'reused' };
   }
-  if (!(await addEntry(db, step, options))) return { state: 'limited' };
+  if ((await addEntry(db, step, options)) === 'refused') return { state: 'limited' };
   const row: RegistryFamiliesTable = {
     ...{
       sub,

@@ -11,23 +11,23 @@ import type {
 } from '../../../domain/ports/index.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 
-/** Returns whether the entry was added: see `onLimit`. */
+/** Returns `refused` if the entry was not added: see `onLimit`. */
 export async function addEntry(
   db: SqlExecutor,
   registration: Registration,
   { recordsUse }: { recordsUse: boolean },
-): Promise<boolean> {
+): Promise<'added' | 'known' | 'refused'> {
   const { sub, entry, user, meta, maxPerSubject } = registration;
-  if (registration.onLimit === 'refuse' && (await isBeyondLimit(db, registration))) return false;
+  if (registration.onLimit === 'refuse' && (await isBeyondLimit(db, registration))) return 'refused';
   // Its iat may differ from the stored one, which stays.
-  const isKnown = isLegacyId(entry.jti) && (await renewLegacy(db, sub, entry));
-  if (!isKnown) await insertEntry(db, sub, entry, meta);
+  const isRenewed = isLegacyId(entry.jti) && (await renewLegacy(db, sub, entry));
+  const isAdded = !isRenewed && (await insertEntry(db, sub, entry, meta));
   if (recordsUse) await touch(db, sub, entry, registration.now);
   if (user !== undefined) await cacheStatus(db, sub, user);
   const evicted =
     registration.onLimit === 'refuse' ? [] : await oldestOthersBeyond(db, sub, entry, maxPerSubject);
   for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
-  return true;
+  return isAdded ? 'added' : 'known';
 }
 
 async function isBeyondLimit(
@@ -64,29 +64,27 @@ async function renewLegacy(db: SqlExecutor, sub: string, entry: RegistryEntry): 
   return numUpdatedRows > 0n;
 }
 
+/** Returns whether the entry is new. Of a known one, the meta stays. */
 async function insertEntry(
   db: SqlExecutor,
   sub: string,
   entry: RegistryEntry,
-  meta: TokenMeta | undefined,
-): Promise<void> {
-  await db
+  given: TokenMeta | undefined,
+): Promise<boolean> {
+  const { jti, keyId, iat, exp } = entry;
+  const meta = given === undefined ? null : formatMeta(given);
+  const { numInsertedOrUpdatedRows } = await db
     .insertInto('registry_entries')
-    .values({
-      sub,
-      jti: entry.jti,
-      key_id: entry.keyId,
-      iat: entry.iat,
-      exp: entry.exp,
-      meta: meta === undefined ? null : formatMeta(meta),
-    })
-    .onConflict((conflict) =>
-      conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
-        exp: row.ref('excluded.exp'),
-        meta: row.fn.coalesce('registry_entries.meta', 'excluded.meta'),
-      })),
-    )
+    .values({ sub, jti, key_id: keyId, iat, exp, meta })
+    .onConflict((conflict) => conflict.columns(['sub', 'jti', 'key_id', 'iat']).doNothing())
+    .executeTakeFirst();
+  if (numInsertedOrUpdatedRows === 1n) return true;
+  await db
+    .updateTable('registry_entries')
+    .set(({ fn, val }) => ({ exp, meta: fn.coalesce('meta', val(meta)) }))
+    .where(isNamed(sub, entry))
     .execute();
+  return false;
 }
 
 /** @returns the cached version if it is higher and stays; otherwise null */

@@ -15,6 +15,7 @@ import type {
   ListedEntry,
   OnSubjects,
   Registration,
+  RegistrationOutcome,
   RegistryNode,
   Removal,
   RemovalOutcome,
@@ -29,7 +30,6 @@ import type {
 } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
 import { tokenLimit } from '../../../domain/registry/token-limit.js';
-import type { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { advanceFamily, listFamilies, removeFamilies, startGrace } from './families.js';
@@ -71,17 +71,17 @@ export class SqliteTokenRegistry implements TokenRegistry {
     this.heartbeatLifetimeSeconds = heartbeatLifetime(this.#tolerance);
   }
 
-  async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
+  async registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]> {
     const [first] = registrations;
     if (first === undefined) return [];
     const recordsUse = this.#recordsUse;
     return this.#write(first.now, async (db) => {
-      const errors: Array<JwtctlError | null> = [];
+      const outcomes: RegistrationOutcome[] = [];
       for (const registration of registrations) {
-        const isAdded = await addEntry(db, registration, { recordsUse });
-        errors.push(isAdded ? null : tokenLimit(registration.sub, registration));
+        const outcome = await addEntry(db, registration, { recordsUse });
+        outcomes.push(outcome === 'refused' ? tokenLimit(registration.sub, registration) : outcome);
       }
-      return errors;
+      return outcomes;
     });
   }
 

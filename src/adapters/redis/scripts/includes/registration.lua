@@ -69,7 +69,8 @@ local function takes(stored)
 end
 
 -- Adds the entry at ARGV[i], and evicts the oldest others beyond its maximum, or else returns REFUSED. Returns
--- AGAIN if reading more members would take too long: the caller adds the entry again with another call.
+-- AGAIN if reading more members would take too long: the caller adds the entry again with another call. The second
+-- result is whether the entry is new; nil if that was not read.
 local function add_entry(i)
   local member, exp, maximum, stored = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if members_read >= MEMBERS_PER_CALL or gone[member] then return AGAIN end
@@ -84,8 +85,8 @@ local function add_entry(i)
   -- What was stored for an entry that is gone, or is damaged, must not stay.
   local replaces = is_legacy(member) and (is_new or not read_legacy_entries(meta, {member})[member])
   if takes_meta then redis.call(replaces and 'HSET' or 'HSETNX', meta, member, stored) end
-  if refuses or maximum == 0 or redis.call('ZCOUNT', set, '(' .. horizon, '+inf') - #dropped <= maximum then return DONE end
-  return make_room(member, maximum) and DONE or AGAIN
+  if refuses or maximum == 0 or redis.call('ZCOUNT', set, '(' .. horizon, '+inf') - #dropped <= maximum then return DONE, is_new end
+  return make_room(member, maximum) and DONE or AGAIN, is_new
 end
 
 local function complete()

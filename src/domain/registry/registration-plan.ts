@@ -1,0 +1,55 @@
+import { familyOf } from '../model/family.js';
+import type { EntryStore, Registration, RegistrationOutcome, TokenStatusReader } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
+import { isUnavailable } from './register-many.js';
+import { tokenLimit } from './token-limit.js';
+
+/** Makes the checks of a registration for a dry run. Counts the entries that it planned before. */
+export class RegistrationPlan {
+  readonly #registry: Pick<EntryStore & TokenStatusReader, 'list' | 'tokenStatus'>;
+  /** By subject: the tokens that there would be, those of a session as one. */
+  readonly #sessions = new Map<string, Set<string>>();
+
+  constructor(registry: Pick<EntryStore & TokenStatusReader, 'list' | 'tokenStatus'>) {
+    this.#registry = registry;
+  }
+
+  /** Returns what `registerMany` would return. @throws JwtctlError (unavailable) if no entry could be read */
+  async registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]> {
+    const read = await Promise.allSettled(registrations.map((registration) => this.#read(registration)));
+    const outcomes = read.map((look, index) => {
+      if (look.status === 'fulfilled') return look.value ? 'known' : this.#admit(registrations[index]);
+      if (look.reason instanceof JwtctlError) return look.reason;
+      throw look.reason;
+    });
+    const [first] = outcomes;
+    if (first instanceof JwtctlError && outcomes.every(isUnavailable)) throw first;
+    return outcomes;
+  }
+
+  /** Returns whether the entry exists. */
+  async #read({ sub, entry, now, maxPerSubject, onLimit }: Registration): Promise<boolean> {
+    const { exp } = await this.#registry.tokenStatus(sub, entry, now);
+    if (exp === null && onLimit === 'refuse' && maxPerSubject !== undefined && !this.#sessions.has(sub)) {
+      const entries = await this.#registry.list(sub, now);
+      const sessions = new Set(entries.map(({ jti }) => sessionOf(jti)));
+      if (!this.#sessions.has(sub)) this.#sessions.set(sub, sessions);
+    }
+    return exp !== null;
+  }
+
+  #admit(registration: Registration | undefined): RegistrationOutcome {
+    if (registration === undefined) return 'added';
+    const { sub, entry, maxPerSubject = Number.POSITIVE_INFINITY } = registration;
+    const sessions = this.#sessions.get(sub);
+    if (sessions === undefined) return 'added';
+    const session = sessionOf(entry.jti);
+    if (!sessions.has(session) && sessions.size >= maxPerSubject) return tokenLimit(sub, registration);
+    sessions.add(session);
+    return 'added';
+  }
+}
+
+function sessionOf(jti: string): string {
+  return familyOf(jti) ?? jti;
+}

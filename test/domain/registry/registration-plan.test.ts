@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Registration, RegistrationOutcome, TokenRegistry } from '../../../src/domain/ports/index.js';
+import { RegistrationPlan } from '../../../src/domain/registry/registration-plan.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { type EmbeddedService, openEmbeddedService } from '../../support/embedded-service.js';
+
+const FAMILY = 'a'.repeat(22);
+const REFUSING = { maxPerSubject: 2, onLimit: 'refuse' } as const;
+
+let service: EmbeddedService;
+let now: number;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+  now = service.clock.now();
+});
+afterEach(() => service.close());
+
+function registrations(jtis: readonly string[], limit: Partial<Registration>, sub = 'alice'): Registration[] {
+  return jtis.map((jti) => ({ sub, entry: { jti, keyId: 1, iat: now, exp: now + 60 }, now, ...limit }));
+}
+
+function codesOf(outcomes: readonly RegistrationOutcome[]): string[] {
+  return outcomes.map((outcome) => (outcome instanceof JwtctlError ? outcome.code : outcome));
+}
+
+test.each([
+  ['without a limit', {}],
+  ['with a limit that evicts', { maxPerSubject: 2 }],
+  ['with a limit that refuses', REFUSING],
+])('returns what the registration returns, and adds nothing, %s', async (_situation, limit) => {
+  const jtis = [`${FAMILY}.1`, 'a', 'b', `${FAMILY}.2`, 'c'];
+  await service.registry.registerMany(registrations([`${FAMILY}.0`, `${FAMILY}.1`], {}));
+  const before = await service.registry.list('alice', now);
+  const planned = await new RegistrationPlan(service.registry).registerMany(registrations(jtis, limit));
+  expect(await service.registry.list('alice', now)).toEqual(before);
+  const registered = await service.registry.registerMany(registrations(jtis, limit));
+  expect(codesOf(planned)).toEqual(codesOf(registered));
+});
+
+test('counts what it planned before, each subject for itself', async () => {
+  const plan = new RegistrationPlan(service.registry);
+  expect(codesOf(await plan.registerMany(registrations(['a', 'b'], REFUSING)))).toEqual(['added', 'added']);
+  expect(codesOf(await plan.registerMany(registrations(['c'], REFUSING)))).toEqual(['ERR_TOKEN_LIMIT']);
+  expect(codesOf(await plan.registerMany(registrations(['c'], REFUSING, 'bob')))).toEqual(['added']);
+});
+
+test('returns the failure of an entry, and fails if no entry could be read', async () => {
+  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It did not answer.');
+  const failing = (isAway: (sub: string) => boolean): TokenRegistry =>
+    service.withRegistry({
+      tokenStatus: (sub, ...rest) =>
+        isAway(sub) ? Promise.reject(away) : service.registry.tokenStatus(sub, ...rest),
+    }).registry;
+  const both = [...registrations(['a'], {}), ...registrations(['a'], {}, 'bob')];
+  const plan = new RegistrationPlan(failing((sub) => sub === 'bob'));
+  expect(await plan.registerMany(both)).toEqual(['added', away]);
+  await expect(new RegistrationPlan(failing(() => true)).registerMany(both)).rejects.toBe(away);
+});
