@@ -23,6 +23,8 @@ describe.each(BACKENDS)('registry.onLimit: refuse, on %s', (backend) => {
       expect([refused.exitCode, refused.stdout]).toEqual([3, '']);
       expect(JSON.parse(refused.stderr).error.code).toBe('ERR_TOKEN_LIMIT');
     }
+    const dry = await stores.run('token', 'issue', '--sub', 'alice', '--json', '-n');
+    expect([dry.exitCode, dry.error().code]).toEqual([3, 'ERR_TOKEN_LIMIT']);
     expect(await stores.json('token', 'list', '--sub', 'alice')).toHaveLength(2);
     await stores.json('token', 'revoke', first.token);
     expect((await stores.run('token', 'issue', '--sub', 'alice')).exitCode).toBe(0);
@@ -30,9 +32,12 @@ describe.each(BACKENDS)('registry.onLimit: refuse, on %s', (backend) => {
 
   test('token issue --sub-file issues the tokens that the limit allows', async () => {
     const words = ['token', 'issue', '--sub-file', '-'];
-    const { exitCode, stdout, stderr } = await stores.run(...words, { stdin: 'bob\nbob\nbob\n' });
-    expect([exitCode, stdout.trim().split('\n').length]).toEqual([5, 2]);
-    expect(stderr).toContain('1 token: ERR_TOKEN_LIMIT (line 3)');
+    // The dry run first: it counts the tokens of the lines before.
+    for (const flags of [['-n'], []]) {
+      const { exitCode, stdout, stderr } = await stores.run(...words, ...flags, { stdin: 'bob\nbob\nbob\n' });
+      expect([flags, exitCode, stdout.trim().split('\n').length]).toEqual([flags, 5, 2]);
+      expect(stderr).toContain('1 token: ERR_TOKEN_LIMIT (line 3)');
+    }
   });
 
   test('POST /v1/tokens answers 409', async () => {

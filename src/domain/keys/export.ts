@@ -66,12 +66,23 @@ export async function exportPrivateKeys(
   }
 }
 
+/** Fails as {@link exportPrivateKeys} would, for a dry run. */
+export async function assertExportable(
+  ports: Pick<KeyExportPorts, 'database' | 'sealer'>,
+  keys: readonly SigningKey[],
+): Promise<void> {
+  for (const key of keys) await openKey(ports, key);
+}
+
 interface OpenedKey {
   key: SigningKey;
   privateKey: KeyObject;
 }
 
-async function openKey({ database, sealer }: KeyExportPorts, key: SigningKey): Promise<KeyObject> {
+async function openKey(
+  { database, sealer }: Pick<KeyExportPorts, 'database' | 'sealer'>,
+  key: SigningKey,
+): Promise<KeyObject> {
   const sealed = await database.keys.findSealed(key.kid);
   if (sealed === null) throw privateKeyMissing(key.kid);
   return toPrivateKey(key, await sealer.open(key.kid, sealed));

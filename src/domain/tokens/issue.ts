@@ -1,9 +1,8 @@
 import type { KeyObject } from 'node:crypto';
 import { AuditRowBatcher } from '../audit-log/audit-row-batcher.js';
 import { encodeBase64url } from '../jose/jws.js';
-import { findActiveKey, noActiveKey } from '../keys/find-key.js';
+import { noActiveKey } from '../keys/find-key.js';
 import { familyJti, familyOf } from '../model/family.js';
-import { newRandomId } from '../model/random-id.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 import { newSubjectFault, parseNewSubject } from '../model/subject.js';
 import type {
@@ -12,15 +11,14 @@ import type {
   FamilyStore,
   RefreshTokenSealer,
   TokenStatusReader,
-  User,
   UserDirectory,
 } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
-import type { Claims } from '../verification/check-claims.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
+import { freeFrom, LONGEST_WAIT_SECONDS, revokedAhead } from './covered-draft.js';
 import { endMissingUsers } from './end-missing-users.js';
 import { auditReasonOf } from './impersonation.js';
 import {
@@ -35,6 +33,7 @@ import {
   tokensOf,
 } from './issue-drafts.js';
 import type { IssuedToken } from './issued-token.js';
+import { type PlannedToken, TokenPlanner } from './plan-tokens.js';
 import { endOfSession, refreshExpiry, sealRefreshToken } from './refresh-token.js';
 import { DraftRegistry } from './register-drafts.js';
 import { narrowScope, scopesOf } from './scope.js';
@@ -45,10 +44,9 @@ import {
   type IssuerPolicy,
   type TokenRequest,
 } from './token-request.js';
+import { claimsOf, requireEnabled } from './token-user.js';
 import { openUse, type RefreshTokenUse, sessionEnded } from './use-refresh-token.js';
 
-/** A revocation further in the future is an error, because clocks do not differ by more. */
-const LONGEST_WAIT_SECONDS = 10;
 const SIGNER_ATTEMPTS = 5;
 
 export interface IssuerPorts extends SignerPorts {
@@ -71,11 +69,6 @@ export interface IssueOptions {
   mayWait?: boolean;
 }
 
-export interface PlannedToken {
-  kid: string;
-  payload: Claims;
-}
-
 /** Signs and registers tokens. Several calls may run at the same time. */
 export class Issuer {
   readonly #ports: IssuerPorts;
@@ -83,6 +76,7 @@ export class Issuer {
   readonly #signer: ActiveSigner;
   readonly #registry: DraftRegistry;
   readonly #audit: AuditRowBatcher;
+  readonly #planner: TokenPlanner;
 
   constructor(ports: IssuerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
@@ -90,6 +84,7 @@ export class Issuer {
     this.#signer = new ActiveSigner(ports, policy);
     this.#registry = new DraftRegistry(ports, policy, (...args) => this.#sign(...args));
     this.#audit = new AuditRowBatcher(ports.database);
+    this.#planner = new TokenPlanner(ports, policy);
   }
 
   /** @throws JwtctlError (usage) for an invalid request */
@@ -208,23 +203,11 @@ export class Issuer {
     return onlyOutcome(await this.planMany([request]));
   }
 
+  /** Makes the checks of {@link issueMany}, and counts the tokens that it planned before. Signs nothing. */
   async planMany(requests: readonly TokenRequest[]): Promise<Array<PlannedToken | JwtctlError>> {
-    const { database, users, addUsers, clock } = this.#ports;
     const outcomes: Outcomes<PlannedToken> = [];
     const drafts = this.#usableDrafts(requests, outcomes);
-    if (drafts.length === 0) return outcomes;
-    const { kid } = await findActiveKey(database);
-    const found = await users.findMany(subjectsOf(drafts));
-    forEachDraft(drafts, outcomes, ({ index, request }) => {
-      const user = found.get(request.sub);
-      if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub, this.#ports.users);
-      else parseNewSubject(request.sub);
-      const jti = request.refresh === true ? familyJti(newRandomId(), 0) : undefined;
-      outcomes[index] = {
-        kid,
-        payload: claimsSet(request, this.#policy, clock.now(), user && claimsOf(user), jti),
-      };
-    });
+    if (drafts.length > 0) await this.#planner.plan(drafts, outcomes);
     return outcomes;
   }
 
@@ -260,20 +243,16 @@ export class Issuer {
         if (draft.last !== undefined && hasEnded(draft.last, events)) throw sessionEnded();
         return draft;
       });
-      // A revocation covers tokens issued in the same second.
-      const freeFrom = ({ request: { sub }, last }: Draft) => {
-        const jti = last === undefined ? null : familyJti(last.family, last.counter);
-        return events.coveredUntil({ sub, jti, kid }) + 1;
-      };
+      const freedFrom = (draft: Draft) => freeFrom(draft, events, kid);
       const refuseAfter = (latest: number) => {
         ready = forEachDraft(ready, outcomes, (draft) => {
-          if (freeFrom(draft) > latest)
-            throw revokedAhead(draft.request.sub, freeFrom(draft) - 1 - clock.now());
+          if (freedFrom(draft) > latest)
+            throw revokedAhead(draft.request.sub, freedFrom(draft) - 1 - clock.now());
           return draft;
         });
       };
       refuseAfter(mayWait ? now + LONGEST_WAIT_SECONDS + 1 - waitedSeconds : now);
-      const free = ready.reduce((latest, draft) => Math.max(latest, freeFrom(draft)), now);
+      const free = ready.reduce((latest, draft) => Math.max(latest, freedFrom(draft)), now);
       if (free <= now) return { signer, now, ready };
       waitedSeconds += free - now;
       await clock.until(free);
@@ -360,27 +339,4 @@ export class Issuer {
     if (refreshed.length > 0) return readEvents(securityLog, tokensOf(refreshed));
     return new RevocationIndex(await securityLog.findGlobal());
   }
-}
-
-function requireEnabled(user: User | undefined, sub: string, users: UserDirectory): User {
-  if (user === undefined) {
-    throw (
-      users.missing?.(sub) ?? new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`)
-    );
-  }
-  if (user.status === 'enabled') return user;
-  throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`);
-}
-
-function claimsOf({ claims }: User): Readonly<Record<string, unknown>> | undefined {
-  if (claims instanceof JwtctlError) throw claims;
-  return claims;
-}
-
-function revokedAhead(sub: string, seconds: number): JwtctlError {
-  const when = Number.isFinite(seconds) ? `in the next ${seconds} s` : 'at any time';
-  return new JwtctlError(
-    'ERR_REVOCATION_IN_FUTURE',
-    `A revocation covers tokens of ${JSON.stringify(sub)} that are issued ${when}.`,
-  );
 }

@@ -59,10 +59,10 @@ const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
     signal,
   };
   const count = () => withProgress('Counting', (onProgress) => countFlush(ports, { ...input, onProgress }));
+  // Fails early if the key service is unavailable, before the scan and the question.
+  if (file !== undefined) await (await context.sealer()).assertSeals();
   if (globals.dryRun) return outcomeOf(await count(), true);
 
-  // Fails early if the key service is unavailable, before the scan and the question.
-  if (file !== undefined) await (await context.sealer()).sealingKeyId();
   let question = `Remove ${selectionText(flags, ports.registry.prefix)}?`;
   // Without a question, the removal itself counts the entries.
   if (globals.canAsk && !globals.yes) {

@@ -20,7 +20,7 @@ const reconcile: Action<object, []> = async ({ context: open, globals, signal })
   const { settings } = context;
   const [administration, users] = await Promise.all([context.administration(), context.users()]);
   // A restored database may lack keys and users of valid tokens.
-  if (!globals.dryRun) await (await context.guard()).assertCurrent();
+  await (await context.guard()).assertCurrent();
   const report = await reconcileRegistry(
     { ...administration, users },
     {

@@ -25,7 +25,7 @@ const restoreBackup: Action<object, [string]> = async (invocation, _flags, name)
     context.users(),
     context.backups(),
   ]);
-  if (!globals.dryRun) await (await context.guard()).assertCurrent();
+  await (await context.guard()).assertCurrent();
   const backup = await backups.open(input.chunks(), input.name, signal);
   const report = await withProgress('Restoring', (onProgress) =>
     restore(

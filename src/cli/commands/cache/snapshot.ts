@@ -20,6 +20,7 @@ const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   const context = await invocation.context();
   const ports = await context.administration();
   await file.assertFree();
+  await (await context.sealer()).assertSeals();
   if (!globals.dryRun) signal.throwIfAborted();
   const into = globals.dryRun ? null : { backups: await context.backups(), file };
   const report = await withProgress('Reading', (onProgress) =>

@@ -1,5 +1,5 @@
 import { jwkSet } from '../../../domain/jose/jwk-set.js';
-import { exportPrivateKeys, findExportable } from '../../../domain/keys/export.js';
+import { assertExportable, exportPrivateKeys, findExportable } from '../../../domain/keys/export.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
 import { kidFileName, parseKid } from '../../../domain/model/kid.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
@@ -67,15 +67,18 @@ async function exportPrivate(invocation: Invocation, { kid, out }: ExportFlags):
   const keys = await findExportable(database, kid);
   await file.assertFree();
   const view = privateExport({ file: file.path, format, kids: keys.map((key) => key.kid) }, globals.dryRun);
-  if (globals.dryRun) return { view };
+  const ports = { database, sealer: await context.sealer(), clock, actor };
+  if (globals.dryRun) {
+    await assertExportable(ports, keys);
+    return { view };
+  }
 
   const what = kid === undefined ? pluralize(keys.length, 'private key') : `the private key of key ${kid}`;
   await invocation.confirm(
     `Write ${what} to ${file.path}, unencrypted? Anyone who can read the file can sign tokens.`,
     kid ?? 'private',
   );
-  const sealer = await context.sealer();
-  await exportPrivateKeys({ database, sealer, clock, actor }, { keys, format, file, signal });
+  await exportPrivateKeys(ports, { keys, format, file, signal });
   return {
     view,
     notes: ['Anyone who can read this file can sign tokens. Delete it as soon as you have copied it.'],

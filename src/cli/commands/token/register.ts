@@ -1,6 +1,7 @@
 import type { Context } from '../../../app/context.js';
 import { mapLines } from '../../../domain/batch/line-batches.js';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
+import { RegistrationPlan } from '../../../domain/registry/registration-plan.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { describeEnd } from '../../../domain/shared/last-day.js';
@@ -71,7 +72,7 @@ async function registerOne(invocation: Invocation, flags: RegisterFlags, token: 
   const text = await readToken(invocation, token);
   const context = await invocation.context();
   const { dryRun } = invocation.globals;
-  const [ports, policy] = [await openPorts(context, dryRun), policyOf(context, flags)];
+  const [ports, policy] = [await openPorts(context), policyOf(context, flags)];
   const { registered, raised, known } = await registerToken(ports, policy, text, optionsOf(flags, dryRun));
   const legacy = new LegacyTally();
   legacy.add(registered);
@@ -95,6 +96,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   let refusedLegacy = 0;
   let pasted = 0;
   let known = 0;
+  let plan: RegistrationPlan | undefined;
   return streamThrough(invocation, context, {
     action: 'token.register',
     label: 'registering',
@@ -107,8 +109,9 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
       return token;
     }),
     work: async (tokens) => {
-      const ports = await openPorts(context, dryRun);
-      const report = await registerTokens(ports, policy, tokens, optionsOf(flags, dryRun));
+      const ports = await openPorts(context);
+      plan ??= new RegistrationPlan(ports.registry);
+      const report = await registerTokens(ports, policy, tokens, { ...optionsOf(flags, dryRun), plan });
       refusedLegacy += report.refusedLegacy;
       known += report.known;
       for (const outcome of report.outcomes) if ('jti' in outcome) legacy.add(outcome);
@@ -174,13 +177,13 @@ function policyOf({ settings }: Context, { aud }: RegisterFlags): RegisterPolicy
 }
 
 /** Fails if the database lacks later revocations, because registering grants access. */
-async function openPorts(context: Context, dryRun: boolean) {
+async function openPorts(context: Context) {
   const [ports, users, guard] = await Promise.all([
     context.administration(),
     context.users(),
     context.guard(),
   ]);
-  if (!dryRun) await guard.assertCurrent();
+  await guard.assertCurrent();
   return { ...ports, users };
 }
 
