@@ -38,7 +38,8 @@ ${flagTable(help, help.flagsOf(program).global)}
 ## Output
 
 - Data goes to stdout, and everything else to stderr.
-- Tables are for people: they fit the terminal and shorten long IDs. In a pipe, values are not shortened.
+- Tables are for people: they fit the terminal, shorten long IDs, and leave out less important columns. \`-o wide\` and a pipe get every
+  column and the whole text.
 - With \`--json\`, stdout is one JSON document, or empty if the command fails. An error is one JSON document on stderr:
   \`{"error":{"code":"ERR_…","message":"…","hint":"…"}}\`. [Errors](errors.md) lists the codes.
   Warnings are lines of text on stderr or, if the command fails, in the array \`diagnostics\` of that document.

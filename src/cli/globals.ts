@@ -9,6 +9,8 @@ import type { OutputFormat } from './output/render.js';
 
 export interface Globals {
   format: OutputFormat;
+  /** Whether tables show all columns and the whole text: `-o wide`. */
+  isWide: boolean;
   isQuiet: boolean;
   isVerbose: boolean;
   yes: boolean;
@@ -23,7 +25,7 @@ export type GlobalValues = Record<string, unknown>;
 export const GLOBAL_OPTIONS: readonly Option[] = [
   new Option('--config <file>', 'read only this configuration file'),
   new Option('--profile <name>', 'use this profile from the configuration files'),
-  new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'ndjson']),
+  new Option('-o, --output <format>', 'output format').choices(['table', 'wide', 'json', 'ndjson']),
   new Option('--json', 'same as -o json'),
   new Option('-q, --quiet', 'print IDs only, one per line'),
   new Option('-y, --yes', 'skip confirmations'),
@@ -43,8 +45,10 @@ export const SETTING_OPTIONS: readonly Option[] = SETTINGS.flatMap(({ flag, doc 
 export function readGlobals(values: GlobalValues, io: Io): Globals {
   const isQuiet = values.quiet === true;
   const chosen = values.output ?? (values.json === true ? 'json' : isQuiet ? 'quiet' : 'table');
+  const isWide = chosen === 'wide';
   return {
-    format: chosen as Globals['format'],
+    format: (isWide ? 'table' : chosen) as Globals['format'],
+    isWide,
     isQuiet,
     isVerbose: values.verbose === true,
     yes: values.yes === true,
@@ -58,7 +62,7 @@ export function readGlobals(values: GlobalValues, io: Io): Globals {
 export function foreseeGlobals(argv: readonly string[]): GlobalValues {
   const end = argv.indexOf('--');
   const words = (end === -1 ? argv : argv.slice(0, end)).join('\n');
-  const chosen = /^(?:-o\n?|--output[\n=])(table|json|ndjson)$/m.exec(words)?.[1];
+  const chosen = /^(?:-o\n?|--output[\n=])(table|wide|json|ndjson)$/m.exec(words)?.[1];
   return { json: /^--json$/m.test(words), ...(chosen === undefined ? {} : { output: chosen }) };
 }
 

@@ -50,6 +50,7 @@ export async function main(
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, {
             format: globals.format,
+            isWide: globals.isWide,
             color: mayColor(values, io),
             screen: () => screenOf(io),
           });

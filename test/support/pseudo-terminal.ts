@@ -18,13 +18,13 @@ export interface TerminalResult {
 
 /** Runs the built command line on a real pseudo-terminal. Kills it after 20 s; `signal` then says so. */
 export function runOnTerminal(
-  { env, cwd = '/' }: { env: Record<string, string>; cwd?: string },
+  { env, cwd = '/', columns = 200 }: { env: Record<string, string>; cwd?: string; columns?: number },
   steps: readonly Step[],
   ...words: string[]
 ): Promise<TerminalResult> {
   const job = {
     argv: [process.execPath, BIN, ...words],
-    ...{ env: { TERM: 'xterm', ...env }, cwd, steps, columns: 200, killAfterMs: 20_000 },
+    ...{ env: { TERM: 'xterm', ...env }, cwd, steps, columns, killAfterMs: 20_000 },
   };
   return new Promise((resolve, reject) => {
     const python = spawn(process.env.JWTCTL_TEST_PYTHON ?? 'python3', [SCRIPT, JSON.stringify(job)], {

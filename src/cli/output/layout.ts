@@ -13,16 +13,23 @@ export interface FittedRows {
 
 export const GAP = '  ';
 const BAR_MIN = 8;
-const BAR_MAX = 30;
+const BAR_IN_PIPE = 30;
 const SHORTENED_MIN = 8;
+/** Columns with an `importance` are left out before shortened text gets narrower than this. */
+const SHORTENED_READABLE = 13;
 
-/** Plain text gets its width first; shortened text and bars share the rest. Columns grow while all fit. */
+/**
+ * Plain text gets its width first; shortened text and bars share the rest. Columns grow while all fit.
+ * @param width of the terminal; null for a pipe
+ * @param isWide whether to show every column and the whole text, also if they do not fit
+ */
 export function fitRows(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly Cell[]>,
-  width: number,
+  { width: screen, isWide = false }: { width: number | null; isWide?: boolean | undefined },
   before?: FittedRows,
 ): FittedRows {
+  const width = screen === null || isWide ? Number.POSITIVE_INFINITY : screen;
   const safe = rows.map((row) => row.map(printableCell));
   let natural = columns.map((column, index) => {
     let widest = before?.natural[index] ?? widthOf(printable(nameOf(column)));
@@ -30,50 +37,88 @@ export function fitRows(
     return widest;
   });
   const kinds = columns.map((column, index) => before?.kinds[index] ?? kindOf(column, safe, index));
-  const leastOfAll = natural.map((text, index) => leastOf(kinds[index], text));
-  const shown = before?.shown ?? mostImportant(columns, leastOfAll, width);
-  let widths = shown.map((index) => leastOfAll[index] ?? 0);
-  if (before !== undefined && total(widths) > width) {
-    natural = [...before.natural];
-    widths = [...before.widths];
-  } else {
-    let spare = width - total(widths);
-    // Narrowest first, so that the others get the width that it does not need.
-    const shortened = shown
-      .map((_, place) => place)
-      .filter((place) => kinds[shown[place] ?? 0] === 'shortened');
-    const wish = (place: number) => natural[shown[place] ?? 0] ?? 0;
-    shortened.sort((a, b) => wish(a) - wish(b));
-    for (const [position, place] of shortened.entries()) {
-      const fair = Math.floor(spare / (shortened.length - position));
-      const more = Math.max(0, Math.min(fair, wish(place) - (widths[place] ?? 0)));
-      widths[place] = (widths[place] ?? 0) + more;
-      spare -= more;
-    }
-    const bar = shown.findIndex((index) => kinds[index] === 'bar');
-    if (bar >= 0) widths[bar] = Math.min(BAR_MAX, BAR_MIN + Math.max(0, spare));
-  }
+  const widthsFor = (shortened: number) =>
+    natural.map((text, index) => leastOf(kinds[index], text, shortened));
+  const leastOfAll = widthsFor(SHORTENED_MIN);
+  const shown =
+    before?.shown ??
+    mostImportant(columns, { least: leastOfAll, readable: widthsFor(SHORTENED_READABLE), width });
+  const least = shown.map((index) => leastOfAll[index] ?? 0);
+  const isTooWide = before !== undefined && total(least) > width;
+  if (isTooWide) natural = [...before.natural];
+  const widths = isTooWide
+    ? before.widths
+    : grownWidths(
+        shown.map((index, place) => ({
+          kind: kinds[index] ?? 'plain',
+          least: least[place] ?? 0,
+          natural: natural[index] ?? 0,
+        })),
+        { width, screen },
+      );
   return {
     ...{ shown, widths, natural, kinds },
     rows: safe.map((row) => shown.map((index, place) => fitCell(row[index] ?? '', widths[place] ?? 0))),
   };
 }
 
-function mostImportant(columns: readonly Column[], least: readonly number[], width: number): number[] {
-  const shown = columns.map((_, index) => index);
-  while (shown.length > 1 && total(shown.map((index) => least[index] ?? 0)) > width) {
-    const minor = shown.findLastIndex((index) => index > 0 && isMinor(columns[index]));
-    shown.splice(minor === -1 ? shown.length - 1 : minor, 1);
+interface ColumnWidth {
+  kind: Kind;
+  least: number;
+  natural: number;
+}
+
+/** Lets shortened text grow up to its full width, and a bar take the rest of the terminal. */
+function grownWidths(
+  columns: readonly ColumnWidth[],
+  { width, screen }: { width: number; screen: number | null },
+): number[] {
+  const widths = columns.map(({ least }) => least);
+  let spare = width - total(widths);
+  const shortened = columns.map((_, place) => place).filter((place) => columns[place]?.kind === 'shortened');
+  const wish = (place: number) => columns[place]?.natural ?? 0;
+  // Narrowest first, so that the others get the width that it does not need.
+  shortened.sort((a, b) => wish(a) - wish(b));
+  for (const [position, place] of shortened.entries()) {
+    const fair = Math.floor(spare / (shortened.length - position));
+    const more = Math.max(0, Math.min(fair, wish(place) - (widths[place] ?? 0)));
+    widths[place] = (widths[place] ?? 0) + more;
+    spare -= more;
   }
+  const bar = columns.findIndex(({ kind }) => kind === 'bar');
+  if (bar >= 0) {
+    widths[bar] = screen === null ? BAR_IN_PIPE : BAR_MIN + Math.max(0, screen - total(widths));
+  }
+  // The first column always stays.
+  return columns.length > 1 ? widths : widths.map((only) => Math.min(width, only));
+}
+
+function mostImportant(
+  columns: readonly Column[],
+  { least, readable, width }: { least: readonly number[]; readable: readonly number[]; width: number },
+): number[] {
+  const shown = columns.map((_, index) => index);
+  const isTooWide = (widths: readonly number[]) => total(shown.map((index) => widths[index] ?? 0)) > width;
+  while (isTooWide(readable)) {
+    const place = leastImportant(columns, shown);
+    if (place < 1) break;
+    shown.splice(place, 1);
+  }
+  while (shown.length > 1 && isTooWide(least)) shown.pop();
   return shown;
 }
 
-function isMinor(column: Column | undefined): boolean {
-  return typeof column === 'object' && column.isMinor === true;
+/** Returns the place of the column to leave out first; -1 if none has an `importance`. */
+function leastImportant(columns: readonly Column[], shown: readonly number[]): number {
+  const ranks = shown.map((index) => importanceOf(columns[index] ?? ''));
+  const lowest = Math.min(...ranks);
+  return lowest === Number.POSITIVE_INFINITY ? -1 : ranks.lastIndexOf(lowest);
 }
 
-export function isFitted(columns: readonly Column[]): boolean {
-  return columns.some((column) => typeof column !== 'string');
+function importanceOf(column: Column): number {
+  return typeof column === 'string'
+    ? Number.POSITIVE_INFINITY
+    : (column.importance ?? Number.POSITIVE_INFINITY);
 }
 
 export function nameOf(column: Column): string {
@@ -93,13 +138,21 @@ export function shorten(text: string, width: number): string {
   return `${take(characters, head)}…${take(characters.reverse(), width - 1 - head, true)}`;
 }
 
+/** Breaks text between words. A word that is longer than a line is shortened. */
 export function wrap(text: string, width: number): string[] {
+  return wrapWords(text, width).map((line) => shorten(line, width));
+}
+
+/** Breaks text between words. A word that is longer than a line stays whole. */
+export function wrapWords(text: string, width: number): string[] {
+  const safe = printable(text);
+  if (widthOf(safe) <= width) return [safe];
   const lines: string[] = [];
-  for (const word of printable(text).split(' ')) {
+  for (const word of safe.split(' ')) {
     const last = lines.at(-1);
-    if (last !== undefined && stringWidth(`${last} ${word}`) <= width)
+    if (last !== undefined && widthOf(`${last} ${word}`) <= width)
       lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(shorten(word, width));
+    else lines.push(word);
   }
   return lines;
 }
@@ -111,12 +164,12 @@ function kindOf(column: Column, rows: ReadonlyArray<readonly Cell[]>, index: num
   return typeof column !== 'string' && column.mayShorten === true ? 'shortened' : 'plain';
 }
 
-function leastOf(kind: Kind | undefined, natural: number): number {
+function leastOf(kind: Kind | undefined, natural: number, shortened: number): number {
   switch (kind) {
     case 'bar':
       return BAR_MIN;
     case 'shortened':
-      return Math.min(natural, SHORTENED_MIN);
+      return Math.min(natural, shortened);
     default:
       return natural;
   }

@@ -10,6 +10,7 @@ export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
 export interface RenderOptions {
   format: OutputFormat;
   color: boolean;
+  isWide?: boolean;
   /** Returns the current size of the terminal; null if there is none, or it does not report one. */
   screen: () => { columns: number | null; rows: number | null };
 }
@@ -87,14 +88,20 @@ async function writeIds(view: View, write: Write): Promise<void> {
   for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
 }
 
-async function writeTables(view: View, write: Write, { color, screen }: RenderOptions): Promise<void> {
+async function writeTables(
+  view: View,
+  write: Write,
+  { color, isWide, screen }: RenderOptions,
+): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
   if (view.shape === 'stream') return writeNdjson(view, write);
   const { drawFields, drawSections } = await import('./table.js');
-  const tableOptions = (): TableOptions => ({ color, width: screen().columns });
+  const tableOptions = (): TableOptions => ({
+    ...{ color, width: screen().columns, isWide: isWide === true },
+  });
   switch (view.shape) {
     case 'record':
-      return write(`${drawFields(view.fields, color)}\n`);
+      return write(`${drawFields(view.fields, tableOptions())}\n`);
     case 'list':
       return writeList(view, write, tableOptions());
     case 'report':

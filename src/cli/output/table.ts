@@ -1,16 +1,16 @@
 import { Chalk, type ChalkInstance } from 'chalk';
 import Table from 'cli-table3';
 import { printable } from '../../domain/shared/text.js';
-import { type FittedRows, fitRows, GAP, isFitted, nameOf, widthOf, wrap } from './layout.js';
+import { type FittedRows, fitRows, GAP, nameOf, widthOf, wrap, wrapWords } from './layout.js';
 import type { Cell, Column, Section, Text, Tone } from './view.js';
 
 export interface TableOptions {
   color: boolean;
-  /** The width of a line, in characters; null without a terminal, because tables are not fitted then. */
+  /** The width of a line, in characters; null without a terminal, because nothing is fitted then. */
   width: number | null;
+  /** Whether tables show all columns and the whole text, also if they do not fit. */
+  isWide?: boolean;
 }
-
-const FALLBACK_WIDTH = 80;
 
 export function drawTable(
   columns: readonly Column[],
@@ -31,14 +31,13 @@ export const NEXT_PART = 500;
 /** Draws a table in parts. The first call of the returned function also draws the column names. */
 export function tableInParts(
   columns: readonly Column[],
-  { color, width }: TableOptions,
+  { color, width, isWide }: TableOptions,
 ): (rows: ReadonlyArray<readonly Cell[]>) => string {
   const paint = painter(color);
-  const room = width === null || !isFitted(columns) ? Number.POSITIVE_INFINITY : width;
   let fitted: FittedRows | undefined;
   return (rows) => {
     const isFirst = fitted === undefined;
-    fitted = fitRows(columns, rows, room, fitted);
+    fitted = fitRows(columns, rows, { width, isWide }, fitted);
     const { shown, widths } = fitted;
     const aligns = shown.map((index) => alignOf(columns[index] ?? ''));
     // cli-table3 takes 0.1 ms per row and compares each row with all others: too slow for a long list.
@@ -93,16 +92,30 @@ export function drawSections(sections: readonly Section[], tableOptions: TableOp
 
 function drawLines(text: Text, { color, width }: TableOptions, usual = (line: string) => line): string {
   const paint = typeof text === 'string' ? usual : colorOf(text.tone, painter(color));
-  const lines = wrap(plainOf(text), width ?? FALLBACK_WIDTH);
+  const lines = wrap(plainOf(text), width ?? Number.POSITIVE_INFINITY);
   return lines.map((line) => `${paint(line)}\n`).join('');
 }
 
-export function drawFields(fields: ReadonlyArray<readonly [string, Cell]>, color: boolean): string {
+/** Draws one field per line. Long text continues below, and no word is shortened. */
+export function drawFields(
+  fields: ReadonlyArray<readonly [string, Text]>,
+  { color, width }: TableOptions,
+): string {
   const paint = painter(color);
-  const table = new Table(plain());
-  for (const [name, cell] of fields) table.push([paint.bold(printable(name)), drawCell(cell, paint)]);
-  return trimLines(table.toString());
+  const names = fields.map(([name]) => printable(name));
+  const column = Math.max(...names.map(widthOf)) + GAP.length;
+  const room = width === null ? Number.POSITIVE_INFINITY : Math.max(VALUE_MIN, width - column);
+  const lines = fields.flatMap(([, cell], index) => {
+    const name = names[index] ?? '';
+    const tone = typeof cell === 'string' ? String : colorOf(cell.tone, paint);
+    const [first = '', ...rest] = wrapWords(plainOf(cell), room);
+    const begin = paint.bold(name) + ' '.repeat(column - widthOf(name));
+    return [begin + tone(first), ...rest.map((line) => ' '.repeat(column) + tone(line))];
+  });
+  return lines.map((line) => line.trimEnd()).join('\n');
 }
+
+const VALUE_MIN = 20;
 
 function painter(color: boolean): ChalkInstance {
   return new Chalk({ level: color ? 1 : 0 });

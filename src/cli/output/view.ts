@@ -7,15 +7,23 @@ export type Tone = 'good' | 'warn' | 'bad' | 'faint';
 export type Text = string | { text: string; tone: Tone };
 export type Cell =
   | Text
-  /** A length from 0 to 1, drawn in the remaining width. */
+  /** A length from 0 to 1, drawn in the remaining width of the terminal. */
   | { bar: number };
 
-/** A table that has a column of the second form is fitted to the terminal, and may drop `isMinor` columns. */
-export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean; isMinor?: boolean };
+export type Column =
+  | string
+  | {
+      name: string;
+      align?: 'right';
+      /** Whether a value may be shortened in the middle, as an ID may. */
+      mayShorten?: boolean;
+      /** On a narrow terminal, the columns with the lowest number are left out first. Default: left out last */
+      importance?: number | undefined;
+    };
 
 /** The output of a command, for all formats. A view names each field, so that no new one leaks a secret. */
 export type View =
-  | { shape: 'record'; data: JsonObject; id: Ids; fields: ReadonlyArray<readonly [string, Cell]> }
+  | { shape: 'record'; data: JsonObject; id: Ids; fields: ReadonlyArray<readonly [string, Text]> }
   | {
       shape: 'list';
       items: AsyncIterable<ListItem> | Iterable<ListItem>;

@@ -1,7 +1,13 @@
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
 import { shorten, wrap } from '../../../src/cli/output/layout.js';
-import { drawSections, drawTable, FIRST_PART, tableInParts } from '../../../src/cli/output/table.js';
+import {
+  drawFields,
+  drawSections,
+  drawTable,
+  FIRST_PART,
+  tableInParts,
+} from '../../../src/cli/output/table.js';
 import type { Cell, Column } from '../../../src/cli/output/view.js';
 
 const COLUMNS: Column[] = [
@@ -25,7 +31,7 @@ describe('a table that fits', () => {
   test('shows every column if there is room, with numbers aligned right and bars at full width', () => {
     expect(draw(120)).toEqual([
       'KID                                          STATE           TOKENS',
-      `${KID}  active       1,000,000  ${'█'.repeat(30)}`,
+      `${KID}  active       1,000,000  ${'█'.repeat(51)}`,
       '2026-q1                                      compromised         12  ▏',
       'none                                         retired              0',
     ]);
@@ -57,11 +63,26 @@ describe('a table that fits', () => {
       [0, 0.001, 0.5, 0.99, 1].map((bar) => [{ bar }]),
       [{ name: 'x' }],
     ).slice(1);
-    expect(bars).toEqual(['', '▏', '█'.repeat(15), `${'█'.repeat(29)}▊`, '█'.repeat(30)]);
+    expect(bars).toEqual(['', '▏', '█'.repeat(60), `${'█'.repeat(118)}▊`, '█'.repeat(120)]);
   });
 
-  test('keeps its full width if all columns are plain', () => {
-    expect(draw(20, [['x'.repeat(50), 'y']], ['a', 'b'])[1]).toBe(`${'x'.repeat(50)}  y`);
+  test('shortens even plain text if only the first column is left', () => {
+    expect(draw(20, [['x'.repeat(50), 'y']], ['a', 'b'])).toEqual([
+      'A',
+      `${'x'.repeat(10)}…${'x'.repeat(9)}`,
+    ]);
+  });
+
+  test('draws bars in 30 characters in a pipe', () => {
+    const options = { color: false, width: null };
+    expect(drawTable(['a', ''], [['x', { bar: 1 }]], options)).toBe(`A\nx  ${'█'.repeat(30)}`);
+  });
+
+  test('shows every column and the whole text with isWide, and bars in the rest of the terminal', () => {
+    const wide = (width: number) =>
+      drawTable(COLUMNS, ROWS, { color: false, width, isWide: true }).split('\n')[1];
+    expect(wide(40)).toBe(`${KID}  active       1,000,000  ${'█'.repeat(8)}`);
+    expect(wide(120)).toBe(`${KID}  active       1,000,000  ${'█'.repeat(51)}`);
   });
 
   test('escapes control characters, and measures the escaped text', () => {
@@ -104,13 +125,27 @@ describe('a table drawn in parts', () => {
     expect(drawTable(columns, [row(sub)], { color: false, width: null })).toContain(`${sub}      1  enabled`);
   });
 
-  test('leaves out minor columns before the others', () => {
-    const named: Column[] = ['kid', { name: 'alg', isMinor: true }, { name: 'bits', isMinor: true }, 'state'];
-    const cells = [['first', 'RS256', '2048', 'active']];
-    const heads = [40, 22, 18, 12].map((width) =>
-      drawTable(named, cells, { color: false, width }).split('\n')[0]?.split(/ +/).join(' '),
+  test('leaves out the least important columns first, and before an ID gets short', () => {
+    const named: Column[] = [
+      { name: 'kid', mayShorten: true },
+      { name: 'alg', importance: 2 },
+      { name: 'bits', importance: 1 },
+      'state',
+    ];
+    const cells = [['0123456789abcdef', 'RS256', '2048', 'active']];
+    const heads = [34, 33, 28, 27, 21, 20, 16, 15].map((width) =>
+      drawTable(named, cells, { color: false, width }).split('\n').join(' ').split(/ +/).join(' '),
     );
-    expect(heads).toEqual(['KID ALG BITS STATE', 'KID ALG STATE', 'KID STATE', 'KID']);
+    expect(heads).toEqual([
+      'KID ALG BITS STATE 012345…abcdef RS256 2048 active',
+      'KID ALG STATE 0123456789abcdef RS256 active',
+      'KID ALG STATE 012345…abcdef RS256 active',
+      'KID STATE 0123456789abcdef active',
+      'KID STATE 012345…abcdef active',
+      'KID STATE 012345…bcdef active',
+      'KID STATE 0123…def active',
+      'KID 0123456…9abcdef',
+    ]);
   });
 });
 
@@ -146,4 +181,18 @@ describe('sections', () => {
     );
     expect(drawn).toBe('First\n\nTitle only\n\nLast\none\ntwo\nA\n1\n');
   });
+});
+
+test('a record continues long text below its value, and keeps long words whole', () => {
+  const id = 'x'.repeat(40);
+  const fields = [
+    ['sub', id],
+    ['why', 'one two three four five six'],
+  ] as const;
+  expect(drawFields(fields, { color: false, width: 25 })).toBe(
+    `sub  ${id}\nwhy  one two three four\n     five six`,
+  );
+  expect(drawFields(fields, { color: false, width: null })).toBe(
+    `sub  ${id}\nwhy  one two three four five six`,
+  );
 });

@@ -1,12 +1,13 @@
 import type { ConfigVerdict, ShownSetting } from '../../../config/show-config.js';
 import type { ConfigFile } from '../../../config/sources/find-config-files.js';
+import { shortenedColumn } from '../columns.js';
 import { pluralize } from '../pluralize.js';
 import type { Json, View } from '../view.js';
 
 export function settingList(settings: readonly ShownSetting[]): View {
   return {
     shape: 'list',
-    columns: ['setting', { name: 'value', mayShorten: true }, { name: 'origin', mayShorten: true }],
+    columns: ['setting', shortenedColumn('value'), shortenedColumn('origin')],
     empty: '',
     items: settings.map(({ setting, value, text, origin, variable, flag, doc }) => ({
       id: setting,
@@ -23,7 +24,7 @@ export function settingList(settings: readonly ShownSetting[]): View {
 export function configFileList(files: readonly ConfigFile[]): View {
   return {
     shape: 'list',
-    columns: [{ name: 'file', mayShorten: true }, 'kind', 'read'],
+    columns: [shortenedColumn('file'), 'kind', 'read'],
     empty: 'There are no configuration files.',
     items: files.map(({ path, kind, exists }) => ({
       id: path,
@@ -54,19 +55,20 @@ export function configVerdict(
         title: isValid
           ? 'The configuration is valid.'
           : `The configuration has ${pluralize(problems.length, 'problem')}.`,
-        lines: [`Checked the settings and the files that they name. ${connection(opened)}`],
-        columns: ['what', 'problem'],
-        rows: [
-          ...problems.map(({ code, message, hint }) => [
-            { text: code, tone: 'bad' as const },
-            hint === undefined ? message : `${message} ${hint}`,
-          ]),
-          ...warnings.map((warning) => [{ text: 'warning', tone: 'warn' as const }, warning]),
+        lines: [
+          `Checked the settings and the files that they name. ${connection(opened)}`,
+          ...problems.map(({ code, message, hint }) => ({
+            text: `${code}: ${hint === undefined ? message : `${message} ${hint}`}`,
+            tone: 'bad' as const,
+          })),
+          ...warnings.map((warning) => ({ text: `Warning: ${warning}`, tone: 'warn' as const })),
         ],
+        columns: [],
+        rows: [],
       },
       {
         title: 'Files read',
-        columns: ['file', 'kind'],
+        columns: [shortenedColumn('file'), 'kind'],
         rows: files.filter((file) => file.exists).map((file) => [file.path, file.kind]),
       },
     ],

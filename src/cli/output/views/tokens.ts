@@ -4,9 +4,10 @@ import { stringifySpelled } from '../../../domain/shared/json-numbers.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
 import type { RegisteredToken } from '../../../domain/tokens/register.js';
 import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
+import { plainColumn, shortenedColumn } from '../columns.js';
 import { grouped } from '../number-format.js';
 import { isoTime, relativeTime } from '../time.js';
-import type { Cell, JsonObject, StreamItem, View } from '../view.js';
+import type { JsonObject, StreamItem, Text, View } from '../view.js';
 
 /** Shows the whole token, as only the views of new tokens do. */
 export function issuedToken(issued: IssuedToken): View {
@@ -106,13 +107,13 @@ export function tokenList(
       ],
     })),
     columns: [
-      { name: 'jti', mayShorten: true },
-      { name: 'kid', mayShorten: true },
-      'issued',
-      ...(hasUses ? ['last seen'] : []),
+      shortenedColumn('jti'),
+      shortenedColumn('kid', 1),
+      plainColumn('issued', 3),
+      ...(hasUses ? [plainColumn('last seen', 2)] : []),
       'expires',
-      ...(hasSessions ? ['refreshable until'] : []),
-      { name: 'meta', mayShorten: true },
+      ...(hasSessions ? [plainColumn('refreshable until', 4)] : []),
+      shortenedColumn('meta', 5),
     ],
     empty: 'The subject has no live tokens.',
   };
@@ -156,7 +157,7 @@ const TIMES = new Set(['exp', 'nbf', 'iat']);
 export function claimFields(
   claims: Record<string, unknown>,
   textOf = plainText,
-): Array<readonly [string, Cell]> {
+): Array<readonly [string, Text]> {
   return Object.entries(claims).map(([name, value]) => [
     name,
     TIMES.has(name) && Number.isSafeInteger(value) ? `${value} (${isoTime(value as number)})` : textOf(value),

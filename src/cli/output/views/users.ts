@@ -1,17 +1,18 @@
 import type { User } from '../../../domain/ports/index.js';
+import { plainColumn, shortenedColumn } from '../columns.js';
 import { relativeTime } from '../time.js';
-import type { Cell, JsonObject, ListItem, StreamItem, View } from '../view.js';
+import type { JsonObject, ListItem, StreamItem, Text, View } from '../view.js';
 
 export function userList(users: AsyncIterable<User>, now: number, empty: string): View {
   return {
     shape: 'list',
     items: mapItems(users, now),
     columns: [
-      { name: 'sub', mayShorten: true },
-      { name: 'name', mayShorten: true },
+      shortenedColumn('sub'),
+      shortenedColumn('name', 3),
       'status',
-      'created',
-      'updated',
+      plainColumn('created', 2),
+      plainColumn('updated', 1),
     ],
     empty,
   };
@@ -111,6 +112,6 @@ function userData({ sub, name, status, disabledUntil, createdAt, updatedAt }: Us
   return { sub, name, status, disabledUntil: disabledUntil ?? null, createdAt, updatedAt };
 }
 
-function statusCell({ status }: User): Cell {
+function statusCell({ status }: User): Text {
   return { text: status, tone: status === 'enabled' ? 'good' : 'bad' };
 }

@@ -4,6 +4,7 @@ import {
   type SkipReason,
 } from '../../../../domain/registry/restore.js';
 import type { SnapshotReport } from '../../../../domain/registry/snapshot.js';
+import { numberColumn, shortenedColumn } from '../../columns.js';
 import { grouped } from '../../number-format.js';
 import { pluralize } from '../../pluralize.js';
 import { isoTime } from '../../time.js';
@@ -58,7 +59,7 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
       },
       {
         title: 'Not restored',
-        columns: ['why', 'entries'],
+        columns: [shortenedColumn('why'), numberColumn('entries')],
         rows: reasons.map((reason) => [WORDS[reason], grouped(skipped[reason])]),
       },
     ],

@@ -1,6 +1,7 @@
 import { stateName } from '../../../../domain/model/signing-key.js';
 import type { FlushReport } from '../../../../domain/registry/flush.js';
 import type { KeyCount } from '../../../../domain/registry/keys-by-id.js';
+import { numberColumn, shortenedColumn } from '../../columns.js';
 import { grouped } from '../../number-format.js';
 import { pluralize } from '../../pluralize.js';
 import type { JsonObject, Section, View } from '../../view.js';
@@ -21,7 +22,11 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
       {
         title: headline(report, dryRun),
         ...(backup === null ? {} : { lines: [exportedText(matched, backup)] }),
-        columns: ['node', 'matched', ...(dryRun ? [] : ['removed'])],
+        columns: [
+          shortenedColumn('node'),
+          numberColumn('matched'),
+          ...(dryRun ? [] : [numberColumn('removed')]),
+        ],
         rows: [...byNode, { node: 'all', matched, removed }].map((row) => [
           ...[row.node, grouped(row.matched)],
           ...(dryRun ? [] : [grouped(row.removed)]),
@@ -59,7 +64,7 @@ export function keyState({ state, verifyOnly }: Pick<KeyCount, 'state' | 'verify
 export function byKidSection(rows: readonly KeyCount[]): Section {
   return {
     title: 'By key',
-    columns: ['kid', 'state', 'entries'],
+    columns: [shortenedColumn('kid'), 'state', numberColumn('entries')],
     rows: rows.map((row) => [kidOrRow(row), keyState(row), grouped(row.entries)]),
   };
 }

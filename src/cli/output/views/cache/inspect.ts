@@ -8,10 +8,11 @@ import type {
 import type { RegistryChange } from '../../../../domain/registry/watch.js';
 import { formatDuration } from '../../../../domain/shared/duration.js';
 import { asSentence } from '../../../../domain/shared/text.js';
+import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
 import { grouped, groupedOrDash, share, signed, size } from '../../number-format.js';
 import { pluralize } from '../../pluralize.js';
 import { relativeTime } from '../../time.js';
-import type { Cell, Column, JsonObject, Section, Text, View } from '../../view.js';
+import type { Cell, JsonObject, Section, Text, View } from '../../view.js';
 import { cachedUserText } from './cached-user.js';
 import { byKidData, keyState, kidOrRow } from './flush.js';
 
@@ -54,23 +55,30 @@ export function inspectionSections(
 ): Section[] {
   const { entries, ttl, topSubjects } = report;
   const isOneSubject = 'subject' in report;
-  const withChange = change === null ? [] : [{ name: 'change', align: 'right' } as const];
+  const withChange = change === null ? [] : [numberColumn('change')];
   return [
     {
       title: headline(report),
       lines: [...(isOneSubject ? [subjectText(report.subject, now)] : []), ...warnings(report)],
-      columns: [SHORTENED('kid'), 'state', ...NUMBERS, ...withChange, ''],
+      columns: [shortenedColumn('kid'), plainColumn('state', 1), ...NUMBERS, ...withChange, ''],
       rows: keyRows(report, change),
     },
     anomalies(report.anomalies),
     {
       title: 'By node',
-      columns: [SHORTENED('node'), RIGHT('slots'), ...NUMBERS, ...withChange, RIGHT('memory used'), ''],
+      columns: [
+        shortenedColumn('node'),
+        numberColumn('slots', 2),
+        ...NUMBERS,
+        ...withChange,
+        numberColumn('memory used', 1),
+        '',
+      ],
       rows: isOneSubject || report.backend === 'sqlite' ? [] : nodeRows(report, change),
     },
     {
       title: 'Remaining lifetime',
-      columns: [RIGHT('up to'), ...NUMBERS, ''],
+      columns: [numberColumn('up to'), ...NUMBERS, ''],
       rows: withoutEmptyEnds(ttl).map((row) => [
         row.leSeconds === null ? 'longer' : formatDuration(row.leSeconds),
         ...numbers(row.entries, entries, largest(ttl)),
@@ -78,7 +86,7 @@ export function inspectionSections(
     },
     {
       title: 'Subjects with the most tokens',
-      columns: [SHORTENED('sub'), ...NUMBERS, ''],
+      columns: [shortenedColumn('sub'), ...NUMBERS, ''],
       rows: isOneSubject
         ? []
         : topSubjects.map((row) => [row.sub, ...numbers(row.entries, entries, largest(topSubjects))]),
@@ -86,9 +94,7 @@ export function inspectionSections(
   ];
 }
 
-const RIGHT = (name: string): Column => ({ name, align: 'right' });
-const SHORTENED = (name: string): Column => ({ name, mayShorten: true });
-const NUMBERS = [RIGHT('tokens'), RIGHT('share')];
+const NUMBERS = [numberColumn('tokens'), numberColumn('share')];
 
 function numbers(part: number, whole: number, longest: number): [Cell, Cell, Cell] {
   return [grouped(part), share(part, whole), { bar: longest === 0 ? 0 : part / longest }];
@@ -191,7 +197,7 @@ function anomalies(found: Anomalies): Section {
     ? { title: { text: `No anomalies${unchecked}`, tone: 'faint' }, columns: [], rows }
     : {
         title: { text: `Anomalies${unchecked}`, tone: 'bad' },
-        columns: [RIGHT('count'), { name: 'what', mayShorten: true }],
+        columns: [numberColumn('count'), shortenedColumn('what')],
         rows,
       };
 }

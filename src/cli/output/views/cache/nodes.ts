@@ -1,4 +1,5 @@
 import type { RegistryNode } from '../../../../domain/ports/index.js';
+import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
 import { groupedOrDash, share, size } from '../../number-format.js';
 import type { Cell, JsonObject, View } from '../../view.js';
 
@@ -8,10 +9,14 @@ export function registryNodes(nodes: readonly RegistryNode[]): View {
   return {
     shape: 'list',
     columns: [
-      { name: 'node', mayShorten: true },
+      shortenedColumn('node'),
       'role',
-      ...['slots', 'keys', 'memory', 'of max', 'lag'].map((name) => ({ name, align: 'right' as const })),
-      'policy',
+      numberColumn('slots', 3),
+      numberColumn('keys', 2),
+      numberColumn('memory', 4),
+      numberColumn('of max'),
+      numberColumn('lag', 5),
+      plainColumn('policy', 1),
     ],
     empty: 'There are no nodes.',
     items: nodes.map((node) => ({ id: node.node, data: nodeData(node), row: nodeRow(node, nodes) })),

@@ -1,5 +1,6 @@
 import { countChanges, type ReconciliationReport } from '../../../../domain/registry/reconcile.js';
 import { DROP_REASONS, type DropReason } from '../../../../domain/registry/reconciliation-plan.js';
+import { numberColumn, shortenedColumn } from '../../columns.js';
 import { pluralize } from '../../pluralize.js';
 import type { Section, View } from '../../view.js';
 
@@ -34,7 +35,7 @@ export function reconciliationReport(report: ReconciliationReport, dryRun: boole
       changes(report, dryRun),
       {
         title: dryRun ? 'Entries to remove, by node' : 'Entries removed, by node',
-        columns: ['node', 'dropped'],
+        columns: [shortenedColumn('node'), numberColumn('dropped')],
         rows: report.byNode.filter((row) => row.dropped > 0).map((row) => [row.node, String(row.dropped)]),
       },
     ],
@@ -51,7 +52,7 @@ function changes(report: ReconciliationReport, dryRun: boolean): Section {
   ];
   return {
     title: headline(report, dryRun),
-    columns: [dryRun ? 'to fix' : 'fixed', 'count'],
+    columns: [shortenedColumn(dryRun ? 'to fix' : 'fixed'), numberColumn('count')],
     rows: rows.filter(([, count]) => count > 0).map(([what, count]) => [what, String(count)]),
   };
 }

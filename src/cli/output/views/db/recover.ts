@@ -1,4 +1,5 @@
 import type { Losses } from '../../../../domain/recovery/recover.js';
+import { shortenedColumn } from '../../columns.js';
 import type { JsonObject, Section, View } from '../../view.js';
 
 const SHOWN_EVENTS = 20;
@@ -52,7 +53,7 @@ export function recoveryReport(
       eventSection('Missing events', events),
       {
         title: 'Keys whose state was lost',
-        columns: ['kid', 'was', 'is now'],
+        columns: [shortenedColumn('kid'), 'was', 'is now'],
         rows: keys.map(({ kid, state, now }) => [kid, state, now ?? 'missing']),
       },
       eventSection('Events that are out of date and will not be applied', outdated),
@@ -102,7 +103,13 @@ function eventSection(title: string, events: Losses['events']): Section {
   return {
     title: `${title}: ${events.length}`,
     ...(rest > 0 ? { lines: [`The first ${SHOWN_EVENTS} are shown. Use --json to see all.`] } : {}),
-    columns: ['type', 'sub', 'jti', 'kid', 'reason'],
+    columns: [
+      'type',
+      shortenedColumn('sub'),
+      shortenedColumn('jti'),
+      shortenedColumn('kid', 1),
+      shortenedColumn('reason', 2),
+    ],
     rows: events
       .slice(0, SHOWN_EVENTS)
       .map(({ type, sub, jti, kid, reason }) => [type, sub ?? '-', jti ?? '-', kid ?? '-', reason ?? '-']),

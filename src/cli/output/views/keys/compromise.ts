@@ -1,4 +1,5 @@
 import type { CompromiseReport } from '../../../../domain/keys/compromise.js';
+import { numberColumn, shortenedColumn } from '../../columns.js';
 import { grouped } from '../../number-format.js';
 import type { Cell, View } from '../../view.js';
 import { keyData } from './signing-key.js';
@@ -34,7 +35,7 @@ export function compromiseReport(
     sections: [
       {
         title: headline(report, dryRun),
-        columns: ['', 'kid'],
+        columns: ['', shortenedColumn('kid')],
         rows: [
           [dryRun ? 'would be refused' : 'refused', { text: key.kid, tone: 'bad' }],
           [dryRun ? 'would sign' : 'signs now', { text: active ?? none, tone: 'good' }],
@@ -43,7 +44,10 @@ export function compromiseReport(
       },
       {
         title: dryRun ? 'Tokens of the key' : 'Tokens of the key, before and after the removal',
-        columns: dryRun ? ['node', 'tokens'] : ['node', 'before', 'removed', 'after'],
+        columns: [
+          shortenedColumn('node'),
+          ...(dryRun ? ['tokens'] : ['before', 'removed', 'after']).map((name) => numberColumn(name)),
+        ],
         rows: [...byNode, total].map((node) => [
           node.node,
           grouped(node.before),

@@ -8,9 +8,10 @@ import {
   type SigningKey,
   stateName,
 } from '../../../../domain/model/signing-key.js';
+import { plainColumn, shortenedColumn } from '../../columns.js';
 import { pluralize } from '../../pluralize.js';
 import { relativeTime } from '../../time.js';
-import type { Cell, JsonObject, ListItem, Tone, View } from '../../view.js';
+import type { JsonObject, ListItem, Text, Tone, View } from '../../view.js';
 
 const TONES: Record<KeyState, Tone> = {
   pending: 'warn',
@@ -30,14 +31,14 @@ export function keyList(
     shape: 'list',
     items: keys.map((key) => keyItem(key, now, dryRun)),
     columns: [
-      { name: 'kid', mayShorten: true },
+      shortenedColumn('kid'),
       'state',
-      { name: 'alg', isMinor: true },
-      { name: 'bits', isMinor: true },
-      { name: 'created', isMinor: true },
-      'active since',
+      plainColumn('alg', 2),
+      plainColumn('bits', 1),
+      plainColumn('created', 4),
+      plainColumn('active since', 5),
       'verifies until',
-      { name: 'master key', mayShorten: true, isMinor: true },
+      shortenedColumn('master key', 3),
     ],
     empty,
   };
@@ -53,7 +54,7 @@ export function keyListWithFleet(
   const total = fleet.verifiers.length;
   return {
     ...list,
-    columns: [...list.columns, 'verifiers'],
+    columns: [...list.columns, plainColumn('verifiers', 6)],
     items: list.items.map(({ data, id, row }, index) => {
       const { kid, state } = keys[index] as SigningKey;
       const loaded = total - withoutKey(fleet, kid).length;
@@ -68,7 +69,7 @@ export function keyListWithFleet(
   };
 }
 
-function loadedCell(loaded: number, total: number): Cell {
+function loadedCell(loaded: number, total: number): Text {
   const text = `${loaded} of ${total}`;
   return loaded === total ? text : { text, tone: 'warn' };
 }
@@ -163,6 +164,6 @@ function verifiesUntil(key: SigningKey, now: number): string {
   return isVerifyOnly(key) && key.verifyUntil === null ? 'no end' : relativeTime(key.verifyUntil, now);
 }
 
-function stateCell(key: SigningKey): Cell {
+function stateCell(key: SigningKey): Text {
   return { text: stateName(key), tone: TONES[key.state] };
 }

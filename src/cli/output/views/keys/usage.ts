@@ -1,5 +1,6 @@
 import type { UsageReport } from '../../../../domain/keys/usage.js';
 import { stateName } from '../../../../domain/model/signing-key.js';
+import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
 import { grouped } from '../../number-format.js';
 import { relativeTime } from '../../time.js';
 import type { View } from '../../view.js';
@@ -19,12 +20,12 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
         title: complete ? 'Live tokens by key' : 'INCOMPLETE: live tokens by key',
         lines: keys.some(({ verifyUntil }) => verifyUntil !== null) ? [COLUMN_NOTE] : [],
         columns: [
-          'kid',
+          shortenedColumn('kid'),
           'state',
-          'tokens',
-          'subjects',
-          'first ends',
-          'last ends',
+          numberColumn('tokens'),
+          numberColumn('subjects', 2),
+          plainColumn('first ends', 1),
+          plainColumn('last ends', 3),
           'retirable from',
           'verifies until',
         ],
