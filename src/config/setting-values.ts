@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
+import { DURATION_FORM, formatDuration, readDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
 import { formatLastDay, parseLastDay } from '../domain/shared/last-day.js';
 import { RESERVED_CLAIMS } from '../domain/verification/check-claims.js';
@@ -181,7 +181,10 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
     case 'pattern':
       return z.string().check(z.regex(kind.pattern), z.refine(kind.isMeant ?? (() => true)));
     case 'duration':
-      return readBy(z.union([z.string(), z.number()]), (raw) => secondsOf(String(raw), kind.maxSeconds));
+      return readBy(z.union([z.string(), z.number()]), (raw) => {
+        const seconds = readDuration(raw);
+        return seconds !== null && seconds <= kind.maxSeconds ? seconds : null;
+      });
     case 'date':
       return readBy(z.union([z.string(), z.number()]), (raw) => parseLastDay(String(raw)));
     case 'integer':
@@ -225,15 +228,6 @@ function readBy<Raw, Value>(raw: z.ZodMiniType<Raw>, read: (raw: Raw) => Value |
       return z.NEVER;
     }),
   ) as unknown as z.ZodMiniType<Value>;
-}
-
-function secondsOf(text: string, maxSeconds: number): number | null {
-  try {
-    const seconds = parseDuration(text);
-    return seconds <= maxSeconds ? seconds : null;
-  } catch {
-    return null;
-  }
 }
 
 /** Returns each text once. */

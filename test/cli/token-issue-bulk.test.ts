@@ -240,7 +240,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect({ exitCode, subs: objects(stdout).map(({ sub }) => sub) }).toEqual({ exitCode: 5, subs: ['bob'] });
     expect(failures(stderr).map(([, code]) => code)).toEqual([
       ...['ERR_ROW_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID'],
-      ...['ERR_ROW_INVALID', 'ERR_TTL_TOO_LONG', 'ERR_AUDIENCE_INVALID', 'ERR_ROW_INVALID'],
+      ...['ERR_DURATION_INVALID', 'ERR_TTL_TOO_LONG', 'ERR_AUDIENCE_INVALID', 'ERR_ROW_INVALID'],
       ...['ERR_CLAIM_RESERVED', 'ERR_ROW_INVALID', 'ERR_META_INVALID', 'ERR_ROW_INVALID'],
       ...['ERR_ROW_INVALID', 'ERR_ROW_INVALID', 'ERR_LINE_NOT_JSON'],
     ]);

@@ -1,3 +1,4 @@
+import { describeValue } from './describe-value.js';
 import { JwtctlError } from './errors.js';
 import { excerpt } from './text.js';
 
@@ -10,8 +11,16 @@ const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
 export const DURATION_FORM =
   'a duration above zero such as 90s, 15m, 12h, 30d or 1h30m, or a whole number of seconds';
 
-/** Accepts seconds, or `90s`, `1h30m`: each of d, h, m, s once. @throws `ERR_DURATION_INVALID` (usage) */
-export function parseDuration(text: string): number {
+/**
+ * Accepts seconds as a number or text, or `90s`, `1h30m`: each of d, h, m, s once.
+ * @throws `ERR_DURATION_INVALID` (usage)
+ */
+export function parseDuration(value: unknown): number {
+  if (typeof value !== 'string' && typeof value !== 'number') {
+    const message = `A duration cannot be ${describeValue(value)}; expected ${DURATION_FORM}.`;
+    throw new JwtctlError('ERR_DURATION_INVALID', message);
+  }
+  const text = String(value);
   const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
   if (!Number.isSafeInteger(seconds) || seconds < 1) {
     const likely = likelyDuration(text);
@@ -22,6 +31,16 @@ export function parseDuration(text: string): number {
     );
   }
   return seconds;
+}
+
+/** Returns null for anything that is not a duration. */
+export function readDuration(value: unknown): number | null {
+  try {
+    return parseDuration(value);
+  } catch (error) {
+    if (error instanceof JwtctlError) return null;
+    throw error;
+  }
 }
 
 /** Returns the duration that a text such as `1 hour`, `15min`, or `2 weeks` means; null if it means none. */

@@ -1,6 +1,5 @@
 import { typeName } from '../shared/describe-value.js';
-import { parseDuration } from '../shared/duration.js';
-import { JwtctlError } from '../shared/errors.js';
+import { readDuration } from '../shared/duration.js';
 import { nearest } from '../shared/nearest.js';
 import { excerpt } from '../shared/text.js';
 
@@ -42,7 +41,9 @@ export function readRequestPolicy(raw: unknown, place: string): RequestPolicy {
     ...('aud' in raw && { aud: textsOf(aud) ?? fail(wrong('aud', 'an audience or a list of them')) }),
     ...('scope' in raw && { scope: scopesOf(scope) ?? fail(wrong('scope', 'a list of scopes')) }),
     ...('claims' in raw && { claims: claimsOf(claims) ?? fail(wrong('claims', CLAIMS)) }),
-    ...('maxAge' in raw && { maxAge: secondsOf(maxAge) ?? fail(wrong('maxAge', 'a duration such as 15m')) }),
+    ...('maxAge' in raw && {
+      maxAge: readDuration(maxAge) ?? fail(wrong('maxAge', 'a duration such as 15m')),
+    }),
   };
   if (Object.keys(policy).length === 0)
     throw new PolicyProblem(`${place} demands nothing; expected at least one of ${MEMBERS.join(', ')}`);
@@ -84,16 +85,6 @@ function claimsOf(raw: unknown): RequestPolicy['claims'] | null {
 function isClaimValue(value: unknown): value is ClaimValue {
   if (typeof value === 'number') return Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER;
   return typeof value === 'string' || typeof value === 'boolean';
-}
-
-function secondsOf(raw: unknown): number | null {
-  if (typeof raw !== 'string' && typeof raw !== 'number') return null;
-  try {
-    return parseDuration(String(raw));
-  } catch (error) {
-    if (error instanceof JwtctlError) return null;
-    throw error;
-  }
 }
 
 function isMap(raw: unknown): raw is Record<string, unknown> {

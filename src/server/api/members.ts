@@ -13,5 +13,5 @@ export function parsed<T>(member: string, parse: () => T): T {
 }
 
 export function secondsOf(value: number | string | undefined, member: string): number | undefined {
-  return value === undefined ? undefined : parsed(member, () => parseDuration(String(value)));
+  return value === undefined ? undefined : parsed(member, () => parseDuration(value));
 }

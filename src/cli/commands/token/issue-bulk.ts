@@ -91,18 +91,11 @@ function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'su
     ...shared,
     sub,
     ...(aud == null ? {} : { aud: audiences }),
-    ...(ttl == null ? {} : { ttlSeconds: secondsOf(ttl, 'ttl') }),
-    ...(notBefore == null ? {} : { notBeforeSeconds: secondsOf(notBefore, 'notBefore') }),
+    ...(ttl == null ? {} : { ttlSeconds: parseDuration(ttl) }),
+    ...(notBefore == null ? {} : { notBeforeSeconds: parseDuration(notBefore) }),
     ...(meta == null ? {} : { meta: { ...shared.meta, ...meta } }),
     ...(claims == null ? {} : { claims: { ...shared.claims, ...objectOf(claims) } }),
   };
-}
-
-function secondsOf(value: unknown, member: string): number {
-  if (typeof value === 'number' || typeof value === 'string') return parseDuration(String(value));
-  throw unusable(
-    `The ${member} is ${describeValue(value)}; expected a number of seconds or a duration such as "15m".`,
-  );
 }
 
 function objectOf(value: unknown): Record<string, unknown> {
