@@ -1,10 +1,9 @@
 import type { ErrorCode } from './domain/shared/errors.js';
 import type { RequestPolicyInput } from './domain/verification/request-policy.js';
-import { type Auth, authenticate } from './http/authenticate-request.js';
+import { type Auth, authenticate, type RequestVerifier } from './http/authenticate-request.js';
 import { demandOf } from './http/demand.js';
 import type { RequestHead } from './http/token-in-request.js';
 import { type RawResponse, writeAnswer } from './http/verify-responses.js';
-import type { Verifier } from './verifier/create-verifier.js';
 
 export type { Auth } from './http/authenticate-request.js';
 
@@ -47,7 +46,7 @@ interface Request extends RequestHead {
  * @param verifier from `openVerifier` or `createVerifier`; the middleware never closes it
  * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for an invalid policy
  */
-export function jwtctlAuth(verifier: Pick<Verifier, 'verify'>, options: JwtctlAuthOptions = {}) {
+export function jwtctlAuth(verifier: RequestVerifier, options: JwtctlAuthOptions = {}) {
   const { cookie = null, onRefusal = () => {} } = options;
   const demand = demandOf(options);
   return async (req: Request, res: RawResponse, next: (error?: unknown) => void): Promise<void> => {

@@ -1,9 +1,8 @@
 import type { FastifyPluginCallback } from 'fastify';
-import type { RequestPolicyInput } from './domain/verification/request-policy.js';
-import { type Auth, authenticate, type Demand } from './http/authenticate-request.js';
+import type { RequestPolicy, RequestPolicyInput } from './domain/verification/request-policy.js';
+import { type Auth, authenticate, type RequestVerifier } from './http/authenticate-request.js';
 import { demandOf } from './http/demand.js';
 import { sendAnswer } from './http/verify-responses.js';
-import type { Verifier } from './verifier/create-verifier.js';
 
 export type { Auth } from './http/authenticate-request.js';
 
@@ -16,7 +15,7 @@ declare module 'fastify' {
 
 export interface JwtctlPluginOptions {
   /** From `openVerifier` or `createVerifier`. The plugin never closes it. */
-  verifier: Pick<Verifier, 'verify'>;
+  verifier: RequestVerifier;
   /** The cookie that may contain the token if no `Authorization` header does. Default: none */
   cookie?: string;
   /**
@@ -34,7 +33,7 @@ export interface JwtctlPluginOptions {
  */
 export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, options, done) => {
   const { verifier, cookie = null } = options;
-  let demand: Demand | null;
+  let demand: RequestPolicy | null;
   try {
     demand = demandOf(options);
   } catch (error) {

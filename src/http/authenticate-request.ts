@@ -4,7 +4,7 @@ import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import { checkPolicy } from '../domain/verification/check-policy.js';
 import type { RequestPolicy } from '../domain/verification/request-policy.js';
 import type { Acceptance } from '../domain/verification/verify.js';
-import type { Verifier } from '../verifier/create-verifier.js';
+import type { Verifier, VerifierClock } from '../verifier/create-verifier.js';
 import { AMBIGUOUS, otherScheme, type RequestHead, requestToken } from './token-in-request.js';
 import { type Answer, forbidden, NO_TOKEN, refusal, TWO_TOKENS, unavailable } from './verify-responses.js';
 
@@ -23,22 +23,21 @@ export interface Denial {
   answer: Answer;
 }
 
-export interface Demand {
-  policy: RequestPolicy;
-  now(): number;
-  clockToleranceSeconds: number;
-}
+/** A wrapper around a verifier may lack the clock. */
+export type RequestVerifier = Pick<Verifier, 'verify'> & Partial<Pick<Verifier, 'clock'>>;
+
+const HOST_CLOCK: VerifierClock = { now: () => Math.floor(Date.now() / 1000), toleranceSeconds: 5 };
 
 /**
  * @param cookieName null for none
- * @param demand what an accepted token must meet besides
+ * @param policy what an accepted token must meet besides
  * @throws JwtctlError `ERR_CLOSED`; defects
  */
 export async function authenticate(
-  verifier: Pick<Verifier, 'verify'>,
+  verifier: RequestVerifier,
   request: RequestHead,
   cookieName: string | null,
-  demand: Demand | null = null,
+  policy: RequestPolicy | null = null,
 ): Promise<Authentication> {
   const token = requestToken(request, cookieName);
   if (token === null) {
@@ -55,7 +54,14 @@ export async function authenticate(
   try {
     const result = await verifier.verify(token);
     if (!result.active) return refused(result.error.code, result.error.message, refusal(result));
-    return notMet(result, token, demand) ?? { accepted: result, token, isAsked: true, code: 'active' };
+    return (
+      notMet(result, token, policy, verifier.clock) ?? {
+        accepted: result,
+        token,
+        isAsked: true,
+        code: 'active',
+      }
+    );
   } catch (error) {
     if (!isUnavailable(error)) throw error;
     return refused(error.code, error.message, unavailable(error.code));
@@ -66,11 +72,15 @@ export function isUnavailable(error: unknown): error is JwtctlError {
   return error instanceof JwtctlError && error.kind === 'unavailable';
 }
 
-function notMet({ payload }: Acceptance, token: string, demand: Demand | null): Denial | null {
-  if (demand === null) return null;
-  const { policy, now, clockToleranceSeconds } = demand;
+function notMet(
+  { payload }: Acceptance,
+  token: string,
+  policy: RequestPolicy | null,
+  { now, toleranceSeconds }: VerifierClock = HOST_CLOCK,
+): Denial | null {
+  if (policy === null) return null;
   const iat = hasOwnTime(payload.jti, token) ? payload.iat : 0;
-  const shortfall = checkPolicy({ ...payload, iat }, policy, now(), clockToleranceSeconds);
+  const shortfall = checkPolicy({ ...payload, iat }, policy, now(), toleranceSeconds);
   return shortfall && refused(shortfall.code, shortfall.message, forbidden(shortfall, policy));
 }
 

@@ -23,7 +23,6 @@ export interface AppOptions {
   claimHeaders: ClaimHeaders;
   /** What `/verify/@NAME` demands, by name. */
   policies: Readonly<Record<string, RequestPolicy>>;
-  clockToleranceSeconds: number;
   /** The issuer, as a URL; null disables the discovery documents. */
   publicUrl: string | null;
   /** What clients of the API may do. */

@@ -57,7 +57,6 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
       cookie: settings.cookie,
       claimHeaders: new ClaimHeaders(settings.headers ?? {}),
       policies: settings.policies ?? {},
-      clockToleranceSeconds: token.clockTolerance,
       ...{ api, tls, now },
       publicUrl: settings.publicUrl,
       rights: new Set(settings.clients?.flatMap(({ may }) => may)),

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyPluginCallback } from 'fastify';
-import { type Authentication, authenticate, type Demand, type Denial } from '../http/authenticate-request.js';
+import { type Authentication, authenticate, type Denial } from '../http/authenticate-request.js';
 import { type Answer, acceptance, misconfigured, writeAnswer } from '../http/verify-responses.js';
 import type { AppOptions } from './app-options.js';
 
@@ -11,15 +11,13 @@ const PATH = '/verify';
  * and with Envoy also the original path and query.
  */
 export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, done) => {
-  const { verifier, metrics, log, cookie, claimHeaders, policies, now, clockToleranceSeconds } = options;
-  const demands = new Map<string, Demand>(
-    Object.entries(policies).map(([name, policy]) => [name, { policy, now, clockToleranceSeconds }]),
-  );
+  const { verifier, metrics, log, cookie, claimHeaders } = options;
+  const policies = new Map(Object.entries(options.policies));
   const decide = async (request: IncomingMessage, url: string): Promise<Authentication> => {
     const name = policyName(url);
     if (name === null) return authenticate(verifier, request, cookie);
-    const demand = demands.get(name);
-    return demand === undefined ? UNKNOWN_POLICY : authenticate(verifier, request, cookie, demand);
+    const policy = policies.get(name);
+    return policy === undefined ? UNKNOWN_POLICY : authenticate(verifier, request, cookie, policy);
   };
   const answerTo = (authentication: Authentication): Denial | { answer: Answer; code: 'active' } => {
     if (authentication.accepted === null) return authentication;

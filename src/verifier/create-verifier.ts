@@ -11,6 +11,9 @@ import {
 } from '../domain/verification/verify.js';
 
 export interface Verifier {
+  /** The clock of the checks, and its tolerance. The middlewares use it for the `maxAge` of a policy. */
+  readonly clock: VerifierClock;
+
   /**
    * Makes the four checks: the JWS, the Claims Set, the registry, the user. Returns a refusal as a result.
    *
@@ -18,6 +21,12 @@ export interface Verifier {
    * @throws JwtctlError kind `unavailable` if a store does not answer. Then no token is accepted.
    */
   verify(token: string): Promise<VerificationResult>;
+}
+
+export interface VerifierClock {
+  /** Returns NumericDate seconds. */
+  now(): number;
+  readonly toleranceSeconds: number;
 }
 
 export interface VerifierOptions {
@@ -82,7 +91,10 @@ export function createVerifier(options: VerifierOptions): Verifier {
     policy: { issuer, audience, clockToleranceSeconds, acceptTypes: [...acceptTypes] },
     now: () => timeOf(now.call(options)),
   };
-  return { verify: (token) => verifyToken(token, ports) };
+  return {
+    clock: { now: ports.now, toleranceSeconds: clockToleranceSeconds },
+    verify: (token) => verifyToken(token, ports),
+  };
 }
 
 function systemNow(): number {

@@ -23,7 +23,7 @@ import {
   type TokenStatus,
 } from '../domain/verification/check-status.js';
 import type { VerificationPorts, VerificationResult } from '../domain/verification/verify.js';
-import type { Verifier } from './create-verifier.js';
+import type { Verifier, VerifierClock } from './create-verifier.js';
 import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
@@ -141,6 +141,7 @@ type LiveVerifierPolicy = VerificationPorts['policy'] &
   };
 
 class StoreVerifier implements LiveVerifier {
+  readonly clock: VerifierClock;
   readonly #ports: LiveVerifierPorts;
   readonly #policy: LiveVerifierPolicy;
   readonly #cache: TokenCache;
@@ -166,6 +167,7 @@ class StoreVerifier implements LiveVerifier {
     policy: LiveVerifierPolicy,
     onStateChange: (change: StateChange) => void,
   ) {
+    this.clock = { now: ports.clock.now, toleranceSeconds: policy.clockToleranceSeconds };
     this.#ports = ports;
     this.#policy = policy;
     this.#cache = new TokenCache(policy.rememberedTokens);

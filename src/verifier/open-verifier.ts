@@ -44,6 +44,7 @@ export async function openVerifier({
   return closingOnFailure(context, async () => {
     const verifier = await openLiveVerifier(context, nearCache === undefined ? {} : { nearCache });
     return {
+      clock: verifier.clock,
       verify: (token) => verifier.verify(token),
       jwkSet: () => verifier.jwkSet(),
       health: () => verifier.health(),

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { type JwtctlAuthOptions, jwtctlAuth } from '../../src/express.js';
 import { jwtctlPlugin } from '../../src/fastify.js';
-import type { Verifier } from '../../src/verifier/create-verifier.js';
+import type { RequestVerifier } from '../../src/http/authenticate-request.js';
 import { bearer, openServing, type Serving } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
@@ -19,7 +19,7 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
   const closers: Array<() => unknown> = [];
 
   beforeAll(async () => {
-    stores = await openStores(backend);
+    stores = await openStores(backend, { JWTCTL_TOKEN_CLOCK_TOLERANCE: '60s' });
     await stores.json('keys', 'generate');
     await stores.json('users', 'add', 'alice');
     serving = await openServing(stores, { cookie: COOKIE });
@@ -34,7 +34,7 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
 
   const FAMILIES = { Express: expressApp, Fastify: fastifyApp };
 
-  async function expressApp(verifier: Verifier, options: JwtctlAuthOptions = {}): Promise<string> {
+  async function expressApp(verifier: RequestVerifier, options: JwtctlAuthOptions = {}): Promise<string> {
     const app = express();
     app.get('/open', (req, res) => {
       res.json(req.auth ?? null);
@@ -53,7 +53,7 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
   }
 
   async function fastifyApp(
-    verifier: Verifier,
+    verifier: RequestVerifier,
     options: Pick<JwtctlAuthOptions, 'policy'> = {},
   ): Promise<string> {
     const app: FastifyInstance = fastify();
@@ -119,6 +119,22 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
       expect((await fetch(url)).status).toBe(401);
     });
 
+    test("compares the login with the verifier's clock, and its tolerance", async () => {
+      const policy = { maxAge: '5m' };
+      const { verifier } = serving;
+      const statusAfter = async (seconds: number, asked: RequestVerifier = verifier) => {
+        const login = `auth_time=${verifier.clock.now() - seconds}`;
+        const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--claim', login);
+        return (await fetch(await open(asked, { policy }), { headers: bearer(token) })).status;
+      };
+      expect([await statusAfter(-50), await statusAfter(-70)]).toEqual([200, 401]);
+      const later = { ...verifier.clock, now: () => verifier.clock.now() + 300 };
+      expect(await statusAfter(10, { verify: verifier.verify, clock: later })).toBe(401);
+      // A wrapper without a clock: the host's clock, and 5 s.
+      expect(await statusAfter(-50, { verify: verifier.verify })).toBe(401);
+      expect(await statusAfter(0, { verify: verifier.verify })).toBe(200);
+    });
+
     test('does not begin with a policy that it cannot read', async () => {
       const policy = { scopes: ['orders:read'] } as JwtctlAuthOptions['policy'];
       await expect(open(serving.verifier, { policy: policy as never })).rejects.toMatchObject({
@@ -134,7 +150,7 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
     });
 
     test("answers 503 if a store does not answer; a defect goes to the application's error handler", async () => {
-      const failing = (error: Error): Verifier => ({
+      const failing = (error: Error): RequestVerifier => ({
         verify: async () => {
           throw error;
         },

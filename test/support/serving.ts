@@ -68,6 +68,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
   const withClients = { ...context, settings: { ...context.settings, serve } };
   const real = await openLiveVerifier(context, { nearCache });
   const verifier: LiveVerifier = {
+    clock: real.clock,
     verify: (token) => real.verify(token),
     jwkSet: () => real.jwkSet(),
     health: () => real.health(),
@@ -94,7 +95,6 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     policies,
     publicUrl,
     rights: new Set(clients?.flatMap(({ may }) => may)),
-    clockToleranceSeconds: context.settings.token.clockTolerance,
     api: await openApiServices(withClients, (text) => warnings.push(text)),
     tls: null,
     now,

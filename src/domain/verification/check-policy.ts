@@ -68,10 +68,14 @@ function ageShortfall(
   const age = typeof since === 'number' ? now - Math.floor(since) : Number.NaN;
   // A time in the future would make the login too recent for long. NaN is refused too.
   if (age <= maxAge && age >= -clockToleranceSeconds) return null;
-  const message = Number.isNaN(age)
-    ? "The token's auth_time is not a NumericDate."
+  return { code: 'ERR_LOGIN_TOO_OLD', message: ageMessage(age, maxAge, clockToleranceSeconds) };
+}
+
+function ageMessage(age: number, maxAge: number, tolerance: number): string {
+  if (Number.isNaN(age)) return "The token's auth_time is not a NumericDate.";
+  return age < 0
+    ? `The login is ${-age} s in the future; expected at most ${tolerance} s.`
     : `The login was ${age} s ago; expected at most ${maxAge} s.`;
-  return { code: 'ERR_LOGIN_TOO_OLD', message };
 }
 
 function notMet(message: string): Shortfall {

@@ -86,6 +86,13 @@ describe('maxAge', () => {
   });
 });
 
+test.each([
+  [NOW - 301, 'The login was 301 s ago; expected at most 300 s.'],
+  [NOW + 6, 'The login is 6 s in the future; expected at most 5 s.'],
+])('the message for the login at %i tells past and future apart', (auth_time, message) => {
+  expect(checkPolicy({ ...CLAIMS, auth_time }, { maxAge: 300 }, NOW, 5)?.message).toBe(message);
+});
+
 test('every member must be met', () => {
   const policy = { aud: 'orders', scope: ['a'], claims: { role: 'admin' }, maxAge: 100 };
   const claims = { scope: 'a', role: 'admin' };
