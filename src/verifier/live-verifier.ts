@@ -318,7 +318,7 @@ class StoreVerifier implements LiveVerifier {
     this.#assertServing();
     this.#verdicts.misses += 1;
     const { clock, tail, states, users } = this.#ports;
-    const stored = await known.query.read();
+    const stored = await known.query.read(this.#uses.isDue(known, clock.now()));
     if (stored.epoch > this.#readEpoch) await this.#readLogAfter(stored.epoch);
     const now = clock.now();
     const { claims, key, issuedAt } = known;

@@ -34,13 +34,18 @@ export class UseRecorder {
     return known.lastSeen;
   }
 
+  /** Whether the next use must be stored, as far as this verifier knows. */
+  isDue({ lastSeen }: KnownToken, now: number): boolean {
+    return isTouchDue(lastSeen, this.#timeoutSeconds, now);
+  }
+
   isIdle({ lastSeen }: KnownToken, now: number): boolean {
     return idleSeconds(lastSeen, this.#timeoutSeconds, now) !== undefined;
   }
 
   /** Call this for each accepted token, and for no other. */
   record(known: KnownToken, now: number): void {
-    if (!isTouchDue(known.lastSeen, this.#timeoutSeconds, now)) return;
+    if (!this.isDue(known, now)) return;
     known.lastSeen = now;
     const { claims, key } = known;
     const touching = this.#touch(claims.sub, { jti: claims.jti, iat: claims.iat, keyId: key.id }, now);

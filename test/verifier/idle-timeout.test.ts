@@ -155,6 +155,15 @@ describe.each(BACKENDS)('token.idleTimeout, on %s', (backend) => {
     expect((await stores.run('token', 'list', '--sub', 'alice')).stdout).toMatch(/LAST SEEN/);
   });
 
+  test('closing the verifier stores the uses that it has gathered', async () => {
+    const verifier = await open();
+    const { token } = await issue();
+    await advance(5 * MINUTE);
+    expect(await verdict(verifier, token)).toBe('active');
+    await verifier.close();
+    expect(await lastSeen()).toBe(stores.clock.now());
+  });
+
   test('a revocation wins over a use', async () => {
     const verifier = await open();
     const { token } = await issue();

@@ -72,7 +72,7 @@ export interface StatusReader {
   /** Prepares the query for one token, for repeated use. */
   of(sub: string, entry: EntryName): StatusQuery;
   /**
-   * Stores that a token was seen at `now`, with a request that is sent together with others. Does nothing if its entry is
+   * Stores that a token was seen at `now`, after a moment, together with other uses. Does nothing if its entry is
    * gone, and never moves the time back. Only for a registry that stores these times.
    */
   touch(sub: string, entry: EntryName, now: number): Promise<void>;
@@ -86,9 +86,10 @@ export interface StatusReader {
 export interface StatusQuery {
   /**
    * Reads with one command on Redis. Commands of one turn of the event loop are sent together.
+   * @param withLastSeen whether to read `lastSeen`, if it is stored. Default: true
    * @throws JwtctlError kind `unavailable`, without a request if the registry has not been answering
    */
-  read(): Promise<StoredStatus>;
+  read(withLastSeen?: boolean): Promise<StoredStatus>;
 }
 
 /** A token's status as stored, expired or not. */

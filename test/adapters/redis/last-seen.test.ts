@@ -57,6 +57,14 @@ describe('when tokens were last seen, in Redis', () => {
     expect(malformed).toEqual([1]);
   });
 
+  test('is not read if the caller does not need it', async () => {
+    const entry = entryAt(now, 'a');
+    await registerOne(registry, 'alice', entry, { now });
+    const query = reader.of('alice', entry);
+    expect(await query.read(false)).toMatchObject({ exp: entry.exp, lastSeen: undefined });
+    expect(await query.read(true)).toMatchObject({ exp: entry.exp, lastSeen: now });
+  });
+
   test('a touch makes a near cache read the entry again', async () => {
     const entry = entryAt(now, 'a');
     await registerOne(registry, 'alice', entry, { now });

@@ -1,5 +1,5 @@
 import type { StoredStatus } from '../../../domain/ports/index.js';
-import { cachedStatus, lastSeenAt, type SubjectKeys } from '../keyspace.js';
+import { cachedStatus, lastSeenAt, type SubjectKeys, seenMember } from '../keyspace.js';
 import { storedStatus } from '../subject/scores.js';
 import { type BulkStrings, numberOrNullAt, stringAt } from '../wire/bulk-strings.js';
 import { encodeCommands } from '../wire/codec.js';
@@ -10,12 +10,19 @@ export class Query {
   readonly keys: SubjectKeys;
   readonly members: readonly string[];
   readonly text: string;
+  readonly #jti: string | null;
 
-  /** @param members see `statusMembers` */
-  constructor(keys: SubjectKeys, members: readonly string[]) {
+  /** @param members see `statusMembers` @param jti null if `withLastSeen` is not used */
+  constructor(keys: SubjectKeys, members: readonly string[], jti: string | null = null) {
     this.keys = keys;
     this.members = members;
     this.text = encodeCommands([['zmscore', keys.entries, ...members]]);
+    this.#jti = jti;
+  }
+
+  /** Made when it is needed, which is seldom. */
+  withLastSeen(): Query {
+    return this.#jti === null ? this : new Query(this.keys, [...this.members, seenMember(this.#jti)]);
   }
 }
 

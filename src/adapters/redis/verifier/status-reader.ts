@@ -11,8 +11,7 @@ import { MasterState } from '../../../domain/registry/master-state.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isUndelivered } from '../cluster/batcher.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
-import { entryMember, HASH_SLOTS, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
-import { TOUCH } from '../scripts/index.js';
+import { HASH_SLOTS, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import type { RegistrySession } from '../session.js';
 import { readScores, statusMembers } from '../subject/scores.js';
 import { BulkStrings } from '../wire/bulk-strings.js';
@@ -21,15 +20,16 @@ import type { RespReply } from '../wire/codec.js';
 import { parseKey } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
 import { DeadlineError, fromNode, replyCode, UnexpectedReplyError } from '../wire/redis-errors.js';
-import { outcomeIn } from '../wire/reply-shapes.js';
 import { MasterConnection } from './master-connection.js';
 import { leasedStatus, type Pending, plainStatus, Query } from './status-query.js';
+import { UseWriter } from './use-writer.js';
 
 /** Sends one ZMSCORE per token, per master and event-loop turn. Undelivered reads go through the batcher. */
 export class RedisStatusReader implements StatusReader {
   readonly #session: RegistrySession;
   readonly #connection: RedisConnection;
   readonly #options: Options;
+  readonly #uses: UseWriter;
   readonly #masters = new Map<string, MasterConnection>();
   /** Masters that a warning about client tracking has named. */
   readonly #untracked = new Set<string>();
@@ -48,6 +48,7 @@ export class RedisStatusReader implements StatusReader {
     this.#session = session;
     this.#connection = session.connection;
     this.#options = options;
+    this.#uses = new UseWriter(session, options.tolerance);
     this.#openingState = new MasterState(session.connection.address.nodes.join(', '), options.now());
   }
 
@@ -58,16 +59,13 @@ export class RedisStatusReader implements StatusReader {
   }
 
   of(sub: string, entry: EntryName): StatusQuery {
-    const query = this.#query(sub, statusMembers(entry, this.#options.recordsUse));
-    return { read: () => this.#read(query) };
+    const keys = this.#session.keyspace.keysOf(sub);
+    const query = new Query(keys, statusMembers(entry, false), this.#options.recordsUse ? entry.jti : null);
+    return { read: (withLastSeen = true) => this.#read(withLastSeen ? query.withLastSeen() : query) };
   }
 
-  async touch(sub: string, entry: EntryName, now: number): Promise<void> {
-    const { tolerance } = this.#options;
-    const { entries, meta, slot } = this.#session.keyspace.keysOf(sub);
-    const args = [now - tolerance, tolerance, entryMember(entry), -now];
-    const request = { slot, script: TOUCH, keys: [entries, meta], args };
-    await this.#session.batcher.read(request, outcomeIn);
+  touch(sub: string, entry: EntryName, now: number): Promise<void> {
+    return this.#uses.write(sub, { entry, now });
   }
 
   probe(): void {
