@@ -23,7 +23,7 @@ try {
         'POST /refresh' => refresh(),
         'POST /logout' => logout(),
         'POST /logout-everywhere' => logoutEverywhere(),
-        'GET /me' => authenticate(),
+        'GET /me' => me(),
         'GET /admin' => admin(),
         'GET /sessions' => sessions(),
         default => throw new HttpError('Not Found', 404),
@@ -41,6 +41,12 @@ http_response_code($status);
 if ($result !== null) {
     header('Content-Type: application/json');
     echo json_encode($result, JSON_THROW_ON_ERROR);
+}
+
+function me(): array
+{
+    ['sub' => $sub, 'role' => $role] = authenticate();
+    return ['sub' => $sub, 'role' => $role];
 }
 
 function admin(): array
