@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
 import { consoleCommands, fencedBlocks, ROOT, readDocument } from '../support/documents.js';
 import { startServed } from '../support/served.js';
-import { PLATFORMS, startApplication } from './application.js';
+import { Browser, PLATFORMS, startApplication } from './application.js';
 
 const text = readDocument('docs/applications.md');
 const [, ...parts] = fencedBlocks(text, 'python');
@@ -43,6 +43,8 @@ test('its commands print the shown output', async () => {
       const printed = run(command.replace('http://127.0.0.1:8000', application.url));
       expect(comparable(printed), command).toMatch(patternOf(output));
     }
+    await served.kill();
+    expect((await new Browser(application.url).logIn('alice')).status).toBe(503);
   } finally {
     await application.stop();
     await served.kill();
