@@ -112,7 +112,7 @@ export function expectedOf(kind: Kind): string {
     case 'natMap':
       return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
     case 'claimColumns':
-      return `a map of claims other than ${RESERVED_CLAIMS.join(', ')}, to columns, or text such as role=role_name,tenant=tenant_id`;
+      return `a map of claims other than ${NOT_FROM_COLUMNS.join(', ')}, to columns, or text such as role=role_name,tenant=tenant_id`;
     case 'mysqlUrl':
       return 'a URL such as mysql://user[:password]@host[:port]/database';
     case 'clients':
@@ -253,12 +253,15 @@ function claimColumnsOf(raw: string | Record<string, string>, form: RegExp): Rec
   const pairs = typeof raw === 'string' ? raw.split(',').map((pair) => pair.split('=')) : Object.entries(raw);
   const columns = new Map<string, string>();
   for (const [claim = '', column = '', ...rest] of pairs) {
-    const isClaim = CLAIM.test(claim) && !(RESERVED_CLAIMS as readonly string[]).includes(claim);
+    const isClaim = CLAIM.test(claim) && !NOT_FROM_COLUMNS.includes(claim);
     if (!isClaim || !form.test(column) || rest.length > 0 || columns.has(claim)) return null;
     columns.set(claim, column);
   }
   return Object.fromEntries(columns);
 }
+
+/** `client_id` names the client that a token is issued to, and `/revoke` compares it. */
+const NOT_FROM_COLUMNS: readonly string[] = [...RESERVED_CLAIMS, 'client_id'];
 
 /** Without the characters that separate claims in text. */
 const CLAIM = /^[^\p{Cc}\s=,]{1,128}$/u;

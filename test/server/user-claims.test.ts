@@ -53,6 +53,33 @@ describe.each(BACKENDS)('users.claims on %s', (backend) => {
     });
   });
 
+  test.each([
+    ['token_use=role_name', /says that it is a refresh token/],
+    ['scope=tenant_id', /claim scope is a number; expected a text or an array of texts/],
+    ['scp=prefs', /claim scp is an object/],
+    ['auth_time=role_name', /claim auth_time is a string; expected a NumericDate/],
+  ])('a value that does not fit its claim is refused: %s', async (columns, message) => {
+    await stores.query(`DELETE FROM accounts WHERE login = 'dave'`);
+    await stores.query(`INSERT INTO accounts VALUES ('dave', 'refresh', 5, '{"a":1}')`);
+    for (const more of [[], ['--dry-run']]) {
+      const flags = ['--users-claims', columns, '--json', ...more];
+      const { exitCode, error } = await stores.run('token', 'issue', '--sub', 'dave', ...flags);
+      expect([exitCode, error().code]).toEqual([3, 'ERR_USER_CLAIM_INVALID']);
+      expect(error().message).toMatch(message);
+    }
+  });
+
+  test('they cannot be the client_id, which names the client of the token', async () => {
+    const { exitCode, error } = await stores.run(
+      'keys',
+      'list',
+      '--users-claims',
+      'client_id=role_name',
+      '--json',
+    );
+    expect([exitCode, error().code]).toEqual([2, 'ERR_CONFIG_VALUE_INVALID']);
+  });
+
   test('a request cannot set them', async () => {
     const { exitCode, error } = await stores.run(
       'token',

@@ -297,7 +297,7 @@ export class Issuer {
       const iat = draft.replayedIat ?? now;
       const longest =
         session === undefined ? Number.POSITIVE_INFINITY : endOfSession(session, this.#policy) - iat;
-      const all = claimsSet(request, this.#policy, iat, claimsOf(user), jti, longest);
+      const all = claimsSet(request, this.#policy, iat, claimsOf(user, this.#policy), jti, longest);
       const claims = narrowScope(all, draft.scope);
       const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
       return { ...draft, user, claims, session, input, token: '' };

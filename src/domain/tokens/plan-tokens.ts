@@ -71,7 +71,7 @@ export class TokenPlanner {
       const free = freeFrom(draft, events, kid);
       if (free > now + LONGEST_WAIT_SECONDS + 1) throw revokedAhead(request.sub, free - 1 - now);
       const jti = request.refresh === true ? familyJti(newRandomId(), 0) : undefined;
-      const payload = claimsSet(request, this.#policy, now, user && claimsOf(user), jti);
+      const payload = claimsSet(request, this.#policy, now, user && claimsOf(user, this.#policy), jti);
       return { ...draft, payload };
     });
     const { maxPerSubject, onLimit } = this.#policy;

@@ -1,5 +1,8 @@
 import type { User, UserDirectory } from '../ports/index.js';
+import { typeName } from '../shared/describe-value.js';
 import { JwtctlError } from '../shared/errors.js';
+import { checkClaimedType } from '../verification/token-type.js';
+import type { IssuerPolicy } from './token-request.js';
 
 /** @throws JwtctlError `ERR_USER_UNKNOWN`, `ERR_USER_DISABLED`, or why the directory has no such user */
 export function requireEnabled(user: User | undefined, sub: string, users: UserDirectory): User {
@@ -12,8 +15,39 @@ export function requireEnabled(user: User | undefined, sub: string, users: UserD
   throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`);
 }
 
-/** Returns the claims from `users.claims`. @throws JwtctlError why they cannot be used */
-export function claimsOf({ claims }: User): Readonly<Record<string, unknown>> | undefined {
+/**
+ * Returns the claims that a new token gets from the user's row (`users.claims`).
+ * @throws JwtctlError `ERR_USER_CLAIM_INVALID` (state) if a column cannot be read, or its value has another type than
+ * verifiers expect, or says that the token is no access token
+ */
+export function claimsOf(
+  { claims }: User,
+  { acceptTypes }: Pick<IssuerPolicy, 'acceptTypes'>,
+): Readonly<Record<string, unknown>> | undefined {
+  if (claims === undefined) return undefined;
   if (claims instanceof JwtctlError) throw claims;
+  const refusal = checkClaimedType(claims, acceptTypes);
+  if (refusal !== null) throw invalid(refusal.error.message);
+  for (const [claim, { isValid, expected }] of Object.entries(INTERPRETED)) {
+    if (!Object.hasOwn(claims, claim) || isValid(claims[claim])) continue;
+    throw invalid(`The claim ${claim} is ${typeName(claims[claim])}; expected ${expected}.`);
+  }
   return claims;
+}
+
+const SCOPES = {
+  isValid: (value: unknown) =>
+    typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string')),
+  expected: 'a text or an array of texts',
+};
+
+/** Claims that policies read. Another type would be taken for a missing claim. */
+const INTERPRETED = {
+  scope: SCOPES,
+  scp: SCOPES,
+  auth_time: { isValid: (value: unknown) => typeof value === 'number', expected: 'a NumericDate in seconds' },
+};
+
+function invalid(problem: string): JwtctlError {
+  return new JwtctlError('ERR_USER_CLAIM_INVALID', `A column of users.claims does not fit. ${problem}`);
 }

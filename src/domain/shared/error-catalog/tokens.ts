@@ -166,7 +166,7 @@ export const TOKENS_ERRORS = {
     'Request a shorter lifetime, or raise `token.maxTtl`.',
   ),
   ERR_USER_CLAIM_INVALID: state(
-    'A column of `users.claims` has a value that no claim can hold: bytes, broken JSON, or a number that JSON does not hold exactly. Or several rows of one user have different values.',
+    'A column of `users.claims` has a value that no claim can hold: bytes, broken JSON, or a number that JSON does not hold exactly; or one that does not fit its claim, such as a number as `scope`, or `refresh` as `token_use`. Or several rows of one user have different values.',
     'Correct the row that the message names, or name a view in `users.table` that casts the column to CHAR.',
   ),
   ERR_USERS_NOT_MANAGED: state(
