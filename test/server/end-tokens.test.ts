@@ -95,6 +95,20 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     expect(await live()).toEqual([]);
   });
 
+  test('POST /revoke ends an access token that names a client only for that client (RFC 7009 §2.1)', async () => {
+    const other: Client = { id: 'other', secret: 'o'.repeat(32) };
+    const { revoke, isActive } = await serving({ clients: [clientSetting(CLIENT), clientSetting(other)] });
+    const { token } = await issue('--claim', `client_id=${CLIENT.id}`);
+    expect((await revoke({ token }, other)).statusCode).toBe(200);
+    expect(await isActive(token)).toBe(true);
+    expect((await revoke({ token })).statusCode).toBe(200);
+    expect(await isActive(token)).toBe(false);
+    // A token that names no client.
+    const plain = await issue();
+    expect((await revoke({ token: plain.token }, other)).statusCode).toBe(200);
+    expect(await isActive(plain.token)).toBe(false);
+  });
+
   test('POST /revoke with an expired access token ends its session', async () => {
     const { revoke, session } = await serving();
     const { token } = await session();

@@ -39,7 +39,8 @@ async function endToken(services: ApiServices, client: Client, token: string): P
   // An expired token of a session still ends the session.
   const isOver =
     familyOf(jti) === null && !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
-  if (isOver || !mayUseAudience(client, payload.aud)) return false;
+  // RFC 7009 §2.1: a token is revoked only for the client that it was issued to.
+  if (isOver || !isOwn(client, payload.client_id) || !mayUseAudience(client, payload.aud)) return false;
   await revoke(ports, lifetime, { sub, jti }, { reason: null, dryRun: false });
   return true;
 }
@@ -55,9 +56,14 @@ async function endSession(
   });
   if (contents === null) return false;
   const { sub, family, request } = contents;
-  const isOwn = request.clientId === undefined || request.clientId === client.id;
-  if (!isOwn || !mayUseAudience(client, request.aud ?? defaultAudience)) return false;
+  if (!isOwn(client, request.clientId) || !mayUseAudience(client, request.aud ?? defaultAudience))
+    return false;
   const end = { sub, family, action: 'token.revoke', outcome: 'done', reason: null };
   await endFamily(administrationBy(actorOf(client)), lifetime, end);
   return true;
+}
+
+/** A token that names no client belongs to every client that may use its audience. */
+function isOwn({ id }: Client, clientId: unknown): boolean {
+  return clientId === undefined || clientId === id;
 }
