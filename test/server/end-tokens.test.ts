@@ -109,6 +109,20 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     expect(await isActive(plain.token)).toBe(false);
   });
 
+  test.each(['', 'saml2', 'urn:ietf:params:oauth:token-type:access_token'])(
+    'POST /revoke ignores the token_type_hint "%s", which it does not know (RFC 7009 §2.1)',
+    async (hint) => {
+      const { revoke, session, isActive } = await serving();
+      const { token } = await issue();
+      expect((await revoke({ token, token_type_hint: hint })).statusCode).toBe(200);
+      expect(await isActive(token)).toBe(false);
+      const begun = await session();
+      const form = { token: begun.refreshToken, token_type_hint: hint, subject_token_type: hint };
+      expect((await revoke(form)).statusCode).toBe(200);
+      expect(await isActive(begun.token)).toBe(false);
+    },
+  );
+
   test('POST /revoke with an expired access token ends its session', async () => {
     const { revoke, session } = await serving();
     const { token } = await session();
