@@ -1,8 +1,8 @@
 import { killedVerifiersNote, nameVerifiers } from '../../../../domain/fleet/running-verifiers.js';
 import type { RotationOutcome } from '../../../../domain/keys/rotate.js';
-import { relativeTime } from '../../time.js';
 import type { JsonObject, View } from '../../view.js';
 import { verifierData } from '../fleet.js';
+import { rotationText } from './rotation-text.js';
 
 /** @param checksUrl whether `keys.publishUrl` is set */
 export function rotationReport(
@@ -18,33 +18,12 @@ export function rotationReport(
     stragglers: stragglers.map(verifierData),
     awaitsPublication: outcome.awaitsPublication,
   };
-  const none = dryRun ? '(new key)' : '-';
   return {
-    shape: 'record',
+    shape: 'report',
     data: dryRun ? { ...data, dryRun: true, wouldRotate: rotated } : data,
     id: active ?? [],
-    fields: [
-      [dryRun ? 'would rotate' : 'rotated', rotated ? { text: 'yes', tone: 'good' } : 'no'],
-      ['reason', `${reason}: ${explain(outcome, now)}`],
-      ['active', active ?? none],
-      ['previous', previous ?? '-'],
-      ['pending', pending ?? none],
-      ['pending signs', pendingSigns(outcome, now)],
-      ['retired', retired.length === 0 ? '-' : retired.join(', ')],
-      ...(stragglers.length === 0
-        ? []
-        : [['not loaded by', { text: nameVerifiers(stragglers), tone: 'warn' }] as const]),
-      ...(rotated && !checksUrl ? [['not checked', UNSEEN_VERIFIERS] as const] : []),
-    ],
+    sections: [{ ...rotationText(outcome, { dryRun, now, checksUrl }), columns: [], rows: [] }],
   };
-}
-
-const UNSEEN_VERIFIERS = 'programs that read the JWK Set, because keys.publishUrl is not set';
-
-function pendingSigns({ signsFrom, stragglers, awaitsPublication }: RotationOutcome, now: number): string {
-  const isLate = signsFrom !== null && signsFrom <= now;
-  if (isLate && stragglers.length > 0) return 'once verifiers have loaded it';
-  return isLate && awaitsPublication ? 'once keys.publishUrl shows it' : relativeTime(signsFrom, now);
 }
 
 /** @param waiting null if the key is active already */
@@ -99,29 +78,3 @@ export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: Ro
 
 export const NOT_PRE_PUBLISHED =
   'The active key began to sign before its publish lead (keys.publishLead) was over. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
-
-function explain(
-  { reason, signsFrom, awaitsFleet, awaitsPublication, publication, fleetUnavailableReason }: RotationOutcome,
-  now: number,
-): string {
-  switch (reason) {
-    case 'due':
-      return 'the pending key becomes active';
-    case 'forced':
-      return 'requested with --now';
-    case 'not_due':
-      return `the active key is not old enough; the pending key signs ${relativeTime(signsFrom, now)}`;
-    case 'published':
-      return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
-    case 'waiting':
-      if (awaitsFleet && fleetUnavailableReason !== null) return 'the running verifiers cannot be checked';
-      if (awaitsPublication)
-        return publication.failure === null
-          ? 'keys.publishUrl does not show the pending key yet'
-          : 'keys.publishUrl cannot be read';
-      if (awaitsFleet) return 'some running verifiers have not loaded the pending key';
-      return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
-    case 'lost_race':
-      return 'another run has just rotated the keys';
-  }
-}
