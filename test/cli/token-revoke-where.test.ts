@@ -47,6 +47,24 @@ describe.each(BACKENDS)('token revoke --where, on %s', (backend) => {
     expect(await live('bob')).toEqual([]);
   });
 
+  test('says how many tokens have no meta, because a client of Redis may have removed it', async () => {
+    const lost = await issue('dave', '--meta', 'device=phone');
+    if (stores.redis === null)
+      await stores.query("UPDATE registry_entries SET meta = NULL WHERE sub = 'dave'");
+    else await stores.redis.client.unlink(`${stores.redis.prefix}:{dave}:meta`);
+    await issue('dave', '--meta', 'device=phone');
+    await issue('dave', '--meta', 'device=car');
+    await issue('dave');
+    const argv = ['token', 'revoke', '--sub', 'dave', '--where', 'device=phone'];
+    const planned = await stores.run(...argv, '--dry-run');
+    expect(planned.stderr).toContain('2 other live tokens of the subject without meta would stay.');
+    const revoked = await stores.run(...argv);
+    expect(revoked.stderr).toContain('2 other live tokens of the subject without meta stay.');
+    expect(await live('dave')).toContain(lost.jti);
+    expect(await revoke('dave', '--where', 'device=car')).toMatchObject({ revoked: 1, withoutMeta: 2 });
+    expect(await revoke('dave', '--all')).not.toHaveProperty('withoutMeta');
+  });
+
   test('says that no token has the pair, and records nothing', async () => {
     await issue('carol', '--meta', 'device=phone');
     const before = await stores.content();

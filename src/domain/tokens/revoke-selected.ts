@@ -9,7 +9,8 @@ import type { RevocationOptions, RevocationOutcome } from './revoke.js';
 
 /**
  * Ends the tokens and sessions of a subject whose meta has all of these pairs. Unlike an event for the whole subject, the events name the
- * tokens, so tokens that are not in the registry at this moment stay as they are.
+ * tokens, so tokens that are not in the registry at this moment stay as they are. Any client of Redis can remove the meta of a
+ * token, so tokens without one are counted.
  */
 export async function revokeSelected(
   ports: Administration,
@@ -19,20 +20,23 @@ export async function revokeSelected(
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
-  const selected = select(await listTokens(registry, sub, now), where);
+  const tokens = await listTokens(registry, sub, now);
+  const selected = select(tokens, where);
+  const withoutMeta = tokens.filter((token) => token.meta === null && !selected.includes(token)).length;
   const families = [...new Set(selected.flatMap(({ jti }) => familyOf(jti) ?? []))];
   const single = selected.filter(({ jti }) => familyOf(jti) === null);
-  const outcome = { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], eventId: null };
+  const nothing = { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], eventId: null };
+  const outcome = { ...nothing, withoutMeta };
   if (dryRun) {
     const revoked = selected.filter(({ exp }) => exp !== null).length;
     const sessions = selected.filter(({ refreshExp }) => refreshExp !== null).length;
     return { ...outcome, revoked, sessions };
   }
 
-  const tokens = selected.map(({ jti, iat }) => ({ sub, jti, iat }));
+  const named = selected.map(({ jti, iat }) => ({ sub, jti, iat }));
   let eventId: number | null = null;
-  for (let from = 0; from < tokens.length; from += MOST_NAMED)
-    eventId = await record(ports, policy, tokens.slice(from, from + MOST_NAMED), reason);
+  for (let from = 0; from < named.length; from += MOST_NAMED)
+    eventId = await record(ports, policy, named.slice(from, from + MOST_NAMED), reason);
 
   return afterRecord(async () => {
     let revoked = 0;

@@ -35,6 +35,8 @@ export interface RevocationOutcome {
   /** False if a part of the registry could not be reached. The revocation applies anyway. */
   complete: boolean;
   missed: string[];
+  /** Live tokens of the subject that stay because they have no meta. Only of a revocation by meta. */
+  withoutMeta?: number | undefined;
   eventId: number | null;
 }
 

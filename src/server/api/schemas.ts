@@ -143,6 +143,10 @@ export const ENDED_TOKENS = {
     revoked: { type: 'integer', description: 'the number of access tokens that were live' },
     sessions: { type: 'integer', description: 'the number of sessions that could be refreshed' },
     alreadyGone: { type: 'integer', description: '1 if the one token was not live' },
+    withoutMeta: {
+      type: 'integer',
+      description: 'with where: the number of live tokens that stay because they have no meta',
+    },
   },
 } as const;
 

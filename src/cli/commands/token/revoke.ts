@@ -97,7 +97,7 @@ function incompleteRevocation(dryRun: boolean): string {
 }
 
 function revocationNotes(
-  { alreadyGone, revoked, sessions }: RevocationOutcome,
+  { alreadyGone, revoked, sessions, withoutMeta = 0 }: RevocationOutcome,
   selection: Selection,
   dryRun: boolean,
 ): string[] {
@@ -108,8 +108,12 @@ function revocationNotes(
       `The token is not in the registry: it expired, was revoked or flushed, or was never registered. The revocation ${record}, so the token cannot be restored or registered.`,
     ];
   }
+  if (selection.by === 'where') {
+    const none = 'The subject has no live tokens with this meta.';
+    const others = `${pluralize(withoutMeta, 'other live token')} of the subject without meta ${dryRun ? 'would stay' : withoutMeta === 1 ? 'stays' : 'stay'}. To revoke such tokens, use --jti or --all.`;
+    return [...(revoked + sessions > 0 ? [] : [none]), ...(withoutMeta > 0 ? [others] : [])];
+  }
   if (revoked + sessions > 0) return [];
-  if (selection.by === 'where') return ['The subject has no live tokens with this meta.'];
   if (selection.by !== 'sub') return [];
   const which = selection.issuedBefore === undefined ? '' : ' issued at that time or earlier';
   return [`The subject has no live tokens${which}.`];

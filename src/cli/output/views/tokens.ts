@@ -120,13 +120,14 @@ export function tokenList(
 }
 
 export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract<View, { shape: 'record' }> {
-  const { revoked, sessions, alreadyGone, replicasConfirmed, complete, missed } = outcome;
+  const { revoked, sessions, alreadyGone, replicasConfirmed, complete, missed, withoutMeta } = outcome;
   return {
     shape: 'record',
     data: {
       revoked: dryRun ? 0 : revoked,
       ...(sessions === 0 ? {} : { [dryRun ? 'wouldEndSessions' : 'sessions']: sessions }),
       alreadyGone,
+      ...(withoutMeta === undefined ? {} : { withoutMeta }),
       replicasConfirmed,
       complete,
       ...(missed.length === 0 ? {} : { missed }),
