@@ -1,5 +1,6 @@
 import type { SqlEngine } from '../support/sql-engines.js';
 import { auditLogContract } from './audit-log.contract.js';
+import { auditTamperingContract } from './audit-tampering.contract.js';
 import { databaseContract } from './database.contract.js';
 import { keyStoreContract } from './key-store.contract.js';
 import { schemaContract } from './schema.contract.js';
@@ -17,4 +18,5 @@ export function sqlContracts(engine: SqlEngine): void {
   userClaimsContract(engine);
   securityLogContract(engine);
   auditLogContract(engine);
+  auditTamperingContract(engine);
 }

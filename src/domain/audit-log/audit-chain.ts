@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { AuditChainHead, AuditHead } from '../ports/audit-log.js';
 import type { AuditRow, MacKey } from '../ports/index.js';
+import { type AuditFinding, AuditFindings } from './audit-findings.js';
 
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
 
@@ -12,19 +13,6 @@ export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null, chain
   return digest.update(JSON.stringify(fields)).digest('hex');
 }
 
-export interface AuditFinding {
-  finding:
-    | 'changed'
-    | 'removed'
-    | 'inserted'
-    /** The keyring lacks the row's master key, so the row cannot be checked. */
-    | 'key_unknown'
-    /** A plain SHA-256: any account with write access may have written the row. Not a fault in itself. */
-    | 'unauthenticated';
-  firstSeq: number;
-  lastSeq: number;
-}
-
 interface ChainToVerify {
   /** Ordered by `seq`. */
   rows: AsyncIterable<AuditRow> | Iterable<AuditRow>;
@@ -33,6 +21,10 @@ interface ChainToVerify {
   /** The expected last row. Only a head saved elsewhere reveals that rows were removed at the end. */
   head: AuditChainHead;
   findKey(id: string): Promise<MacKey | null>;
+  /** Called with each row and what its own hash says. */
+  onRow?(row: AuditRow, state: RowState): void;
+  /** Collects the findings. Default: keeps all */
+  findings?: AuditFindings;
 }
 
 type RowState = 'authentic' | 'unauthenticated' | 'changed' | 'key_unknown';
@@ -42,37 +34,34 @@ export async function verifyAuditChain({
   start = GENESIS,
   head,
   findKey,
+  onRow,
+  findings = new AuditFindings(),
 }: ChainToVerify): Promise<AuditFinding[]> {
-  const findings: AuditFinding[] = [];
-  const found = (finding: AuditFinding['finding'], firstSeq: number, lastSeq = firstSeq) => {
-    const last = findings.findLast((other) => other.finding === finding);
-    if (last !== undefined && firstSeq <= last.lastSeq + 1) last.lastSeq = Math.max(last.lastSeq, lastSeq);
-    else findings.push({ finding, firstSeq, lastSeq });
-  };
   let previous: AuditHead & { state: RowState } = { ...start, state: 'authentic' };
 
   for await (const row of rows) {
     const { seq, hash } = row;
     if (seq <= previous.seq || seq > head.seq) {
-      found('inserted', seq);
+      findings.add('inserted', seq);
       continue;
     }
     let state = await stateOf(row, head.chainId, findKey);
-    if (seq > previous.seq + 1) found('removed', previous.seq + 1, seq - 1);
+    onRow?.(row, state);
+    if (seq > previous.seq + 1) findings.add('removed', previous.seq + 1, seq - 1);
     else if (row.previousHash !== previous.hash && state !== 'changed') {
       // One of the two rows was replaced. Trusts the one whose hash needs the key; if both or neither do, the
       // later one.
       const isBelieved = state === 'authentic' || previous.state !== 'authentic';
-      if (isBelieved && previous.seq > start.seq) found('changed', previous.seq);
+      if (isBelieved && previous.seq > start.seq) findings.add('changed', previous.seq);
       else state = 'changed';
     }
-    if (state !== 'authentic') found(state, seq);
+    if (state !== 'authentic') findings.add(state, seq);
     previous = { seq, hash, state };
   }
 
-  if (previous.seq < head.seq) found('removed', previous.seq + 1, head.seq);
-  else if (previous.hash !== head.hash) found('changed', head.seq);
-  return findings.sort((a, b) => a.firstSeq - b.firstSeq);
+  if (previous.seq < head.seq) findings.add('removed', previous.seq + 1, head.seq);
+  else if (previous.hash !== head.hash) findings.add('changed', head.seq);
+  return findings.list();
 }
 
 async function stateOf(row: AuditRow, chainId: string, findKey: ChainToVerify['findKey']): Promise<RowState> {

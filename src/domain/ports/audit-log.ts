@@ -5,7 +5,31 @@ export interface AuditLog {
   /** Returns the last row up to this one; null if there is none. */
   lastUpTo(seq: number): Promise<AuditHead | null>;
   head(): Promise<AuditChainHead>;
-  rows(): AsyncIterable<AuditRow>;
+  /** Returns the rows in order, in bounded memory. Default: all rows, those outside the chain included */
+  rows(range?: AuditRange): AsyncIterable<AuditRow>;
+  /** Returns matching rows, the newest first, in bounded memory. */
+  list(filter: AuditFilter): AsyncIterable<AuditRow>;
+  /** Returns the ranges of rows that lie before 1 or after the head, as of one moment. */
+  outliers(): Promise<AuditRange[]>;
+  /** Removes the rows up to this one; returns how many. The account needs the DELETE privilege. */
+  removeUpTo(seq: number): Promise<number>;
+}
+
+/** Both inclusive. */
+export interface AuditRange {
+  firstSeq: number;
+  lastSeq: number;
+}
+
+/** An absent member does not restrict. Texts are compared byte for byte. */
+export interface AuditFilter {
+  /** Inclusive. */
+  since?: number | undefined;
+  /** Inclusive. */
+  until?: number | undefined;
+  actor?: string | undefined;
+  action?: string | undefined;
+  target?: string | undefined;
 }
 
 export interface AuditHead {

@@ -1,11 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import {
-  type AuditFinding,
-  auditHash,
-  GENESIS,
-  verifyAuditChain,
-} from '../../../src/domain/audit-log/audit-chain.js';
+import { auditHash, GENESIS, verifyAuditChain } from '../../../src/domain/audit-log/audit-chain.js';
+import type { AuditFinding } from '../../../src/domain/audit-log/audit-findings.js';
 import type { AuditHead } from '../../../src/domain/ports/audit-log.js';
 import type { AuditRow, MacKey } from '../../../src/domain/ports/index.js';
 

@@ -1,5 +1,5 @@
 import { auditHash } from '../../../domain/audit-log/audit-chain.js';
-import type { AuditEntry, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
+import type { AuditEntry, AuditFilter, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
 import type { AuditLogTable, SqlExecutor } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
 import { checkedRow, incrementCounter } from './single-row.js';
@@ -59,23 +59,83 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
     return checkedRow(row, 'audit_head', ['seq']);
   },
 
-  async *rows() {
-    let after = Number.MIN_SAFE_INTEGER;
-    for (;;) {
-      const page = await db
+  async *rows({ firstSeq, lastSeq } = { firstSeq: Number.MIN_SAFE_INTEGER, lastSeq: LAST }) {
+    const page = (from: number) =>
+      db
         .selectFrom('audit_log')
         .selectAll()
-        .where('seq', '>', after)
+        .where('seq', '>=', from)
+        .where('seq', '<=', lastSeq)
         .orderBy('seq')
         .limit(PAGE)
         .execute();
-      yield* page.map(auditRow);
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE) return;
-      after = last.seq;
-    }
+    yield* pages(page, firstSeq, ({ seq }) => seq + 1);
+  },
+
+  async *list(filter) {
+    const page = (upTo: number) =>
+      matching(db, filter).where('seq', '<=', upTo).orderBy('seq', 'desc').limit(PAGE).execute();
+    for await (const row of pages(page, LAST, ({ seq }) => seq - 1)) if (isExactly(row, filter)) yield row;
+  },
+
+  async outliers() {
+    const range = db
+      .selectFrom('audit_log')
+      .select((column) => [column.fn.min('seq').as('firstSeq'), column.fn.max('seq').as('lastSeq')]);
+    // One statement sees one moment, so a row that is appended meanwhile is not counted.
+    const head = db.selectFrom('audit_head').select('seq').where('id', '=', 1);
+    const found = await Promise.all([
+      range.where('seq', '<', 1).executeTakeFirst(),
+      range.where('seq', '>', head).executeTakeFirst(),
+    ]);
+    return found.flatMap((one) =>
+      one === undefined || one.firstSeq === null
+        ? []
+        : [{ firstSeq: Number(one.firstSeq), lastSeq: Number(one.lastSeq) }],
+    );
+  },
+
+  async removeUpTo(seq) {
+    const { numDeletedRows } = await db.deleteFrom('audit_log').where('seq', '<=', seq).executeTakeFirst();
+    return Number(numDeletedRows);
   },
 });
+
+/** Another program may have written any number, but none beyond it can be compared. */
+const LAST = Number.MAX_SAFE_INTEGER;
+
+async function* pages(
+  read: (from: number) => Promise<AuditLogTable[]>,
+  first: number,
+  next: (row: AuditLogTable) => number,
+): AsyncGenerator<AuditRow> {
+  for (let from = first; ; ) {
+    const page = await read(from);
+    yield* page.map(auditRow);
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return;
+    from = next(last);
+  }
+}
+
+function matching(db: SqlExecutor, { since, until, actor, action, target }: AuditFilter) {
+  let query = db.selectFrom('audit_log').selectAll();
+  if (since !== undefined) query = query.where('at', '>=', since);
+  if (until !== undefined) query = query.where('at', '<=', until);
+  if (actor !== undefined) query = query.where('actor', '=', actor);
+  if (action !== undefined) query = query.where('action', '=', action);
+  if (target !== undefined) query = query.where('target', '=', target);
+  return query;
+}
+
+/** MySQL's collations take `Alice` for `alice`. */
+function isExactly(row: AuditRow, { actor, action, target }: AuditFilter): boolean {
+  return (
+    (actor === undefined || row.actor === actor) &&
+    (action === undefined || row.action === action) &&
+    (target === undefined || row.target === target)
+  );
+}
 
 async function firstFree(db: SqlExecutor, from: number): Promise<number> {
   for (let seq = from; ; seq += PAGE) {
