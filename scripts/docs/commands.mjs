@@ -33,7 +33,7 @@ ${flagTable(help, help.flagsOf(program).global)}
 - To pass a value that starts with a dash, write \`--sub=-x\`, or put it after \`--\`.
 - A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
 - Commands that can affect more items than you named ask for a confirmation: \`cache flush\`, \`token revoke\` with \`--kid\` or
-  \`--issued-before\`, and \`keys purge\` without an age. Without a terminal, they exit with 2 unless you pass \`--yes\`.
+  \`--issued-before\`, \`keys purge\` without an age, and \`audit prune\`. Without a terminal, they exit with 2 unless you pass \`--yes\`.
 
 ## Output
 

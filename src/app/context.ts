@@ -52,6 +52,8 @@ export interface Context {
   registry(): Promise<TokenRegistry>;
   /** Loads the master keyring, if there is one. @throws JwtctlError if it is not usable */
   checkKeyring(): Promise<void>;
+  /** The keys that authenticate the rows of the audit log. */
+  auditKeys(): Promise<MacKeys>;
   /** Checked before every operation that grants access. */
   guard(): Promise<DatabaseGuard>;
   /** Null for an embedded store. */
@@ -328,6 +330,7 @@ export function createContext(options: ContextOptions): Context {
     schema,
     sealer,
     refreshTokenSealer,
+    auditKeys,
     checkKeyring: async () => void (await (await masterKeys()).existing()),
     guard,
     recovery: async () => {

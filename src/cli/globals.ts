@@ -15,6 +15,8 @@ export interface Globals {
   isVerbose: boolean;
   yes: boolean;
   dryRun: boolean;
+  /** As given on the command line; null if it was not. */
+  actor: string | null;
   /** Whether prompts are possible: stdin and stderr are terminals, and `--no-input` is absent. */
   canAsk: boolean;
   canRedraw: boolean;
@@ -53,6 +55,7 @@ export function readGlobals(values: GlobalValues, io: Io): Globals {
     isVerbose: values.verbose === true,
     yes: values.yes === true,
     dryRun: values.dryRun === true,
+    actor: values.actor === undefined ? null : String(values.actor),
     canRedraw: io.stdout.isTTY === true && io.env.TERM !== 'dumb',
     canAsk: values.input !== false && io.stdin.isTTY === true && io.stderr.isTTY === true,
   };

@@ -46,6 +46,12 @@ const GROUPS: readonly Group[] = [
     load: async () => (await import('./commands/db/index.js')).verbs,
   },
   {
+    name: 'audit',
+    aliases: [],
+    description: 'Show, verify, export, and prune the audit log.',
+    load: async () => (await import('./commands/audit/index.js')).verbs,
+  },
+  {
     name: 'config',
     aliases: [],
     description: 'Show and check the configuration.',

@@ -172,7 +172,7 @@ test('a command group is loaded only when called', () => {
   const groups = imports.filter(({ from, to }) => from === 'cli/program.ts' && isBelow(to, 'cli/commands'));
   const loading = groups.filter(({ kind }) => kind === 'dynamic').map(({ to }) => to);
   expect(loading.sort()).toEqual([
-    ...['cache', 'config', 'db'].map((name) => `cli/commands/${name}/index.ts`),
+    ...['audit', 'cache', 'config', 'db'].map((name) => `cli/commands/${name}/index.ts`),
     'cli/commands/help.ts',
     'cli/commands/keys/index.ts',
     'cli/commands/serve.ts',

@@ -71,6 +71,10 @@ describe.each(BACKENDS)('dry runs, on %s', (backend) => {
         ['cache', 'restore', 'snapshot'],
         ['db', 'migrate'],
       ],
+      ...[
+        ['audit', 'export', 'audit.ndjson'],
+        ['audit', 'prune', '--older-than', '1s'],
+      ],
     ]) {
       const { exitCode, json } = await stores.run(...words, '--dry-run', '--json');
       expect({ words, exitCode }).toEqual({ words, exitCode: 0 });

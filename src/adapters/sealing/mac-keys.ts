@@ -42,8 +42,9 @@ export class MacKeys {
     }
   }
 
-  /** Returns null if the keyring lacks the master key. @throws JwtctlError if it cannot be fetched */
+  /** Returns null if the keyring lacks the master key, or there is none. @throws JwtctlError if it cannot be fetched */
   async find(masterKeyId: string): Promise<MacKey | null> {
+    if ((await this.#masterKeys.existing()) === null) return null;
     const masterKey = await this.#masterKeys.find(masterKeyId);
     return masterKey === undefined ? null : this.#derived(masterKey);
   }

@@ -5,6 +5,10 @@ export const STORES_ERRORS = {
     'Part of the registry cannot be read, so the number of live tokens that the key signed is unknown.',
     'Run the command again when all Redis masters can be reached, or pass `--force` to continue without the number.',
   ),
+  ERR_AUDIT_LOG_FAULTY: state(
+    'A row of the audit log was changed, removed, or inserted, so the log is not pruned.',
+    'Run `jwtctl audit verify` to see the rows, and export the log. To prune it anyway, add `--force`.',
+  ),
   ERR_DATABASE_BEHIND: state(
     'The database lacks earlier changes, because it was restored from a backup or is an old primary.',
     'Run `jwtctl db recover` to list the missing changes, then run it again with `--reapply` or `--accept`.',

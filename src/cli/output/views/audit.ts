@@ -1,0 +1,169 @@
+import type { AuditFinding } from '../../../domain/audit-log/audit-findings.js';
+import type { ExportedAuditRow } from '../../../domain/audit-log/export-audit-log.js';
+import type { PrunePlan } from '../../../domain/audit-log/prune-audit-log.js';
+import type { AuditReport } from '../../../domain/audit-log/verify-audit-log.js';
+import type { AuditRow } from '../../../domain/ports/index.js';
+import { printableJson } from '../../../domain/shared/text.js';
+import { numberColumn, plainColumn, shortenedColumn } from '../columns.js';
+import { grouped } from '../number-format.js';
+import { pluralize } from '../pluralize.js';
+import { isoTime } from '../time.js';
+import type { Cell, JsonObject, ListItem, Section, View } from '../view.js';
+
+export function auditList(rows: AsyncIterable<AuditRow>): View {
+  return {
+    shape: 'list',
+    items: listItems(rows),
+    columns: [
+      numberColumn('seq'),
+      plainColumn('time', 5),
+      shortenedColumn('actor', 4),
+      plainColumn('action', 6),
+      shortenedColumn('target'),
+      plainColumn('outcome', 3),
+      shortenedColumn('reason', 2),
+      shortenedColumn('login', 1),
+    ],
+    empty: 'No row of the audit log matches.',
+  };
+}
+
+async function* listItems(rows: AsyncIterable<AuditRow>): AsyncGenerator<ListItem> {
+  for await (const row of rows) {
+    const { seq, at, actor, action, target, outcome, reason, login } = row;
+    yield {
+      data: auditRowData(row),
+      id: String(seq),
+      row: [String(seq), isoTime(at), actor, action, target, outcome, reason ?? '-', login],
+    };
+  }
+}
+
+function auditRowData(row: AuditRow): JsonObject {
+  const { seq, at, actor, login, action, target, outcome, reason } = row;
+  return { seq, at, actor, login, action, target, outcome, reason };
+}
+
+export function auditReport(report: AuditReport, isBehind: boolean): View {
+  const { head, start, rows, faults, unauthenticated, omitted } = report;
+  const isValid = faults.length === 0 && !isBehind;
+  const found = [...faults, ...unauthenticated];
+  return {
+    shape: 'report',
+    data: {
+      valid: isValid,
+      rows,
+      prunedUpTo: start.seq,
+      head: { seq: head.seq, hash: head.hash, chainId: head.chainId },
+      behind: isBehind,
+      faults: faults.map(findingData),
+      unauthenticated: unauthenticated.map(findingData),
+      omitted,
+    },
+    id: faults.map(({ firstSeq, lastSeq }) => rangeText(firstSeq, lastSeq)),
+    sections: [
+      {
+        title: isValid
+          ? { text: `✓ valid: ${pluralize(rows, 'row')} of the audit log`, tone: 'good' }
+          : { text: `✗ not valid: ${pluralize(rows, 'row')} of the audit log`, tone: 'bad' },
+        lines: [
+          ...(start.seq === 0 ? [] : [`The rows up to ${grouped(start.seq)} were pruned.`]),
+          `The last row is ${grouped(head.seq)}, with the hash ${head.hash}.`,
+        ],
+        columns: [],
+        rows: [],
+      },
+      findingSection(found),
+      ...(omitted === 0
+        ? []
+        : [{ title: `${pluralize(omitted, 'more finding')} not listed.`, columns: [], rows: [] }]),
+    ],
+  };
+}
+
+function findingSection(found: readonly AuditFinding[]): Section {
+  return {
+    title: 'Findings',
+    columns: ['rows', 'finding'],
+    rows: found.map(({ finding, firstSeq, lastSeq }) => [
+      rangeText(firstSeq, lastSeq),
+      { text: finding.replace('_', ' '), tone: finding === 'unauthenticated' ? 'warn' : 'bad' } as Cell,
+    ]),
+  };
+}
+
+function findingData({ finding, firstSeq, lastSeq }: AuditFinding): JsonObject {
+  return { finding, firstSeq, lastSeq };
+}
+
+function rangeText(firstSeq: number, lastSeq: number): string {
+  return firstSeq === lastSeq ? String(firstSeq) : `${firstSeq}-${lastSeq}`;
+}
+
+function exportedData(row: ExportedAuditRow): JsonObject {
+  const { macKeyId, chainId, previousHash, hash } = row;
+  return { ...auditRowData(row), macKeyId, chainId, previousHash, hash };
+}
+
+/** Returns a line of the exported file. */
+export function auditLine(row: ExportedAuditRow): string {
+  return `${printableJson(JSON.stringify(exportedData(row)))}\n`;
+}
+
+export function auditStream(portions: AsyncIterable<readonly ExportedAuditRow[]>): View {
+  return { shape: 'stream', portions: streamItems(portions) };
+}
+
+async function* streamItems(portions: AsyncIterable<readonly ExportedAuditRow[]>) {
+  for await (const portion of portions)
+    yield portion.map((row) => ({ data: exportedData(row), id: String(row.seq) }));
+}
+
+interface AuditExport {
+  file: string;
+  rows: number;
+  firstSeq: number | null;
+  last: ExportedAuditRow | null;
+}
+
+export function auditExport({ file, rows, firstSeq, last }: AuditExport, dryRun: boolean): View {
+  const range = firstSeq === null || last === null ? '-' : rangeText(firstSeq, last.seq);
+  return {
+    shape: 'record',
+    data: {
+      file: dryRun ? null : file,
+      ...{ rows, firstSeq, lastSeq: last?.seq ?? null, lastHash: last?.hash ?? null },
+      ...(dryRun ? { dryRun } : {}),
+    },
+    id: file,
+    fields: [
+      [dryRun ? 'would write' : 'file', file],
+      ['rows', grouped(rows)],
+      ['range', range],
+      ['last hash', last?.hash ?? '-'],
+    ],
+  };
+}
+
+export function pruneReport(
+  { upTo, rows, report }: PrunePlan,
+  { removed, dryRun }: { removed: number; dryRun: boolean },
+): View {
+  return {
+    shape: 'record',
+    data: {
+      pruned: removed,
+      prunedUpTo: dryRun || upTo === null ? report.start.seq : upTo.seq,
+      faults: report.faults.map(findingData),
+      ...(dryRun ? { dryRun, wouldPrune: rows } : {}),
+    },
+    id: String(removed),
+    fields: [
+      [dryRun ? 'would prune' : 'pruned', pluralize(dryRun ? rows : removed, 'row')],
+      ...(upTo === null ? [] : [['up to row', String(upTo.seq)] as const]),
+      ...(report.faults.length === 0
+        ? []
+        : [['faults', { text: grouped(report.faults.length), tone: 'bad' as const }] as const]),
+    ],
+  };
+}
