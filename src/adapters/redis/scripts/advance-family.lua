@@ -1,6 +1,5 @@
 -- Adds an entry, and makes it the last one of its family. See FamilyOutcome for the outcomes.
--- KEYS: set, meta, hash of families. ARGV: horizon, tolerance, deadline (ms, server's clock), arguments of the
--- entry as for register, family, counter, grace (ms), exp of the refresh token, record: see familyRecord in
+-- KEYS: set, meta, hash of families. ARGV: the arguments of register for one entry, family, counter, grace (ms), exp of the refresh token, record: see familyRecord in
 -- keyspace.ts; how many families to keep if there are more than the number after it. Returns {TOO_LATE, server's
 -- time in ms}; {WRONG_TYPE, key}; or 1, the outcome, and for ADVANCED whether evicting others is done (1 or 0), for
 -- REPLAYED the iat of the entry.
@@ -34,7 +33,7 @@ local function outdated(families, own, is_full, most)
   return going
 end
 
-local families, own = KEYS[3], 4 + ENTRY_ARGUMENTS
+local families, own = KEYS[3], FIRST_ENTRY + ENTRY_ARGUMENTS
 local name, counter, grace_ms, family_exp, record = ARGV[own], tonumber(ARGV[own + 1]), tonumber(ARGV[own + 2]), tonumber(ARGV[own + 3]), ARGV[own + 4]
 local most, above = tonumber(ARGV[own + 5]), tonumber(ARGV[own + 6])
 local families_type = redis.call('TYPE', families).ok
@@ -54,9 +53,10 @@ end
 -- Read before the first write, because a script that fails halfway leaves what it wrote.
 local is_full = counter == 0 and redis.call('HLEN', families) >= above
 local going = outdated(families, name, is_full, most)
-local added = add_entry(4)
+local added = add_entry(FIRST_ENTRY)
 if added == REFUSED then return {1, LIMITED} end
-local stored = ARGV[7] == '' and '' or ' ' .. ARGV[7]
+local meta_text = ARGV[FIRST_ENTRY + 3]
+local stored = meta_text == '' and '' or ' ' .. meta_text
 redis.call('HSET', families, name, record .. '.0' .. stored)
 local expires_at = math.max(family_exp + tolerance, redis.call('EXPIRETIME', families))
 redis.call('EXPIREAT', families, string.format('%.0f', expires_at))

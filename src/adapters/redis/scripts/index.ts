@@ -46,8 +46,8 @@ export const WRITES_REFUSED = -2;
 /** The outcomes of {@link ADVANCE_FAMILY}. */
 export const STEP = { ADVANCED: 1, REPLAYED: 2, REUSED: 3, UNKNOWN: 4, LIMITED: 5 } as const;
 
-/** The number of arguments that describe an entry: see `register.lua`. */
-const ENTRY_ARGUMENTS = 8;
+/** The place of the first entry among the arguments, and how many arguments describe one: see `register.lua`. */
+const ENTRIES = { FIRST_ENTRY: 5, ENTRY_ARGUMENTS: 6 };
 
 /** The outcomes of adding an entry, within a script. */
 const ADDING = { DONE: 1, AGAIN: 2 };
@@ -60,7 +60,7 @@ export const NAMED = { JTI: '1', FAMILY: '2' } as const;
 
 const REGISTRY = constants({
   ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },
-  ...{ SEEN_PREFIX, ENTRY_ARGUMENTS, ...ADDING, ...ENTRY },
+  ...{ SEEN_PREFIX, ...ENTRIES, ...ADDING, ...ENTRY },
   SAMPLED_FAMILIES: 20,
   FAMILY_CHARACTERS,
 });

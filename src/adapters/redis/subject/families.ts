@@ -6,7 +6,13 @@ import { ADVANCE_FAMILY, START_GRACE, STEP } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
 import { integerIn, outcomeIn, pageIn } from '../wire/reply-shapes.js';
-import { argumentsOf, type RegistrationOptions, registerInTurn, runInTime } from './register-entries.js';
+import {
+  addArguments,
+  type RegistrationOptions,
+  registerInTurn,
+  runInTime,
+  timesOf,
+} from './register-entries.js';
 
 export async function advanceFamily(
   session: RegistrySession,
@@ -21,22 +27,14 @@ export async function advanceFamily(
   if (family === null) throw new JwtctlError('ERR_BUG', 'The entry has no family.');
   const counter = counterOf(entry.jti);
   const record = familyRecord({ counter, keyId: entry.keyId, iat: entry.iat, startedAt, exp });
-  const own = [
-    ...argumentsOf(step, options),
-    family,
-    counter,
-    1000 * graceSeconds,
-    exp,
-    record,
-    limit.most,
-    limit.above,
-  ];
-  const { tolerance } = options;
+  const own: Array<string | number> = [];
+  addArguments(own, step);
+  own.push(family, counter, 1000 * graceSeconds, exp, record, limit.most, limit.above);
   const [, outcome, value] = await runInTime(connection, (deadline) =>
     batcher.read(
       {
         ...{ slot, script: ADVANCE_FAMILY, keys: [entries, meta, refresh] },
-        args: [now - tolerance, tolerance, deadline, ...own],
+        args: [...timesOf(now, deadline, options), ...own],
       },
       outcomeIn,
     ),

@@ -28,17 +28,15 @@ export async function registerInTurn(
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
     const { entries, meta, slot } = keyspace.keysOf(sub);
-    const args: Array<string | number> = [];
+    const own: Array<string | number> = [];
     for (let index = next; index < next + ENTRIES_PER_CALL; index++) {
       const registration = registrations[index];
       if (registration?.now !== now) break;
-      args.push(...argumentsOf(registration, options));
+      addArguments(own, registration);
     }
-    const { tolerance } = options;
-    const horizon = now - tolerance;
     const [, done = 0, ...read] = await runInTime(connection, (deadline) =>
       batcher.read(
-        { slot, script: REGISTER, keys: [entries, meta], args: [horizon, tolerance, deadline, ...args] },
+        { slot, script: REGISTER, keys: [entries, meta], args: [...timesOf(now, deadline, options), ...own] },
         outcomeIn,
       ),
     );
@@ -82,13 +80,23 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
   return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
 }
 
-/** In the order of ARGV in `register.lua`. */
-export function argumentsOf(
-  { entry, now, maxPerSubject = 0, onLimit, meta, user }: Registration,
-  { recordsUse }: RegistrationOptions,
+/** The first arguments of `register.lua`, which all entries of a call share. */
+export function timesOf(
+  now: number,
+  deadline: number,
+  { tolerance, recordsUse }: RegistrationOptions,
 ): Array<string | number> {
-  const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
+  return [now - tolerance, tolerance, deadline, recordsUse ? -now : ''];
+}
+
+/** Adds the arguments of an entry in the order of `register.lua`. They are few, because a bulk command sends many entries. */
+export function addArguments(
+  args: Array<string | number>,
+  { entry, maxPerSubject = 0, onLimit, meta, user }: Registration,
+): void {
   const stored = isLegacyId(entry.jti) ? formatLegacyEntry(entry) : meta == null ? '' : formatMeta(meta);
-  const limit = onLimit === 'refuse' ? 1 : 0;
-  return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status, limit, recordsUse ? -now : ''];
+  const limit = onLimit === 'refuse' ? -maxPerSubject : maxPerSubject;
+  args.push(entryMember(entry), entry.exp, limit, stored);
+  if (user === undefined) args.push('', '');
+  else args.push(statusScore(user), user.version);
 }

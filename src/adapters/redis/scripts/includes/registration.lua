@@ -72,15 +72,15 @@ end
 -- AGAIN if reading more members would take too long: the caller adds the entry again with another call. The second
 -- result is whether the entry is new; nil if that was not read.
 local function add_entry(i)
-  local member, exp, maximum, stored = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+  local member, exp, limit, stored = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+  local refuses, maximum = limit < 0, math.abs(limit)
   if members_read >= MEMBERS_PER_CALL or gone[member] then return AGAIN end
-  local refuses = maximum > 0 and ARGV[i + 6] == '1'
   if refuses and tonumber(redis.call('ZSCORE', set, member) or 0) <= horizon and is_full(member, maximum) then
     return REFUSED
   end
   local takes_meta = takes(stored)
   local is_new = redis.call('ZADD', set, exp, member) == 1
-  if ARGV[i + 7] ~= '' then redis.call('ZADD', set, 'LT', ARGV[i + 7], seen_member(member)) end
+  if ARGV[4] ~= '' then redis.call('ZADD', set, 'LT', ARGV[4], seen_member(member)) end
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
   -- What was stored for an entry that is gone, or is damaged, must not stay.
   local replaces = is_legacy(member) and (is_new or not read_legacy_entries(meta, {member})[member])
