@@ -136,10 +136,15 @@ export class Batcher {
     const unknown: Pending[] = [];
     let from = 0;
     for (const [index, pending] of members.entries()) {
-      const own = replies.slice(from, from + (commands[index]?.length ?? 0));
-      from += own.length;
-      for (const reply of own) fromNode(reply, node.name);
-      const undelivered = own.find(isUndelivered);
+      const count = commands[index]?.length ?? 0;
+      const own = count === 1 ? [replies[from]] : replies.slice(from, from + count);
+      from += count;
+      let undelivered: Reply;
+      for (const reply of own) {
+        if (!(reply instanceof Error)) continue;
+        fromNode(reply, node.name);
+        if (isUndelivered(reply)) undelivered ??= reply;
+      }
       if (isFirst && replyCode(undelivered) === 'NOSCRIPT') unknown.push(pending);
       else if (undelivered === undefined || pending.request.once)
         pending.resolve({ replies: own, node, client, isRepeated: false });
