@@ -6,18 +6,19 @@ export interface ForeignFormat {
 
 /** Returns null for a line that may be a value. */
 export function foreignFormat(line: string): ForeignFormat | null {
-  return firstOf([...FORMATS, ...CHANGED_VALUES], line);
+  return firstOf(ALL_FORMATS, line);
 }
 
 /** Like {@link foreignFormat}, for a cell of a CSV. */
 export function changedValue(cell: string): ForeignFormat | null {
-  return firstOf([...CHANGED_VALUES, TABLE_RULE], cell);
+  return firstOf(CELL_FORMATS, cell);
 }
 
 type Format = readonly [form: RegExp, what: string, hint: string];
 
 function firstOf(formats: readonly Format[], text: string): ForeignFormat | null {
-  const found = formats.find(([form]) => form.test(text.trim()));
+  const trimmed = text.trim();
+  const found = formats.find(([form]) => form.test(trimmed));
   return found === undefined ? null : { what: found[1], hint: found[2] };
 }
 
@@ -67,3 +68,6 @@ const CHANGED_VALUES: readonly Format[] = [
   ],
   [/^(?:NULL|\(null\)|\\N)$/, 'the NULL of a database', 'Leave out the rows without a value.'],
 ];
+
+const ALL_FORMATS = [...FORMATS, ...CHANGED_VALUES];
+const CELL_FORMATS = [...CHANGED_VALUES, TABLE_RULE];

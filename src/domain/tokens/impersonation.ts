@@ -25,8 +25,11 @@ interface ActingPolicy {
 }
 
 /** @throws JwtctlError (usage) */
-export function assertMayAct({ act, meta = {}, ...request }: ActingRequest, policy: ActingPolicy): void {
-  if (Object.hasOwn(meta, 'act'))
+export function assertMayAct(
+  { act, meta, refresh, ttlSeconds = 0 }: ActingRequest,
+  policy: ActingPolicy,
+): void {
+  if (meta !== undefined && Object.hasOwn(meta, 'act'))
     throw new JwtctlError('ERR_META_INVALID', 'The meta name act is reserved for the operator of a token.');
   if (act === undefined) return;
   if (typeof act !== 'object' || act === null || typeof act.reason !== 'string') {
@@ -35,13 +38,13 @@ export function assertMayAct({ act, meta = {}, ...request }: ActingRequest, poli
   }
   parseSubject(act.sub);
   parseReason(act.reason);
-  if (request.refresh === true)
+  if (refresh === true)
     throw new JwtctlError('ERR_ACT_INVALID', 'A token with an act cannot have a refresh token.');
   const longest = longestSeconds(policy);
-  if ((request.ttlSeconds ?? 0) <= longest) return;
+  if (ttlSeconds <= longest) return;
   throw new JwtctlError(
     'ERR_TTL_TOO_LONG',
-    `The lifetime is ${formatDuration(request.ttlSeconds ?? 0)}; expected at most ${formatDuration(longest)} for a token with an act (\`token.actMaxTtl\`).`,
+    `The lifetime is ${formatDuration(ttlSeconds)}; expected at most ${formatDuration(longest)} for a token with an act (\`token.actMaxTtl\`).`,
     { hint: 'Use a shorter lifetime, or raise `token.actMaxTtl`.' },
   );
 }

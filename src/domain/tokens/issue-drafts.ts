@@ -24,10 +24,11 @@ export interface SignedDraft extends Draft {
   user: User;
   claims: Claims;
   session: SessionStep | undefined;
+  /** Set when it is signed. */
   token: string;
 }
 
-type SessionStep = Pick<RefreshTokenContents, 'family' | 'counter' | 'startedAt' | 'userVersion'>;
+export type SessionStep = Pick<RefreshTokenContents, 'family' | 'counter' | 'startedAt' | 'userVersion'>;
 
 export function nextStep(
   last: RefreshTokenContents | undefined,

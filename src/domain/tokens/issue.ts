@@ -28,6 +28,7 @@ import {
   nextStep,
   type Outcomes,
   onlyOutcome,
+  type SessionStep,
   type SignedDraft,
   subjectsOf,
   tokensOf,
@@ -185,10 +186,13 @@ export class Issuer {
         // The event ends them, so an entry that stays must not fail the others.
         await ifReachable(() => this.#registry.remove(signer, going, now), undefined);
         for (const draft of going) outcomes[draft.index] = sessionEnded();
-        const issued = registered.filter((draft) => !going.includes(draft));
-        const tokens = await Promise.all(issued.map((draft) => this.#toIssued(signer, draft)));
-        for (const [position, { index }] of issued.entries())
-          outcomes[index] = tokens[position] as IssuedToken;
+        const issued = going.length === 0 ? registered : registered.filter((draft) => !going.includes(draft));
+        for (const draft of issued) {
+          const token = tokenOf(signer, draft);
+          const { session } = draft;
+          outcomes[draft.index] =
+            session === undefined ? token : await this.#withSession(token, session, draft);
+        }
         // A client that gets an error instead may repeat the refresh, however long the stores were away.
         await this.#registry.startGrace(issued, now);
         break;
@@ -283,8 +287,9 @@ export class Issuer {
     const header = encodeBase64url(
       JSON.stringify({ alg: key.alg, typ: this.#policy.type ?? 'JWT', kid: key.kid }),
     );
-    const drafted = forEachDraft(drafts, outcomes, (draft) => {
-      const { request, last } = draft;
+    const inputs: string[] = [];
+    const drafted = forEachDraft(drafts, outcomes, (draft): SignedDraft => {
+      const { index, request, last, replayedIat, scope, actor } = draft;
       const failure = failures.get(request.sub);
       if (failure !== undefined) throw failure;
       const known = users.get(request.sub);
@@ -294,32 +299,30 @@ export class Issuer {
       const user = requireEnabled(known, request.sub, this.#ports.users);
       const session = request.refresh === true ? nextStep(last, user, now) : undefined;
       const jti = session && familyJti(session.family, session.counter);
-      const iat = draft.replayedIat ?? now;
+      const iat = replayedIat ?? now;
       const longest =
         session === undefined ? Number.POSITIVE_INFINITY : endOfSession(session, this.#policy) - iat;
       const all = claimsSet(request, this.#policy, iat, claimsOf(user, this.#policy), jti, longest);
-      const claims = narrowScope(all, draft.scope);
-      const input = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
-      return { ...draft, user, claims, session, input, token: '' };
+      const claims = narrowScope(all, scope);
+      inputs.push(`${header}.${encodeBase64url(JSON.stringify(claims))}`);
+      // Every member is named, because a spread copies each draft of a bulk command twice.
+      return { index, request, last, replayedIat, scope, actor, user, claims, session, token: '' };
     });
-    const inputs = drafted.map(({ input }) => input);
     const signatures = await this.#ports.sign(key.alg, privateKey, inputs);
     return forEachDraft(drafted, outcomes, (draft, position) => {
       // Set on the draft: a copy of each made issuing in bulk measurably slower.
-      draft.token = `${draft.input}.${signatures[position]}`;
+      draft.token = `${inputs[position]}.${signatures[position]}`;
       assertReadable(draft.token);
       return draft;
     });
   }
 
-  async #toIssued(
-    { key }: Signer,
-    { token, claims, session, request, last }: SignedDraft,
+  async #withSession(
+    issued: IssuedToken,
+    session: SessionStep,
+    { claims, request, last }: SignedDraft,
   ): Promise<IssuedToken> {
-    const { jti, sub, aud, iat, exp } = claims;
-    const { kid } = key;
-    const issued = { token, jti, kid, sub, aud, iat, exp };
-    if (session === undefined) return issued;
+    const { sub, kid, iat } = issued;
     const refreshExp = refreshExpiry(session, iat, this.#policy);
     // The next refresh may ask for every scope of the session again (RFC 6749 §6).
     const requested = last === undefined ? request : { ...last.request, clientId: request.clientId };
@@ -339,4 +342,9 @@ export class Issuer {
     if (refreshed.length > 0) return readEvents(securityLog, tokensOf(refreshed));
     return new RevocationIndex(await securityLog.findGlobal());
   }
+}
+
+function tokenOf({ key: { kid } }: Signer, { token, claims }: SignedDraft): IssuedToken {
+  const { jti, sub, aud, iat, exp } = claims;
+  return { token, jti, kid, sub, aud, iat, exp };
 }

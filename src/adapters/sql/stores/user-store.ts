@@ -18,7 +18,8 @@ export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => (
     const rows = await inPortions(subs, (portion) =>
       db.selectFrom('users').selectAll().where('sub', 'in', portion).execute(),
     );
-    return new Map(rows.map((row) => [row.sub, toUser(row, now())]));
+    const at = now();
+    return new Map(rows.map((row) => [row.sub, toUser(row, at)]));
   },
 
   async *list() {
@@ -116,9 +117,9 @@ function toUser(row: UsersTable, now: number): User {
   // Other programs may write the status. A value such as 'suspended' must not grant access, even by itself later.
   const isOver = row.status === 'disabled' && until !== null && until <= now;
   const status = isOver ? 'enabled' : toUserStatus(row.status);
-  return {
-    ...{ sub: row.sub, name: row.name, status },
-    ...(row.status === 'disabled' && until !== null && !isOver ? { disabledUntil: until } : {}),
-    ...{ version: row.version, createdAt: row.created_at, updatedAt: row.updated_at },
-  };
+  const isTemporary = row.status === 'disabled' && until !== null && !isOver;
+  const { sub, name, version, created_at: createdAt, updated_at: updatedAt } = row;
+  const user: User = { sub, name, status, version, createdAt, updatedAt };
+  if (isTemporary) user.disabledUntil = until;
+  return user;
 }

@@ -87,15 +87,13 @@ function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'su
   }
   if (meta != null && !isMeta(meta))
     throw unusable(`The meta is ${describeValue(meta)}; expected an object whose members are strings.`);
-  return {
-    ...shared,
-    sub,
-    ...(aud == null ? {} : { aud: audiences }),
-    ...(ttl == null ? {} : { ttlSeconds: parseDuration(ttl) }),
-    ...(notBefore == null ? {} : { notBeforeSeconds: parseDuration(notBefore) }),
-    ...(meta == null ? {} : { meta: { ...shared.meta, ...meta } }),
-    ...(claims == null ? {} : { claims: { ...shared.claims, ...objectOf(claims) } }),
-  };
+  const request: TokenRequest = { ...shared, sub };
+  if (aud != null) request.aud = audiences;
+  if (ttl != null) request.ttlSeconds = parseDuration(ttl);
+  if (notBefore != null) request.notBeforeSeconds = parseDuration(notBefore);
+  if (meta != null) request.meta = { ...shared.meta, ...meta };
+  if (claims != null) request.claims = { ...shared.claims, ...objectOf(claims) };
+  return request;
 }
 
 function objectOf(value: unknown): Record<string, unknown> {
