@@ -1,14 +1,15 @@
 import { Option } from 'commander';
 import { askFleetWithin, NO_VERIFIERS } from '../../../domain/fleet/running-verifiers.js';
+import { signingSchedule } from '../../../domain/keys/signing-schedule.js';
 import { KEY_STATES, type KeyState } from '../../../domain/model/signing-key.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { keyListWithFleet } from '../../output/views/keys/signing-key.js';
+import { scheduledKeyList } from '../../output/views/keys/signing-key.js';
 
 export const defineList: DefineCommand = (group, run) => {
   group
     .command('list')
     .description(
-      'List the keys, oldest first.\n\nIf verifiers are running, shows how many of them have loaded each pending and active key.',
+      'List the keys, oldest first.\n\nShows when each pending key will sign, if `jwtctl keys rotate` runs regularly. If verifiers are running, shows how many of them have loaded each pending and active key.',
     )
     .addOption(new Option('--state <state>', 'list only keys in this state').choices(KEY_STATES))
     .examples('jwtctl keys list', 'jwtctl keys list --state active -q')
@@ -27,8 +28,15 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
       })
     : NO_VERIFIERS;
   const empty = state === undefined || keys.length === 0 ? [] : [`There are no ${state} keys.`];
+  const now = context.clock.now();
+  const { rotateAfter, publishLead } = context.settings.keys;
+  const schedule = signingSchedule(
+    keys,
+    { rotateAfterSeconds: rotateAfter, publishLeadSeconds: publishLead },
+    now,
+  );
   return {
-    view: keyListWithFleet(shown, fleet, context.clock.now(), ...empty),
+    view: scheduledKeyList(shown, { fleet, schedule }, now, ...empty),
     notes:
       fleet.unavailableReason === null
         ? []

@@ -1,6 +1,7 @@
 import { type Fleet, withoutKey } from '../../../../domain/fleet/running-verifiers.js';
 import { type PublicJwk, publicJwk } from '../../../../domain/jose/jwk-set.js';
 import type { GenerationPlan } from '../../../../domain/keys/generate.js';
+import type { ScheduledStart } from '../../../../domain/keys/signing-schedule.js';
 import {
   isTrusted,
   isVerifyOnly,
@@ -10,7 +11,7 @@ import {
 } from '../../../../domain/model/signing-key.js';
 import { plainColumn, shortenedColumn } from '../../columns.js';
 import { pluralize } from '../../pluralize.js';
-import { relativeTime } from '../../time.js';
+import { isoTime, relativeTime } from '../../time.js';
 import type { JsonObject, ListItem, Text, Tone, View } from '../../view.js';
 
 const TONES: Record<KeyState, Tone> = {
@@ -44,29 +45,50 @@ export function keyList(
   };
 }
 
-export function keyListWithFleet(
+/** @param schedule when the pending keys sign, by `kid` */
+export function scheduledKeyList(
   keys: readonly SigningKey[],
-  fleet: Fleet,
+  { fleet, schedule }: { fleet: Fleet; schedule: ReadonlyMap<string, ScheduledStart> },
   now: number,
   empty?: string,
 ): View {
   const list = keyList(keys, now, false, empty);
+  const [kidColumn = '', stateColumn = '', ...others] = list.columns;
   const total = fleet.verifiers.length;
   return {
     ...list,
-    columns: [...list.columns, plainColumn('verifiers', 6)],
-    items: list.items.map(({ data, id, row }, index) => {
-      const { kid, state } = keys[index] as SigningKey;
-      const loaded = total - withoutKey(fleet, kid).length;
+    columns: [kidColumn, stateColumn, 'signs', ...others, plainColumn('verifiers', 6)],
+    items: list.items.map(({ data, id, row: [kidCell = '', state = '', ...cells] }, index) => {
+      const key = keys[index] as SigningKey;
+      const start = schedule.get(key.kid);
+      const loaded = total - withoutKey(fleet, key.kid).length;
       // Verifiers report only these keys.
-      const isShown = fleet.unavailableReason === null && (state === 'pending' || state === 'active');
+      const isReported = key.state === 'pending' || key.state === 'active';
+      const isShown = fleet.unavailableReason === null && isReported;
       return {
-        data: { ...data, verifiers: isShown ? loaded : null },
+        data: { ...data, signsFrom: start?.signsFrom ?? null, verifiers: isShown ? loaded : null },
         id,
-        row: [...row, isShown ? loadedCell(loaded, total) : '-'],
+        row: [
+          ...[kidCell, state, signsCell(key, start, now)],
+          ...[...cells, isShown ? loadedCell(loaded, total) : '-'],
+        ],
       };
     }),
   };
+}
+
+function signsCell({ state }: SigningKey, start: ScheduledStart | undefined, now: number): Text {
+  if (state === 'active') return { text: 'now', tone: 'good' };
+  if (start === undefined) return '-';
+  const { place, signsFrom } = start;
+  if (place > 1) return `${ordinal(place)}, not before ${isoTime(signsFrom).slice(0, 10)}`;
+  return signsFrom <= now ? 'next, at the next run' : `next, ${relativeTime(signsFrom, now)}`;
+}
+
+function ordinal(place: number): string {
+  const isTeen = place % 100 > 10 && place % 100 < 14;
+  const suffix = isTeen ? 'th' : (['th', 'st', 'nd', 'rd'][place % 10] ?? 'th');
+  return `${place}${suffix}`;
 }
 
 function loadedCell(loaded: number, total: number): Text {
