@@ -3,10 +3,8 @@ import type { RegistryScanner, ScannedSubject, ScanOutcome } from '../ports/inde
 import { ownCopy } from '../shared/detached-string.js';
 import type { Inspection, InspectionInput } from './inspection-types.js';
 import { type KeyCount, keyCount } from './keys-by-id.js';
+import { LifetimeHistogram } from './lifetime-histogram.js';
 import type { SubjectPart } from './scan-subjects.js';
-
-/** Upper bounds of the histogram's buckets, in seconds. A last bucket has no bound. */
-const TTL_BOUNDS = [60, 300, 900, 3_600, 21_600, 86_400, 604_800] as const;
 
 interface Seen {
   /** Entries that match the filter. */
@@ -36,7 +34,7 @@ export class InspectionTally {
   /** Cached, because most entries have the same key as the previous one. */
   #lastKey: EntriesOfKey = { keyId: -1, entries: 0 };
   readonly #byNode = new Map<string, number>();
-  readonly #ttl: number[] = Array.from({ length: TTL_BOUNDS.length + 1 }, () => 0);
+  readonly #lifetimes = new LifetimeHistogram();
   readonly #top: Inspection['topSubjects'] = [];
   readonly #memory = new MemoryEstimate();
   #entries = 0;
@@ -77,7 +75,7 @@ export class InspectionTally {
       bytes: this.#memory.total(),
       byKid: byKid.sort((a, b) => b.entries - a.entries || compareKeys(a, b)),
       byNode: this.#nodeRows(outcome.nodes),
-      ttl: this.#ttl.map((entries, index) => ({ leSeconds: TTL_BOUNDS[index] ?? null, entries })),
+      ...this.#lifetimes.report(),
       topSubjects: [...this.#top],
       anomalies: {
         noTtl: unknownUser === null ? null : this.#noTtl,
@@ -96,7 +94,7 @@ export class InspectionTally {
   // Runs for millions of entries, so it uses plain loops over local variables.
   #addEntries({ node, entries, malformed }: ScannedSubject, seen: Seen): void {
     const { key, now, since = 0 } = this.#input;
-    const ttl = this.#ttl;
+    const lifetimes = this.#lifetimes;
     let ofKey = this.#lastKey;
     let { lastExp, lastSettledExp } = seen;
     let [counted, beforeNow, beforeSince] = [0, 0, 0];
@@ -109,8 +107,7 @@ export class InspectionTally {
       if (iat < since) beforeSince += 1;
       if (ofKey.keyId !== keyId) ofKey = this.#ofKey(keyId);
       ofKey.entries += 1;
-      const bucket = bucketOf(exp - now);
-      ttl[bucket] = (ttl[bucket] ?? 0) + 1;
+      lifetimes.add(exp - now);
     }
     this.#lastKey = ofKey;
     seen.lastExp = lastExp;
@@ -214,15 +211,6 @@ interface SizeClass {
   counted: number;
   measuredBytes: number;
   measuredEntries: number;
-}
-
-function bucketOf(secondsLeft: number): number {
-  let bucket = 0;
-  for (const bound of TTL_BOUNDS) {
-    if (secondsLeft <= bound) return bucket;
-    bucket += 1;
-  }
-  return bucket;
 }
 
 /** Sorts keys without a row last. */

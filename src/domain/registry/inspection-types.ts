@@ -44,6 +44,8 @@ export interface Inspection {
   }>;
   /** A histogram of the remaining lifetimes; the last `leSeconds` is null, for entries above every bound. */
   ttl: Array<{ leSeconds: number | null; entries: number }>;
+  /** The same in steps of one hour over the next 24 hours. */
+  expiry: Array<{ leSeconds: number | null; entries: number }>;
   topSubjects: Array<{ sub: string; entries: number }>;
   anomalies: Anomalies;
   /** Entries issued before this inspection, and before {@link InspectionInput.since} (null if not given). */

@@ -109,6 +109,24 @@ describe('an inspection of the whole registry', () => {
     ]);
   });
 
+  test('counts each expiry of the next 24 hours by the hour', async () => {
+    const left = [-4, 0, 3_600, 3_601, 7_200, 82_801, 86_400, 86_401, 604_801];
+    await register('alice', ...left.map((seconds) => entry(`j${seconds}`, { exp: now + seconds })));
+
+    const { expiry } = await inspectRegistry(registry, KEYS, input());
+    expect(expiry).toHaveLength(25);
+    expect(expiry.map(({ leSeconds }) => leSeconds)).toEqual([
+      ...Array.from({ length: 24 }, (_, hour) => (hour + 1) * 3_600),
+      null,
+    ]);
+    expect(expiry.filter(({ entries }) => entries > 0)).toEqual([
+      { leSeconds: 3_600, entries: 3 },
+      { leSeconds: 7_200, entries: 2 },
+      { leSeconds: 86_400, entries: 2 },
+      { leSeconds: null, entries: 2 },
+    ]);
+  });
+
   test('lists the largest subjects, equal ones by name', async () => {
     await register('a', entry('1'));
     await register('d', entry('1'), entry('2'));

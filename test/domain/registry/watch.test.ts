@@ -7,7 +7,7 @@ import { ManualClock } from '../../support/clock.js';
 function report(parts: Partial<Inspection> = {}): Inspection {
   return {
     ...{ backend: 'sqlite', prefix: '', complete: true, missed: [], entries: 0, subjects: 0, bytes: null },
-    ...{ byKid: [], byNode: [], ttl: [], topSubjects: [] },
+    ...{ byKid: [], byNode: [], ttl: [], expiry: [], topSubjects: [] },
     anomalies: { noTtl: null, ttlMismatch: null, unknownKid: 0, unknownUser: null, malformed: 0 },
     issuedBefore: { now: 0, since: null },
     ...parts,

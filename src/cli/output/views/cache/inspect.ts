@@ -6,7 +6,6 @@ import type {
   SubjectInspection,
 } from '../../../../domain/registry/inspection-types.js';
 import type { RegistryChange } from '../../../../domain/registry/watch.js';
-import { formatDuration } from '../../../../domain/shared/duration.js';
 import { asSentence } from '../../../../domain/shared/text.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
 import { grouped, groupedOrDash, share, signed, size } from '../../number-format.js';
@@ -41,6 +40,7 @@ export function inspectionData(report: Inspection | SubjectInspection): JsonObje
       ...{ node, role, slots, entries, usedMemoryBytes },
     })),
     ttl: report.ttl.map(({ leSeconds, entries }) => ({ leSeconds, entries })),
+    expiry: report.expiry.map(({ leSeconds, entries }) => ({ leSeconds, entries })),
     topSubjects: report.topSubjects.map(({ sub, entries }) => ({ sub, entries })),
     anomalies: { noTtl, ttlMismatch, unknownKid, unknownUser, malformed },
     ...('subject' in report ? { subject: subjectData(report.subject) } : {}),
@@ -53,7 +53,7 @@ export function inspectionSections(
   now: number,
   change: RegistryChange | null = null,
 ): Section[] {
-  const { entries, ttl, topSubjects } = report;
+  const { entries, expiry, topSubjects } = report;
   const isOneSubject = 'subject' in report;
   const withChange = change === null ? [] : [numberColumn('change')];
   return [
@@ -77,11 +77,11 @@ export function inspectionSections(
       rows: isOneSubject || report.backend === 'sqlite' ? [] : nodeRows(report, change),
     },
     {
-      title: 'Remaining lifetime',
-      columns: [numberColumn('up to'), ...NUMBERS, ''],
-      rows: withoutEmptyEnds(ttl).map((row) => [
-        row.leSeconds === null ? 'longer' : formatDuration(row.leSeconds),
-        ...numbers(row.entries, entries, largest(ttl)),
+      title: 'Expiry in the next 24 hours',
+      columns: [numberColumn('within'), ...NUMBERS, ''],
+      rows: withoutEmptyEnds(expiry).map((row) => [
+        row.leSeconds === null ? 'later' : `${row.leSeconds / 3_600}h`,
+        ...numbers(row.entries, entries, largest(expiry)),
       ]),
     },
     {
