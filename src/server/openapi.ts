@@ -55,7 +55,7 @@ const NAMED = {
 } as const satisfies Record<string, Schema>;
 
 const API_ERRORS = [400, 401, 403, 413, 415, 422, 429, 500, 503];
-const OAUTH_ERRORS = API_ERRORS.filter((status) => status !== 422);
+const OAUTH_ERRORS = API_ERRORS.filter((status) => status !== 403 && status !== 422);
 
 function documentOf(routes: readonly RouteOptions[]): Json {
   const paths: Record<string, Json> = {};

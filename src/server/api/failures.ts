@@ -52,7 +52,7 @@ function unavailableState(code: ErrorCode): Failure {
   return { status: 503, code, message, headers: { 'retry-after': '10' } };
 }
 
-/** The same with the status codes of RFC 6749 §5.2: 400 for what the client must change. */
+/** The same with the status codes of RFC 6749 §5.2: 400 for everything but a failed authentication of the client. */
 export function oauthFailureOf(error: unknown): Failure {
   const failure = failureOf(error);
   if (failure.status === 422 || OAUTH_ERRORS[failure.code] !== undefined) return { ...failure, status: 400 };
@@ -142,6 +142,7 @@ const INVALID_GRANT = 'The refresh token is invalid, expired, revoked, or issued
 
 /** The errors that have a name of their own in RFC 6749 §5.2. */
 const OAUTH_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  ERR_CLIENT_FORBIDDEN: 'unauthorized_client',
   ERR_GRANT_TYPE_UNSUPPORTED: 'unsupported_grant_type',
   ERR_REFRESH_EXPIRED: 'invalid_grant',
   ERR_REFRESH_INVALID: 'invalid_grant',
@@ -156,7 +157,6 @@ const OAUTH_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
 function oauthErrorOf({ code, status }: Failure): string {
   const names: Record<number, string> = {
     401: 'invalid_client',
-    403: 'unauthorized_client',
     429: 'too_many_attempts',
     503: 'temporarily_unavailable',
   };
