@@ -172,7 +172,7 @@ export const TOKEN_SETTINGS = {
     // One atomic script looks at all of them when another is registered.
     kind: integer(1, 10_000),
     restricts: true,
-    doc: 'Number of live tokens that a subject can have, at most 10,000. A new token beyond this number removes the oldest one.',
+    doc: 'Number of live tokens that a subject can have, at most 10,000. A new token beyond this number removes the oldest one. A subject can also have this many sessions (without this setting, 1,000), plus a tenth. A new session beyond that removes the oldest ones.',
   },
   'registry.onLimit': {
     kind: oneOf('evict', 'refuse'),

@@ -344,6 +344,20 @@ test('only the client that a refresh token was issued to may use it', async () =
   await expect(refresh(second)).rejects.toMatchObject({ code: 'ERR_REFRESH_INVALID' });
 });
 
+test('a session that began without a client belongs to the client that first refreshes it as at+jwt (RFC 9068 §2.2)', async () => {
+  const first = await logIn();
+  const typed = service.issuer({ type: 'at+jwt' });
+  // Without a client, there is no client_id for the token.
+  expect(await outcomeOf(first, typed)).toBe('ERR_CLIENT_ID_INVALID');
+  const second = (await typed.refresh({ ...first, clientId: 'shop' })) as Session;
+  expect(claimsOf(second)).toMatchObject({ client_id: 'shop' });
+  await expect(typed.refresh({ ...second, clientId: 'bank' })).rejects.toMatchObject({
+    code: 'ERR_REFRESH_INVALID',
+  });
+  const third = (await typed.refresh({ ...second, clientId: 'shop' })) as Session;
+  expect(claimsOf(third)).toMatchObject({ client_id: 'shop' });
+});
+
 describe('a session ends, even if the registry loses that', () => {
   const options = { reason: null, dryRun: false };
   const revokedBefore = () => service.clock.now();
