@@ -8,37 +8,6 @@ function plain(text: string): string {
   return text.toLowerCase().replace(/[-_ ]/g, '');
 }
 
-/** Throws for text that is not an address, whatever the store. */
-export function assertAddress(group: 'mysql' | 'redis', text: string): void {
-  if (!text.isWellFormed()) throw new AddressProblem('is not well-formed Unicode');
-  if (/\p{Cc}/u.test(text)) throw new AddressProblem('contains a line break or a control character');
-  if (/^\s|\s$/.test(text)) throw new AddressProblem('begins or ends with a space');
-  if (/^(["'`]).*\1$/.test(text)) throw new AddressProblem('is in quotes; remove them');
-  if (/^[A-Z][A-Z0-9_]*=/.test(text))
-    throw new AddressProblem('begins with the name of a variable; remove the name and the equals sign');
-  if (/^[[{]\s*"/.test(text)) throw new AddressProblem('is JSON; write it as a URL');
-  const placeholder = PLACEHOLDERS.find(([form]) => form.test(text))?.[1];
-  if (placeholder !== undefined)
-    throw new AddressProblem(
-      `contains a placeholder such as ${placeholder}; write its value, or set ${group}.passwordFile if it belongs to the password`,
-    );
-  if (/^(?:(?:jdbc|r2dbcs?):)?[\w+.-]+:\/\/[\w+.-]+:\/\//.test(text))
-    throw new AddressProblem('has two schemes; remove the first one');
-  if (/^arn:/i.test(text))
-    throw new AddressProblem('is an ARN, which names a resource of AWS; use the host name of its endpoint');
-}
-
-/** A password may look like one of these only by design. */
-const PLACEHOLDERS: ReadonlyArray<readonly [form: RegExp, shown: string]> = [
-  [/\{\{.*?\}\}/s, '{{ … }}'],
-  [/\$\{\w+[^}]*\}|\$\(\w+\)/, '$(…)'],
-  [/%\([\w.]+\)s/, '%(…)s'],
-  [/<[\w .-]+>/, '<…>'],
-  [/\[[A-Za-z]*[A-Z][A-Z_ -]{2,}\]/, '[…]'],
-  [/[:/=@](?:\$[A-Z_]{3,}|%[A-Z_]{3,}%)(?=[:/@;&?]|$)/, '$…'],
-  [/[:=](?:CHANGE[-_]?ME|CHANGE[-_]?IT|YOUR[-_]?\w*PASS\w*|REPLACE[-_]?\w*|\*{4,})(?=[@;&]|$)/, 'CHANGEME'],
-];
-
 /**
  * Splits an authority at its `@`. A password may contain `@` and `/` as they are, if only one `@` has hosts
  * after it.
@@ -125,6 +94,7 @@ export function readParameters(
 }
 
 function tlsDemand(group: string, name: string, key: string, value: string): boolean | null {
+  if (key === 'ssldisabled') return ON.has(value) ? false : null;
   const isNegated = key === 'trustservercertificate' || key === 'tlsinsecureskipverify';
   const isUnverified = VERIFICATION.has(key) ? OFF.has(value) !== isNegated : UNVERIFIED.test(value);
   if (isUnverified) {
@@ -152,7 +122,17 @@ function refusedParameter(group: string, name: string, key: string): AddressProb
 
 const USER = new Set(['user', 'username', 'userid', 'uid']);
 const PASSWORD = new Set(['password', 'pwd', 'passwd', 'auth']);
-const TLS = new Set(['sslmode', 'tls', 'ssl', 'usessl', 'requiressl', 'sslaccept', 'tlsmode', 'usetls']);
+const TLS = new Set([
+  'sslmode',
+  'tls',
+  'ssl',
+  'usessl',
+  'requiressl',
+  'sslaccept',
+  'tlsmode',
+  'usetls',
+  'ssldisabled',
+]);
 const VERIFICATION = new Set([
   ...['verifyservercertificate', 'trustservercertificate', 'sslverifycert', 'sslverifyidentity'],
   ...['sslcertreqs', 'sslcheckhostname', 'verifypeer', 'rejectunauthorized', 'tlsinsecureskipverify'],

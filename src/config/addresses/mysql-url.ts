@@ -1,7 +1,6 @@
 import { isIPv6 } from 'node:net';
 import {
   AddressProblem,
-  assertAddress,
   decodePart,
   type Pair,
   type Parameters,
@@ -10,7 +9,8 @@ import {
   readUserinfo,
   splitUserinfo,
 } from './address-parts.js';
-import { parseHostPort } from './host-port.js';
+import { assertAddress } from './assert-address.js';
+import { hostProblem, parseHostPort } from './host-port.js';
 
 export interface MysqlUrl {
   /** `mysql://user@host[:port]/database[?socket=path]`, percent-encoded. */
@@ -26,7 +26,7 @@ export interface MysqlUrl {
  * @throws AddressProblem naming the part that is missing or not understood
  */
 export function readMysqlUrl(text: string): MysqlUrl {
-  assertAddress('mysql', text);
+  assertAddress('mysql', text, FORM);
   if (/^jdbc:tc:/i.test(text))
     throw new AddressProblem(
       `is for Testcontainers, which chooses the address when it starts; write ${FORM}`,
@@ -36,13 +36,14 @@ export function readMysqlUrl(text: string): MysqlUrl {
   const driver = wrapper.toLowerCase();
   if (scheme !== '') {
     if (!SCHEMES.test(scheme)) throw wrongScheme(scheme);
+    if (/\+unix$/i.test(scheme)) throw new AddressProblem(UNIX_SOCKET);
     assertNothingAfter(rest);
     const url = urlOf(
       fromNetwork(rest, decodePart) ?? fromAuthority(rest),
       scheme,
       driver.startsWith('jdbc:'),
     );
-    if (!driver.startsWith('r2dbcs:')) return url;
+    if (!driver.startsWith('r2dbcs:') && !TLS_SCHEME.test(scheme)) return url;
     if (url.tls === false) throw new AddressProblem('has parameters that turn TLS both on and off');
     return { ...url, tls: true };
   }
@@ -51,7 +52,10 @@ export function readMysqlUrl(text: string): MysqlUrl {
   if (dsn !== null) return urlOf(dsn);
   const pairs = /^(?:(?:dbi:)?(?:mysql|mariadb):)?([\w ]+=.*)$/is.exec(text)?.[1];
   if (pairs !== undefined) return urlOf(fromPairs(pairs));
-  if (/^(mysql|mariadb)\s/.test(text)) throw new AddressProblem(`is a command line; write ${FORM}`);
+  if (/^(?:unix:\/*|\.{0,2}\/)/.test(text)) throw new AddressProblem(UNIX_SOCKET);
+  if (/^[\w-]+:[\w-]+:[\w-]+$/.test(text)) throw new AddressProblem(CLOUD_SQL);
+  if (/^(?:mysql2?|mariadb)\w*(?::|\/\/)/i.test(text))
+    throw new AddressProblem(`has a scheme that does not end in ://; write ${FORM}`);
   throw new AddressProblem(`is not a URL; write ${FORM}`);
 }
 
@@ -62,19 +66,26 @@ const SEVERAL = /^jdbc:(?:[\w-]+:)*(?:mysql|mariadb):(?!aws:)[\w-]+:\/\/|^(?:mys
 const DRIVER_URL =
   /^(jdbc:(?:(?:aws-wrapper|log4jdbc|p6spy|otel):)?|r2dbcs?:(?:(?:pool|proxy):)?)?([\w.+-]+)(?:(?<=^jdbc:mysql):aws)?:\/\/(.*)$/is;
 const SCHEMES =
-  /^(?:mysql2?|mysqli|mysqlgis|mysql-connector|mariadb|trilogy|pdo-mysql|mysql\+\w+|mariadb\+\w+)$/i;
+  /^(?:mysql2?|mysqls|mysqli|mysqlgis|mysql[.-]connector|mariadb|trilogy|pdo[_-]mysql|mysql\+\w+|mariadb\+\w+)$/i;
+/** A driver may not drop the demand for TLS that a scheme makes. */
+const TLS_SCHEME = /^(?:mysqls|(?:mysql|mariadb)\+(?:tls|ssl))$/i;
 const DATABASES =
-  /^(postgres|postgresql|pgsql|sqlite|sqlite3|mongodb|mongodb\+srv|sqlserver|mssql|oracle|cockroachdb)$/i;
+  /^(postgres|postgresql|pgsql|sqlite|sqlite3|libsql|mongodb|sqlserver|mssql|oracle|cockroachdb)(?:\+\w+)?$/i;
+const UNIX_SOCKET = 'is a Unix socket; write mysql://user@localhost/database?socket=/path/to/the.sock';
+const CLOUD_SQL = 'is for the Cloud SQL connector; use the host or the socket of the Cloud SQL Auth Proxy';
 
 function wrongScheme(scheme: string): AddressProblem {
-  if (/^(redis|rediss|valkey|valkeys)$/i.test(scheme))
+  if (/^(?:redis|valkey)/i.test(scheme))
     return new AddressProblem('is the address of Redis; set redis.nodes instead');
-  if (/^mysqlx$/i.test(scheme))
+  if (/^mysqlx(?:\+srv)?$/i.test(scheme))
     return new AddressProblem(
       'is for the X Protocol; use mysql:// and the port of the classic protocol (3306)',
     );
+  if (/^unix$/i.test(scheme)) return new AddressProblem(UNIX_SOCKET);
   if (DATABASES.test(scheme))
-    return new AddressProblem(`is for ${scheme.toLowerCase()}; jwtctl needs MySQL or MariaDB`);
+    return new AddressProblem(
+      `is for ${scheme.toLowerCase().replace(/\+.*/, '')}; jwtctl needs MySQL or MariaDB`,
+    );
   return new AddressProblem(`does not begin with mysql:// or mariadb://; write ${FORM}`);
 }
 
@@ -110,10 +121,7 @@ function fromNetwork(text: string, decode: typeof decodePart): Address | null {
   );
   const [, userinfo = '', network, place, database = '', query] = match ?? [];
   if (match === null || place === undefined) return null;
-  if (network?.startsWith('cloudsql'))
-    throw new AddressProblem(
-      'is for the Cloud SQL connector; use the host or the socket of the Cloud SQL Auth Proxy',
-    );
+  if (network?.startsWith('cloudsql')) throw new AddressProblem(CLOUD_SQL);
   return {
     ...readUserinfo(userinfo, decode),
     server: network === 'unix' ? '' : place,
@@ -125,6 +133,8 @@ function fromNetwork(text: string, decode: typeof decodePart): Address | null {
 
 /** `host=…;dbname=…`, the form of PDO and ADO.NET. */
 function fromPairs(text: string): Address {
+  if (!text.includes(';') && /\s\w+=/.test(text))
+    throw new AddressProblem(`has spaces between its values; write semicolons, or ${FORM}`);
   const pairs = text.split(';').flatMap((pair): Pair[] => {
     const equals = pair.indexOf('=');
     if (pair.trim() === '') return [];
@@ -174,6 +184,8 @@ function urlOf(address: Address, scheme = 'mysql', isJdbc = false): MysqlUrl {
     );
   }
   if (database === '') throw new AddressProblem(`names no database; write ${FORM}`);
+  if (/^\.+$/.test(database))
+    throw new AddressProblem(`has dots in place of the database's name; write ${FORM}`);
   if (database.includes('/')) throw new AddressProblem('has a slash in the name of the database');
   if (socket !== undefined && !socket.startsWith('/'))
     throw new AddressProblem('has a socket that is not an absolute path');
@@ -197,9 +209,5 @@ function hostOf(server: string): string {
   if (server === '') throw new AddressProblem(`names no host; write ${FORM}`);
   if (isIPv6(server)) throw new AddressProblem('has an IPv6 address without brackets; write [address]');
   if (parseHostPort(server) !== null) return server;
-  throw new AddressProblem(
-    /^[\w.-]+:/.test(server)
-      ? 'has a port that is not a number from 1 to 65535'
-      : 'has a host that is neither a name nor an IP address (IPv6 in brackets)',
-  );
+  throw new AddressProblem(hostProblem(server));
 }

@@ -1,7 +1,6 @@
 import { isIPv6 } from 'node:net';
 import {
   AddressProblem,
-  assertAddress,
   decodePart,
   type Pair,
   readParameters,
@@ -9,7 +8,8 @@ import {
   readUserinfo,
   splitUserinfo,
 } from './address-parts.js';
-import { type HostPort, parseHostPort } from './host-port.js';
+import { assertAddress } from './assert-address.js';
+import { type HostPort, hostProblem, parseHostPort } from './host-port.js';
 
 export interface RedisNodes {
   readonly nodes: readonly HostPort[];
@@ -47,6 +47,7 @@ type Part = RedisNodes & { readonly isUrl: boolean };
 
 const FORM = 'host:port,… or redis://[user:password@]host:port (rediss:// with TLS)';
 const UNIX_SOCKET = 'is a Unix socket, which jwtctl does not support for Redis; write host:port';
+const SRV = 'finds its hosts with SRV records, which jwtctl does not read; write host:port,…';
 const PLAIN = { username: null, password: null, tls: null, mode: null, sentinelMaster: null };
 const SENTINEL_PORT = 26379;
 /** The parameters of several libraries for the name of the master. */
@@ -92,7 +93,7 @@ function withoutBusPort(text: string): string {
 }
 
 function readPart(text: string): Part {
-  assertAddress('redis', text);
+  assertAddress('redis', text, FORM);
   const [, scheme, rest = ''] = /^([\w+.-]+):\/\/(.*)$/s.exec(text) ?? [];
   if (scheme === undefined) return { ...PLAIN, nodes: [nodeOf(text)], isUrl: false };
   const { tls, mode } = schemeOf(scheme.toLowerCase());
@@ -179,30 +180,37 @@ function schemeOf(scheme: string): { tls: boolean; mode: 'cluster' | 'sentinel' 
     return { tls: tls !== undefined, mode: mode === 'cluster' || mode === 'sentinel' ? mode : null };
   }
   if (/socket|unix/.test(scheme)) throw new AddressProblem(UNIX_SOCKET);
-  if (/^https?$/.test(scheme))
-    throw new AddressProblem(
-      'is a web address, such as that of a REST API; use the endpoint for Redis clients',
-    );
   if (/^(mysql|mariadb|jdbc)/.test(scheme))
     throw new AddressProblem('is the address of MySQL; set mysql.url instead');
+  if (OTHER_STORES.test(scheme))
+    throw new AddressProblem(`is for ${scheme.replace(/\+.*/, '')}; jwtctl needs Redis or Valkey`);
+  if (/(?:^|[+-])srv$/.test(scheme)) throw new AddressProblem(SRV);
   throw new AddressProblem(`does not begin with redis:// or rediss://; write ${FORM}`);
 }
+
+const OTHER_STORES = /^(?:memcached?|mongodb|postgres|postgresql|sqlite|nats|kafka|etcd)(?:\+\w+)?$/;
 
 function nodeOf(text: string, defaultPort?: number): HostPort {
   const [, place = text, number] = /^([\w.-]+(?::\d+)?)\/(\d{0,5})$/.exec(text) ?? [];
   assertDatabase(number, (name) => `/${name}`);
+  if (/^_[\w-]+\._(?:tcp|udp)\./i.test(text)) throw new AddressProblem(SRV);
   const node = parseHostPort(withoutBusPort(place), defaultPort);
   if (node !== null) return node;
-  if (/^redis-cli\s/.test(text)) throw new AddressProblem(`is a command line; write ${FORM}`);
   if (text === '') throw new AddressProblem(`names no host; write ${FORM}`);
   if (isIPv6(text)) throw new AddressProblem('has an IPv6 address without brackets; write [address]:port');
-  if (text.startsWith('/')) throw new AddressProblem(UNIX_SOCKET);
+  if (/^(?:\.{0,2}\/|unix:)/.test(text)) throw new AddressProblem(UNIX_SOCKET);
   if (/^[\w.]+\s*=/.test(text))
     throw new AddressProblem(
       'has options of another library (name=value); write rediss://user:password@host:port',
     );
+  if (/^(?:redis|valkey)(?:s|[+-]\w+)?\s*(?::[/:]|\/\/|:\w+:\d)|^(?:redis|valkey)s:/i.test(text))
+    throw new AddressProblem(`has a scheme that does not end in ://; write ${FORM}`);
+  if (/^(?:redis|valkey)s?\+\w+$/i.test(text))
+    throw new AddressProblem(`is a scheme without an address; write ${FORM}`);
+  if (/^:?\d{1,5}$/.test(text)) throw new AddressProblem('has a port without a host; write host:port');
+  if (/^[\w.-]+[\s;]+\d{1,5}$/.test(text))
+    throw new AddressProblem('has no colon between the host and the port; write host:port');
   if (text.includes('@'))
     throw new AddressProblem('has a password without a scheme; write redis://user:password@host:port');
-  if (/^[\w.-]+:/.test(text)) throw new AddressProblem('has a port that is not a number from 1 to 65535');
-  throw new AddressProblem('has a host that is neither a name nor an IP address (IPv6 in brackets)');
+  throw new AddressProblem(hostProblem(text));
 }
