@@ -1,14 +1,18 @@
 import { type Argument, Command, CommanderError, Help, type Option } from 'commander';
 import { likelyDuration } from '../domain/shared/duration.js';
+import { adviceOn, shownFlag } from './foreign-flags.js';
 import { meantCommand, meantFlag, meantVerb } from './synonyms.js';
 
 /** An error about a word of the command line, with what was probably meant. */
 export class MistypedError extends CommanderError {
   readonly suggestion: string | null;
+  /** What to do instead if nothing similar exists. */
+  readonly advice: string | null;
 
-  constructor(code: string, message: string, suggestion: string | null) {
+  constructor(code: string, message: string, suggestion: string | null, advice: string | null = null) {
     super(1, code, `error: ${message}`);
     this.suggestion = suggestion;
+    this.advice = advice;
   }
 }
 
@@ -40,7 +44,8 @@ export class CliCommand extends Command {
 
   /** Called by commander. */
   unknownOption(flag: string): void {
-    throw new MistypedError('commander.unknownOption', `unknown option '${flag}'`, this.#meantFlag(flag));
+    const message = `unknown option '${shownFlag(flag)}'`;
+    throw new MistypedError('commander.unknownOption', message, this.#meantFlag(flag), adviceOn(flag));
   }
 
   /** Called by commander, before the two others. */

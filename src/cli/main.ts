@@ -174,12 +174,14 @@ function usageError(error: Error & { code: string; exitCode: number }, isJson: b
       hint: 'Add --help to list the commands.',
     });
   }
-  const suggestion = error instanceof MistypedError ? error.suggestion : null;
-  const meant = suggestion === null ? undefined : `Did you mean ${suggestion}?`;
+  const { suggestion, advice } = error instanceof MistypedError ? error : NO_ADVICE;
+  const meant = suggestion === null ? (advice ?? undefined) : `Did you mean ${suggestion}?`;
   return new JwtctlError('ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
     hint: meant ?? USAGE_HINTS[error.code] ?? 'Run the command with --help to see its flags.',
   });
 }
+
+const NO_ADVICE = { suggestion: null, advice: null };
 
 const USAGE_HINTS: Readonly<Record<string, string>> = {
   'commander.unknownCommand':

@@ -258,3 +258,25 @@ test('token revoke --kid asks nothing if the key has no tokens', async () => {
   const { exitCode, error } = await stores.run('token', 'revoke', '--kid', kid, '--no-input', '--json');
   expect({ exitCode, code: error().code }).toEqual({ exitCode: 2, code: 'ERR_CONFIRMATION_NEEDED' });
 });
+
+test.each([
+  ['keys generate --use sig', 'RSA keys for signatures'],
+  ['keys import --pem k.pem --kty RSA', 'RSA keys for signatures'],
+  ['keys list --ssl-mode=REQUIRED', '?ssl-mode=REQUIRED in mysql.url'],
+  ['keys list --mysql-ssl-mode REQUIRED', '?ssl-mode=REQUIRED in mysql.url'],
+  ['keys list --ssl-ca ca.pem', 'mysql.tls.ca'],
+  ['keys list --insecure', 'always checks the certificate'],
+  ['keys list --host db.example', 'Set mysql.url to mysql://'],
+  ['keys list -u root', 'Set mysql.url to mysql://'],
+  ['keys list --redis-host cache.example', 'redis.nodes to host:port'],
+  ['token issue --sub alice --secret hunter2', 'not with a shared secret'],
+  ['token verify --jwks jwks.json x', '`jwtctl keys import`'],
+])('`%s`, as in another program, gets the way of jwtctl', async (line, advice) => {
+  expect(await hintOf(line)).toContain(advice);
+});
+
+test.each(['-phunter2', '-ahunter2'])('a password after %s is not shown', async (flag) => {
+  const { exitCode, stderr } = await cli().run('keys', 'list', flag);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining('passwordFile') });
+  expect(stderr).not.toContain('hunter');
+});

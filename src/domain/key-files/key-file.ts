@@ -137,6 +137,16 @@ const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
     'a PuTTY key (.ppk)',
     'Run `puttygen FILE -O private-openssh -o key`, then `ssh-keygen -p -m PKCS8 -f key`.',
   ],
+  [
+    /^version https:\/\/git-lfs/,
+    'a pointer of Git LFS',
+    'Run `git lfs pull` in the repository, which fetches the file itself.',
+  ],
+  [
+    /^\$ANSIBLE_VAULT;/,
+    'encrypted by Ansible Vault',
+    'Decrypt it with `ansible-vault view FILE`, and import the output.',
+  ],
   [/^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-\S+|sk-\S+) /, 'an OpenSSH public key', OPENSSH_PUBLIC],
   [/^---- BEGIN SSH2 PUBLIC KEY ----/, 'an SSH public key (RFC 4716)', OPENSSH_PUBLIC],
   [

@@ -4,6 +4,8 @@ export interface PemBlock {
   label: string;
   /** Null if the body is not base64. */
   der: Buffer | null;
+  /** The characters that stand for its line breaks, if they cannot be read; otherwise null. */
+  separator: string | null;
   /** The encryption headers of RFC 1421 (`Proc-Type`, `DEK-Info`), if any. */
   headers: string;
 }
@@ -21,11 +23,15 @@ export function readPemBlocks(text: string): PemBlock[] {
     const body = lines.map(withoutQuotes).filter((line) => !/^[+.]*$/.test(line));
     return {
       label,
+      separator: SEPARATOR.exec(content.trim())?.[1] ?? null,
       der: /^[A-Za-z0-9+/]+={0,2}$/.test(body.join('')) ? Buffer.from(body.join(''), 'base64') : null,
       headers: cipher === undefined ? '' : `Proc-Type: 4,ENCRYPTED\nDEK-Info: ${cipher}\n\n`,
     };
   });
 }
+
+/** Base64 of a key begins with MI. `/n` is base64 too, so it cannot be removed without a guess. */
+const SEPARATOR = /^(\/r\/n|\/n|%0D%0A|%0A|<br ?\/?>|[|,;_^~])\s*MI/i;
 
 /** Finds what is between a BEGIN line and the next END line with its label. */
 function contentsOf(text: string): Array<{ label: string; content: string }> {
@@ -95,8 +101,15 @@ function isCutOff(der: Buffer): boolean {
 }
 
 /** @throws JwtctlError `ERR_PEM_INVALID` (usage) */
-export function derOf({ der, headers }: PemBlock, what: string): Buffer {
+export function derOf({ der, headers, separator }: PemBlock, what: string): Buffer {
   const hint = 'Copy the file again from its source.';
+  if (separator !== null) {
+    throw keyRefused(
+      'ERR_PEM_INVALID',
+      `${what} has ${separator} in place of its line breaks.`,
+      `Replace each ${separator} with a line break or with \\n.`,
+    );
+  }
   if (der === null) {
     throw keyRefused(
       'ERR_PEM_INVALID',

@@ -274,6 +274,15 @@ describe('a file that is no PEM file of an RSA key is named', () => {
     ['no END line', () => lines(pkcs8).slice(0, -1).join('\n'), /END line is missing/],
     ['a missing line', () => pkcs8.split('\n').toSpliced(9, 1).join('\n'), /cut off/],
     [
+      '/n for its line breaks',
+      () => pkcs8.trim().replaceAll('\n', '/n'),
+      /has \/n in place of its line breaks/,
+    ],
+    ['%0A for its line breaks', () => pkcs1.trim().replaceAll('\n', '%0A'), /has %0A in place of/],
+    ['<br> for its line breaks', () => pkcs8.trim().replaceAll('\n', '<br>'), /has <br> in place of/],
+    ['a pointer of Git LFS', () => 'version https://git-lfs.github.com/spec/v1\n', /pointer of Git LFS/],
+    ['a file of Ansible Vault', () => '$ANSIBLE_VAULT;1.1;AES256\n6162\n', /Ansible Vault/],
+    [
       'other characters',
       () => pkcs8.replace(/\n[A-Za-z0-9+/]{64}\n/, '\n[…]\n'),
       /characters other than base64/,

@@ -158,8 +158,9 @@ function logIn(
         : connectTls(
             {
               ...{ ...tls, host, port, rejectUnauthorized: true },
-              // Node sends no server name by itself, and a managed Redis may select its certificate by it.
-              ...(isIP(host) === 0 ? { servername: host } : {}),
+              // Node sends no server name by itself, and a managed Redis may select its certificate by it. The name has
+              // no dot at its end (RFC 6066 §3).
+              ...(isIP(host) === 0 ? { servername: host.replace(/\.$/, '') } : {}),
             },
             greet,
           );
