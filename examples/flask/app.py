@@ -81,7 +81,7 @@ def admin():
 def login():
     username = request.form.get("username", "")
     user = USERS.get(username)
-    # An unknown user takes as long as a wrong password, so that the time does not tell which users exist.
+    # An unknown user takes as long as a wrong password, so that the time does not reveal which users exist.
     password_hash = (user or USERS["alice"])["password"]
     if not check_password_hash(password_hash, request.form.get("password", "")) or user is None:
         abort(401)

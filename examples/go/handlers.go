@@ -19,7 +19,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) error {
 	name := r.PostFormValue("username")
 	account, known := accounts[name]
 	if !known {
-		account = accounts["alice"] // Takes as long as a wrong password, so that the time does not tell which users exist.
+		account = accounts["alice"] // Takes as long as a wrong password, so that the time does not reveal which users exist.
 	}
 	if !account.password.matches(r.PostFormValue("password")) || !known {
 		return status(http.StatusUnauthorized)

@@ -59,7 +59,7 @@ function login(): null
 {
     $username = textOf($_POST, 'username');
     $user = USERS[$username] ?? null;
-    // An unknown user takes as long as a wrong password, so that the time does not tell which users exist.
+    // An unknown user takes as long as a wrong password, so that the time does not reveal which users exist.
     $hash = ($user ?? USERS['alice'])['password'];
     if (!password_verify(textOf($_POST, 'password'), $hash) || $user === null) {
         throw new HttpError('Unauthorized', 401);

@@ -1,7 +1,7 @@
 // @ts-check
 import { cell, code, GENERATED, table } from './markdown.mjs';
 
-/** Where settings come from, and every setting as `src/config/settings.ts` declares it. */
+/** Where settings come from, and every setting as `src/config/declarations` declares it. */
 export async function configurationDocument(/** @type {(source: string) => Promise<any>} */ load) {
   /** @type {{ SETTINGS: Array<Record<'path' | 'variable' | 'doc', string> & Record<'flag' | 'fallback', string | null> & Record<'inProjectFile' | 'restricts', boolean>> }} */
   const { SETTINGS } = await load('src/config/settings.ts');

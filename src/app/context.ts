@@ -69,7 +69,7 @@ export interface Context {
   publishedKeys(): Promise<PublishedKeys | null>;
   schema(): Promise<{
     status(): Promise<SchemaStatus>;
-    /** Makes the checks of `migrate`. */
+    /** Performs the checks of `migrate`. */
     plan(): Promise<string[]>;
     migrate(): Promise<string[]>;
   }>;

@@ -13,7 +13,7 @@ export type Kind =
       readonly type: 'pattern';
       readonly pattern: RegExp;
       readonly expected: string;
-      /** What the text must meet besides. */
+      /** What the text must meet in addition. */
       readonly isMeant?: (text: string) => boolean;
     }
   /** Read as whole seconds. */

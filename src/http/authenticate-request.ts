@@ -30,7 +30,7 @@ const HOST_CLOCK: VerifierClock = { now: () => Math.floor(Date.now() / 1000), to
 
 /**
  * @param cookieName null for none
- * @param policy what an accepted token must meet besides
+ * @param policy what an accepted token must meet in addition
  * @throws JwtctlError `ERR_CLOSED`; defects
  */
 export async function authenticate(
@@ -76,11 +76,11 @@ function notMet(
   { payload }: Acceptance,
   token: string,
   policy: RequestPolicy | null,
-  { now, toleranceSeconds }: VerifierClock = HOST_CLOCK,
+  clock: VerifierClock = HOST_CLOCK,
 ): Denial | null {
   if (policy === null) return null;
   const iat = hasOwnTime(payload.jti, token) ? payload.iat : 0;
-  const shortfall = checkPolicy({ ...payload, iat }, policy, now(), toleranceSeconds);
+  const shortfall = checkPolicy({ ...payload, iat }, policy, clock.now(), clock.toleranceSeconds);
   return shortfall && refused(shortfall.code, shortfall.message, forbidden(shortfall, policy));
 }
 

@@ -7,7 +7,7 @@ export interface RequestHead {
 /** RFC 6750 §2 forbids more than one token in a request. */
 export const AMBIGUOUS = Symbol('more than one token');
 
-/** Returns null without a token, also for other authorization schemes. */
+/** Returns null without a token, and for other authorization schemes. */
 export function requestToken(
   request: RequestHead,
   cookieName: string | null,

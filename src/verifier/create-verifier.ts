@@ -15,7 +15,7 @@ export interface Verifier {
   readonly clock: VerifierClock;
 
   /**
-   * Makes the four checks: the JWS, the Claims Set, the registry, the user. Returns a refusal as a result.
+   * Performs the four checks: the JWS, the Claims Set, the registry, the user. Returns a refusal as a result.
    *
    * @param token a JWS in Compact Serialization
    * @throws JwtctlError kind `unavailable` if a store does not answer. Then no token is accepted.

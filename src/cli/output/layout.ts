@@ -21,7 +21,7 @@ const SHORTENED_READABLE = 13;
 /**
  * Plain text gets its width first; shortened text and bars share the rest. Columns grow while all fit.
  * @param width of the terminal; null for a pipe
- * @param isWide whether to show every column and the whole text, also if they do not fit
+ * @param isWide whether to show every column and the whole text, even if they do not fit
  */
 export function fitRows(
   columns: readonly Column[],

@@ -8,7 +8,7 @@ export interface TableOptions {
   color: boolean;
   /** The width of a line, in characters; null without a terminal, because nothing is fitted then. */
   width: number | null;
-  /** Whether tables show all columns and the whole text, also if they do not fit. */
+  /** Whether tables show all columns and the whole text, even if they do not fit. */
   isWide?: boolean;
 }
 

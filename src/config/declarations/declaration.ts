@@ -30,7 +30,7 @@ export const LINE = pattern(/^[^\p{Cc}]{1,1024}$/u, 'one line of text, not empty
 export const PUBLIC_URL = {
   ...pattern(
     /^(?:https:\/\/|http:\/\/(?=(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/]|$)))[\w.[\]-]+(?::\d{1,5})?(?:\/[^\s?#]*)?$/,
-    'a URL such as https://auth.example.com, without a query; http only for this host',
+    'a URL such as https://auth.example.com, without a query; http only for localhost',
   ),
   // Such as the port 99999.
   isMeant: (text: string) => URL.canParse(text),

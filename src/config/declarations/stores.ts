@@ -44,7 +44,7 @@ export const STORE_SETTINGS = {
     kind: boolean,
     fallback: 'false',
     restricts: true,
-    doc: "Use TLS for MySQL. Without mysql.tls.ca, the system's CAs are trusted. Setting mysql.tls.ca, cert, or key also turns TLS on; false is then an error.",
+    doc: 'Use TLS for MySQL. Without mysql.tls.ca, the CAs that Node.js trusts by default are used. Setting mysql.tls.ca, cert, or key also turns TLS on; false is then an error.',
   },
   'mysql.tls.ca': {
     kind: path,
@@ -99,7 +99,7 @@ export const STORE_SETTINGS = {
     kind: boolean,
     fallback: 'false',
     restricts: true,
-    doc: "Use TLS for Redis. Without redis.tls.ca, the system's CAs are trusted. Setting redis.tls.ca, cert, or key also turns TLS on; false is then an error.",
+    doc: 'Use TLS for Redis. Without redis.tls.ca, the CAs that Node.js trusts by default are used. Setting redis.tls.ca, cert, or key also turns TLS on; false is then an error.',
   },
   'redis.tls.ca': {
     kind: path,

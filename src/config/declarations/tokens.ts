@@ -121,7 +121,7 @@ export const TOKEN_SETTINGS = {
   'keys.publishCa': {
     kind: path,
     restricts: true,
-    doc: "PEM file with the CA certificates trusted for keys.publishUrl. Without it, the system's CAs are trusted.",
+    doc: 'PEM file with the CA certificates trusted for keys.publishUrl. Without it, the CAs that Node.js trusts by default are used.',
   },
   'users.source': {
     kind: oneOf('managed', 'table', 'off'),

@@ -146,7 +146,7 @@ function withoutLinks(folder: string): string {
   }
 }
 
-/** Returns false also if a parent folder is not accessible. */
+/** Returns false even if only a parent folder is not accessible. */
 function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();

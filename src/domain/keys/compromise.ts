@@ -55,7 +55,7 @@ export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 
 
 export interface CompromiseReport extends Compromise {
   entries: RemovedKeyEntries;
-  /** Why the active key does not open, which blocks issuing; null also if that could not be checked. */
+  /** Why the active key does not open, which blocks issuing; null if it opens, or if that could not be checked. */
   openFailure: string | null;
   auditFailure: string | null;
 }

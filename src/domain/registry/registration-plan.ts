@@ -4,7 +4,7 @@ import { JwtctlError } from '../shared/errors.js';
 import { isUnavailable } from './register-many.js';
 import { tokenLimit } from './token-limit.js';
 
-/** Makes the checks of a registration for a dry run. Counts the entries that it planned before. */
+/** Predicts what a registration would return. Earlier predictions count toward the limit. */
 export class RegistrationPlan {
   readonly #registry: Pick<EntryStore & TokenStatusReader, 'list' | 'tokenStatus'>;
   /** By subject: the tokens that there would be, those of a session as one. */

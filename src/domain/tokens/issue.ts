@@ -207,7 +207,7 @@ export class Issuer {
     return onlyOutcome(await this.planMany([request]));
   }
 
-  /** Makes the checks of {@link issueMany}, and counts the tokens that it planned before. Signs nothing. */
+  /** Performs the checks of {@link issueMany}. Earlier plans count toward the limit. Signs nothing. */
   async planMany(requests: readonly TokenRequest[]): Promise<Array<PlannedToken | JwtctlError>> {
     const outcomes: Outcomes<PlannedToken> = [];
     const drafts = this.#usableDrafts(requests, outcomes);

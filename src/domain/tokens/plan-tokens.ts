@@ -38,7 +38,7 @@ export interface PlannerPorts {
   addUsers?: unknown;
 }
 
-/** Makes the checks of an issuer for a dry run. Counts the tokens that it planned before. */
+/** Predicts what an issuer would return. Earlier predictions count toward the limit. */
 export class TokenPlanner {
   readonly #ports: PlannerPorts;
   readonly #policy: IssuerPolicy;

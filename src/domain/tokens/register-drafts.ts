@@ -169,7 +169,7 @@ export class DraftRegistry {
     const { statusTtlSeconds, maxPerSubject, onLimit } = this.#policy;
     const { request, user, claims, last } = draft;
     const { sub, jti, iat, exp } = claims;
-    // A session that was admitted goes on, also if other tokens took its place while it had no live one.
+    // A session that was admitted goes on, even if other tokens took its place while it had no live one.
     const isAdmitted = onLimit === 'refuse' && last !== undefined;
     return {
       sub,

@@ -23,7 +23,7 @@ export interface LegacyRegistration<Key> {
  * Checks a token that {@link isLegacy}. Returns `refusal`, the result of the checks for other tokens, for any
  * other token.
  *
- * A token without `iat` may have been issued before any revocation, so its `issuedAt` is 0, also if it is
+ * A token without `iat` may have been issued before any revocation, so its `issuedAt` is 0, even if it is
  * registered already.
  */
 export async function checkLegacyRegistration<Key extends VerificationKey>(

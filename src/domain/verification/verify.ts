@@ -36,7 +36,7 @@ export interface Acceptance {
 export type VerificationResult = Acceptance | Refusal;
 
 /**
- * Makes the four checks in order. Before the signature check, only a valid `kid` reaches a query; for a legacy token,
+ * Performs the four checks in order. Before the signature check, only a valid `kid` reaches a query; for a legacy token,
  * also its `sub` and registry ID.
  */
 export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {

@@ -12,7 +12,7 @@ import { formToken } from './form.js';
 import type { ApiServices } from './services.js';
 
 /**
- * RFC 7009, for access and refresh tokens. Status 200 also for a token that is invalid, expired, or of another client
+ * RFC 7009, for access and refresh tokens. Status 200 even for a token that is invalid, expired, or of another client
  * (RFC 7009 §2.2). The form may have a token_type_hint, which is not needed.
  */
 export const revokeToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {

@@ -32,7 +32,7 @@ export const defineRotate: DefineCommand = (group, run) => {
     )
     .option(
       '--wait [duration]',
-      'wait for the publish lead, then up to this long for verifiers to load the new key (default: keys.publishLead); also with --now',
+      'wait for the publish lead, then up to this long for verifiers to load the new key (default: keys.publishLead); works with --now, too',
       durationFlag,
     )
     .option(

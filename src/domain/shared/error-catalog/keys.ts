@@ -39,7 +39,7 @@ export const KEYS_ERRORS = {
   ),
   ERR_KEY_IN_USE: state(
     'Live tokens are signed with this key, so it cannot be retired yet.',
-    'Run `jwtctl keys retire` again after the last token has expired, or pass `--force` to refuse these tokens now. `jwtctl keys rotate` retires the key automatically only if `jwtctl keys list` shows a time for it under VERIFIES UNTIL.',
+    'Run `jwtctl keys retire` again after the last token has expired, or pass `--force` to refuse these tokens now. If `jwtctl keys list` shows a time for the key under VERIFIES UNTIL, `jwtctl keys rotate` retires it automatically after that time.',
   ),
   ERR_KEY_MATERIAL_EXISTS: state(
     'This key is already in the key store under another `kid`.',
@@ -103,8 +103,8 @@ export const KEYS_ERRORS = {
     'Check `mysql.url`, `redis.nodes`, and `redis.prefix`. To remove the tokens, run `jwtctl cache flush --all`.',
   ),
   ERR_KEY_TABLE_UNREADABLE: usage(
-    'The table that `keys import --table` names cannot be read.',
-    'Check the names of the table and its columns (`--kid-column`, `--key-column`), and grant the account of `mysql.url` SELECT on the table.',
+    'The table that `keys import --table` names cannot be read, is empty, or is too large.',
+    'Check the names of the table and its columns (`--kid-column`, `--key-column`), and grant SELECT on the table to the MySQL account in `mysql.url`.',
   ),
   ERR_KEY_THUMBPRINT_COLLISION: state(
     'The thumbprint of the key begins with the same bits as the thumbprint of another key in the key store.',

@@ -68,7 +68,7 @@ export const PROGRAM_ERRORS = {
   ),
   ERR_REQUEST_INVALID: usage(
     'The path, the query, or the body of an HTTP request is invalid.',
-    'Correct the member that `field` names, as the message says.',
+    'Correct the request as the message says. If the error has a `field`, it names the invalid part.',
   ),
   ERR_TERMINAL_NEEDED: usage(
     'The command needs a terminal, but standard output is not a terminal.',

@@ -171,7 +171,7 @@ export const STORES_ERRORS = {
   ),
   ERR_SCHEMA_MISMATCH: state(
     'A table or a column that jwtctl needs is missing.',
-    'Run `jwtctl db status` to see what is missing. For your own user table, check `users.table`, `users.column`, and `users.enabledWhere`.',
+    'Run `jwtctl db status` to see what is missing. Restore a missing table of jwtctl from a backup. For your own user table, correct `users.table`, `users.column`, or `users.enabledWhere`.',
   ),
   ERR_SCHEMA_NEWER: state('A newer version of jwtctl migrated the database.', 'Update jwtctl on this host.'),
   ERR_SCHEMA_OUTDATED: state(

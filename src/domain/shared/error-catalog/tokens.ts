@@ -11,7 +11,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_AUDIENCE_INVALID: usage(
     'An audience for a new token is empty or not a string.',
-    'Pass at least one audience. Each audience must be a string that is not empty.',
+    'Pass at least one audience. Each audience must be a non-empty string.',
   ),
   ERR_AUDIENCE_MISMATCH: refused(
     'The `aud` of the token does not contain the expected audience.',
@@ -50,7 +50,7 @@ export const TOKENS_ERRORS = {
     'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
   ),
   ERR_KEY_NOT_TRUSTED: refused(
-    'The key of the token is retired, compromised, or unusable, or the token would outlive its key.',
+    "The token's key is retired, compromised, or unusable. Or the token expires after its key does.",
     'Issue a new token. `jwtctl keys show` explains the state of the key.',
   ),
   ERR_KEY_UNKNOWN: notFound(
@@ -58,7 +58,7 @@ export const TOKENS_ERRORS = {
     'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
   ),
   ERR_LOGIN_TOO_OLD: refused(
-    'The login was longer ago than the `maxAge` of the policy allows.',
+    "The user logged in longer ago than the policy's `maxAge` allows, or at a time in the future.",
     'Log in again.',
   ),
   ERR_META_INVALID: usage(
@@ -166,7 +166,7 @@ export const TOKENS_ERRORS = {
     'Request a shorter lifetime, or raise `token.maxTtl`.',
   ),
   ERR_USER_CLAIM_INVALID: state(
-    'A column of `users.claims` has a value that no claim can hold: bytes, broken JSON, or a number that JSON does not hold exactly; or one that does not fit its claim, such as a number as `scope`, or `refresh` as `token_use`. Or several rows of one user have different values.',
+    'A column of `users.claims` has a value that cannot be used: bytes, broken JSON, an inexact number, or a value that does not fit its claim, such as a number as `scope`. Or the rows of one user differ.',
     'Correct the row that the message names, or name a view in `users.table` that casts the column to CHAR.',
   ),
   ERR_USERS_NOT_MANAGED: state(
