@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isActive, logIn, newUserForEachTest } from '../support/http-session.js';
 import {
   basic,
   bearer,
@@ -19,21 +20,20 @@ interface Issued {
 
 describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
   let stores: Stores;
-  let users = 0;
   /** A new user for each test. */
   let sub: string;
+  let number: number;
 
   beforeAll(async () => {
     stores = await openStores(backend);
     await stores.json('keys', 'generate');
   });
-  beforeEach(async () => {
-    users += 1;
-    sub = `user ${users}`;
-    await stores.json('users', 'add', sub);
-    // Revocations of an earlier test cover tokens of the same second.
-    stores.clock.advance(2);
-  });
+  newUserForEachTest(
+    () => stores,
+    (...user) => {
+      [sub, number] = user;
+    },
+  );
   afterAll(() => stores?.close());
 
   const open = servingsOver(() => stores);
@@ -47,16 +47,11 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
         ...{ method: 'POST', url: '/revoke', payload: new URLSearchParams(form).toString() },
         headers: { ...basic(client), 'content-type': 'application/x-www-form-urlencoded' },
       });
-    const isActive = async (token: string) =>
-      (await one.app.inject({ url: '/verify', headers: bearer(token) })).statusCode === 200;
-    const session = async (client: Client = CLIENT): Promise<Required<Issued>> => {
-      const payload = { sub, refresh: true };
-      const headers = basic(client);
-      const answer = await one.app.inject({ method: 'POST', url: '/v1/tokens', payload, headers });
-      expect(answer.statusCode).toBe(201);
-      return answer.json();
+    return {
+      ...{ ...one, call, revoke },
+      isActive: (token: string) => isActive(one.app, token),
+      session: (client: Client = CLIENT) => logIn(one.app, client, { sub }),
     };
-    return { ...one, call, revoke, isActive, session };
   }
 
   const issue = (...flags: string[]): Promise<Issued> =>
@@ -183,7 +178,7 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
   });
 
   test('POST /logout works for a user with the longest name', async () => {
-    sub = String(users).padEnd(255, 'x');
+    sub = String(number).padEnd(255, 'x');
     await stores.json('users', 'add', sub);
     const { app } = await serving({ logout: true });
     const { token } = await issue();

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isActive, logIn, newUserForEachTest, type Session } from '../support/http-session.js';
 import {
   basic,
-  bearer,
   CLIENT,
   type Client,
   clientSetting,
@@ -13,15 +13,8 @@ import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { startSwitchingProxy } from '../support/switching-proxy.js';
 
-interface Session {
-  token: string;
-  jti: string;
-  refreshToken: string;
-}
-
 describe.each(BACKENDS)('POST /token on %s', (backend) => {
   let stores: Stores;
-  let users = 0;
   /** A new user for each test. */
   let sub: string;
 
@@ -29,12 +22,12 @@ describe.each(BACKENDS)('POST /token on %s', (backend) => {
     stores = await openStores(backend);
     await stores.json('keys', 'generate');
   });
-  beforeEach(async () => {
-    users += 1;
-    sub = `user ${users}`;
-    await stores.json('users', 'add', sub);
-    stores.clock.advance(2);
-  });
+  newUserForEachTest(
+    () => stores,
+    (name) => {
+      sub = name;
+    },
+  );
   afterAll(() => stores?.close());
 
   const open = servingsOver(() => stores);
@@ -48,17 +41,11 @@ describe.each(BACKENDS)('POST /token on %s', (backend) => {
       });
     const refresh = (refresh_token: string, others: Record<string, string> = {}, client: Client = CLIENT) =>
       send(new URLSearchParams({ grant_type: 'refresh_token', refresh_token, ...others }).toString(), client);
-    const logIn = async (body: object = {}, client: Client = CLIENT): Promise<Session> => {
-      const payload = { sub, refresh: true, ...body };
-      const answer = await one.app.inject({
-        ...{ method: 'POST', url: '/v1/tokens', payload, headers: basic(client) },
-      });
-      expect(answer.statusCode).toBe(201);
-      return answer.json();
+    return {
+      ...{ ...one, send, refresh },
+      logIn: (body: object = {}, client: Client = CLIENT) => logIn(one.app, client, { sub, ...body }),
+      isActive: (token: string) => isActive(one.app, token),
     };
-    const isActive = async (token: string) =>
-      (await one.app.inject({ url: '/verify', headers: bearer(token) })).statusCode === 200;
-    return { ...one, send, refresh, logIn, isActive };
   }
 
   const claimsOf = (token: string) =>

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newUserForEachTest } from '../support/http-session.js';
 import { basic, bearer, CLIENT, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
   let stores: Stores;
-  let users = 0;
   /** A new name for each test. */
   let sub: string;
 
@@ -12,12 +12,13 @@ describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
     stores = await openStores(backend);
     await stores.json('keys', 'generate');
   });
-  beforeEach(() => {
-    users += 1;
-    sub = `user ${users}`;
-    // Revocations of an earlier test cover tokens of the same second.
-    stores.clock.advance(2);
-  });
+  newUserForEachTest(
+    () => stores,
+    (name) => {
+      sub = name;
+    },
+    { isAdded: false },
+  );
   afterAll(() => stores?.close());
 
   const serving = servingsOver(() => stores);
