@@ -178,7 +178,7 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
       expect(await families('alice')).toMatchObject([{ family, counter: 1 }]);
       expect(await jtis('alice')).toEqual([familyJti(family, 0), familyJti(family, 1)]);
 
-      await registry.remove('alice', { family }, now);
+      await registry.remove('alice', { families: [family] }, now);
       expect(await stateOf('alice', 0, { of: other, others })).toBe('advanced');
       expect(await stateOf('bob', 0, { others })).toBe('advanced');
       await registerOne(registry, 'bob', step('bob', 0, { of: other }).entry, { now });
@@ -214,7 +214,7 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
     test('a family that never started or was removed is unknown', async () => {
       expect(await stateOf('alice', 1)).toBe('unknown');
       await advance('alice', 0);
-      await registry.remove('alice', { family }, now);
+      await registry.remove('alice', { families: [family] }, now);
       expect(await stateOf('alice', 1)).toBe('unknown');
       expect(await families('alice')).toEqual([]);
       expect(await jtis('alice')).toEqual([]);
@@ -271,9 +271,21 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
         (await families('alice')).map((one) => (one.family === family ? 'one' : 'other')).sort();
 
       test('by family removes that family and its entries', async () => {
-        expect(await registry.remove('alice', { family }, now)).toMatchObject({ removed: 2, families: 1 });
+        expect(await registry.remove('alice', { families: [family] }, now)).toMatchObject({
+          removed: 2,
+          families: 1,
+        });
         expect([await names(), await jtis('alice')]).toEqual([['other'], ['a', familyJti(other, 0)]]);
-        expect(await registry.remove('alice', { family }, now)).toMatchObject({ removed: 0, families: 0 });
+        expect(await registry.remove('alice', { families: [family] }, now)).toMatchObject({
+          removed: 0,
+          families: 0,
+        });
+      });
+
+      test('by several families removes them and their entries at once', async () => {
+        const families = [family, other, newRandomId()];
+        expect(await registry.remove('alice', { families }, now)).toMatchObject({ removed: 3, families: 2 });
+        expect([await names(), await jtis('alice')]).toEqual([[], ['a']]);
       });
 
       test('by jti leaves families', async () => {

@@ -144,7 +144,7 @@ export function lastSeenContract(name: string, open: () => Promise<RecordingRegi
     const removals: Array<[string, EntryFilter | 'everywhere' | 'exact' | 'evict']> = [
       ['by jti', { jti: familyJti(family, 0) }],
       ['by key', { keyId: 7 }],
-      ['by family', { family }],
+      ['by family', { families: [family] }],
       ['by time', { issuedBefore: 1 }],
       ['of all subjects', 'everywhere'],
       ['by name', 'exact'],

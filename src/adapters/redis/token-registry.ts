@@ -217,15 +217,15 @@ export class RedisTokenRegistry implements TokenRegistry {
 /** In the order of ARGV in `includes/matching.lua`. */
 function filterArguments({
   jti,
-  family,
+  families,
   keyId,
   issuedBefore,
   familiesOnly,
   except,
 }: EntryFilter): Array<string | number> {
-  const kind = jti !== undefined ? NAMED.JTI : family !== undefined ? NAMED.FAMILY : 0;
+  const kind = jti !== undefined ? NAMED.JTI : families !== undefined ? NAMED.FAMILIES : 0;
   const others = [keyId?.toString(36) ?? '', issuedBefore ?? '', familiesOnly === true ? 1 : 0, except ?? ''];
-  return [kind, jti ?? family ?? '', ...others];
+  return [kind, jti ?? families?.join('') ?? '', ...others];
 }
 
 /** Returns a failure of one subject, which does not concern the others. */

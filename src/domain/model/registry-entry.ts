@@ -18,8 +18,8 @@ export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 export interface EntryFilter {
   /** One entry, and no family. */
   jti?: string | undefined;
-  /** One family, and its entries. */
-  family?: string | undefined;
+  /** These families, and their entries. */
+  families?: readonly string[] | undefined;
   keyId?: number | undefined;
   /** Inclusive: `iat <= issuedBefore`; for families without `keyId`, `startedAt <= issuedBefore`. */
   issuedBefore?: number | undefined;
@@ -31,11 +31,11 @@ export interface EntryFilter {
 
 export function matches(
   entry: EntryName,
-  { jti, family, keyId, issuedBefore, except, familiesOnly }: EntryFilter,
+  { jti, families, keyId, issuedBefore, except, familiesOnly }: EntryFilter,
 ): boolean {
   return (
     familiesOnly !== true &&
-    (family === undefined || familyOf(entry.jti) === family) &&
+    (families === undefined || families.includes(familyOf(entry.jti) ?? '')) &&
     (keyId === undefined || entry.keyId === keyId) &&
     (issuedBefore === undefined || entry.iat <= issuedBefore) &&
     (except === undefined || !isNamedBy(entry.jti, except)) &&

@@ -1,21 +1,17 @@
 import type { EventPolicy } from '../model/lifetime.js';
-import type { Clock, Database, EntryStore, Removal } from '../ports/index.js';
-import { afterRecord, appendOnce, eventExpiry } from '../security-log/record.js';
+import type { EntryFilter, EntryStore, Removal } from '../ports/index.js';
+import { afterRecord } from '../security-log/record.js';
+import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
+import { type End, type RecordPorts, recordEnds } from './record-ends.js';
 
-export interface FamilyEndPorts {
-  database: Pick<Database, 'transaction'>;
+export interface FamilyEndPorts extends RecordPorts {
   registry: Pick<EntryStore, 'remove'>;
-  clock: Pick<Clock, 'now'>;
-  actor: string;
 }
 
-interface FamilyEnd {
+interface FamilyEnd extends Omit<End, 'event' | 'target'> {
   sub: string;
   family: string;
-  action: string;
-  outcome: string;
-  reason: string | null;
 }
 
 /** Ends a session: its refresh token and all of its access tokens. Records the event first. */
@@ -24,39 +20,48 @@ export async function endFamily(
   policy: EventPolicy,
   end: FamilyEnd,
 ): Promise<Removal & { eventId: number }> {
-  const eventId = await recordEnd(ports, policy, end);
-  return { ...(await afterRecord(() => removeFamily(ports, end))), eventId };
+  const { sub, filter, ...recorded } = familyEnd(end);
+  const eventId = await recordEnds(ports, policy, [recorded]);
+  return {
+    ...(await afterRecord(() => ports.registry.remove(sub, filter, ports.clock.now()))),
+    eventId,
+  };
 }
 
-/** Ends a session whose refresh token was used again. Without the registry, the event ends it. */
-export async function endReusedFamily(
+/** The end of some or all tokens of a subject. */
+export interface SubjectEnd extends End {
+  sub: string;
+  /** What it removes from the registry. */
+  filter: EntryFilter;
+}
+
+export function familyEnd({ sub, family, ...row }: FamilyEnd): SubjectEnd {
+  const event = { type: 'family_revoked', sub, jti: family } as const;
+  return { ...row, sub, event, target: `${sub} ${family}`, filter: { families: [family] } };
+}
+
+/**
+ * Ends tokens of several subjects, in one transaction. Without the registry, the events end them.
+ * @returns why the tokens of a subject could not be ended
+ */
+export async function endMany(
   ports: FamilyEndPorts,
   policy: EventPolicy,
-  session: { sub: string; family: string },
-): Promise<void> {
-  const reason = 'A refresh token was used again.';
-  await recordEnd(ports, policy, { ...session, action: 'token.refresh', outcome: 'reused', reason });
-  await ifReachable(() => removeFamily(ports, session), null);
-}
-
-function recordEnd(
-  { database, clock, actor }: FamilyEndPorts,
-  policy: EventPolicy,
-  { sub, family, action, outcome, reason }: FamilyEnd,
-): Promise<number> {
-  return database.transaction(async ({ keys, securityLog, auditLog }) => {
-    const at = clock.now();
-    const expiry = eventExpiry(await keys.longestLifetimes(), policy, at);
-    const event = { type: 'family_revoked', sub, jti: family, reason, at, ...expiry } as const;
-    const eventId = await appendOnce(securityLog, event);
-    await auditLog.append({ at, actor, action, target: `${sub} ${family}`, outcome, reason });
-    return eventId;
-  });
-}
-
-function removeFamily(
-  { registry, clock }: FamilyEndPorts,
-  { sub, family }: { sub: string; family: string },
-): Promise<Removal> {
-  return registry.remove(sub, { family }, clock.now());
+  ends: readonly SubjectEnd[],
+): Promise<Map<string, JwtctlError>> {
+  const failures = new Map<string, JwtctlError>();
+  const fail = (failed: readonly SubjectEnd[]) => (error: unknown) => {
+    if (!(error instanceof JwtctlError)) throw error;
+    for (const { sub } of failed) failures.set(sub, error);
+  };
+  if (ends.length === 0) return failures;
+  const recorded = ends.map(({ sub: _, filter: __, ...end }) => end);
+  await recordEnds(ports, policy, recorded).catch(fail(ends));
+  if (failures.size > 0) return failures;
+  const { registry, clock } = ports;
+  const removing = ends.map((end) =>
+    ifReachable(() => registry.remove(end.sub, end.filter, clock.now()), null).catch(fail([end])),
+  );
+  await Promise.all(removing);
+  return failures;
 }

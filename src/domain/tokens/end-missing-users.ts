@@ -1,9 +1,7 @@
 import type { EventPolicy } from '../model/lifetime.js';
 import type { User } from '../ports/index.js';
-import { appendOnce, eventExpiry } from '../security-log/record.js';
-import { JwtctlError } from '../shared/errors.js';
-import { ifReachable } from '../shared/unavailable.js';
-import type { FamilyEndPorts } from './end-family.js';
+import type { JwtctlError } from '../shared/errors.js';
+import { endMany, type FamilyEndPorts } from './end-family.js';
 import type { Draft } from './issue-drafts.js';
 
 /**
@@ -11,7 +9,7 @@ import type { Draft } from './issue-drafts.js';
  * the same name inherits none. Not every user directory records removals.
  * @returns why the sessions of a subject could not be ended
  */
-export async function endMissingUsers(
+export function endMissingUsers(
   ports: FamilyEndPorts,
   policy: EventPolicy,
   drafts: readonly Draft[],
@@ -20,28 +18,11 @@ export async function endMissingUsers(
   issuedBefore: number,
 ): Promise<Map<string, JwtctlError>> {
   const missing = drafts.filter(({ last, request }) => last !== undefined && !users.has(request.sub));
-  const failures = new Map<string, JwtctlError>();
-  for (const [sub, { actor = ports.actor }] of new Map(missing.map((draft) => [draft.request.sub, draft]))) {
-    await endSubject({ ...ports, actor }, policy, { sub, issuedBefore }).catch((error) => {
-      if (!(error instanceof JwtctlError)) throw error;
-      failures.set(sub, error);
-    });
-  }
-  return failures;
-}
-
-async function endSubject(
-  { database, registry, clock, actor }: FamilyEndPorts,
-  policy: EventPolicy,
-  { sub, issuedBefore }: { sub: string; issuedBefore: number },
-): Promise<void> {
-  const reason = 'The user does not exist.';
-  await database.transaction(async ({ keys, securityLog, auditLog }) => {
-    const at = clock.now();
-    const expiry = eventExpiry(await keys.longestLifetimes(), policy, at);
-    const event = { type: 'subject_revoked', sub, issuedBefore, reason, at, ...expiry } as const;
-    await appendOnce(securityLog, event);
-    await auditLog.append({ at, actor, action: 'token.refresh', target: sub, outcome: 'no user', reason });
-  });
-  await ifReachable(() => registry.remove(sub, { issuedBefore }, clock.now()), null);
+  const subjects = new Map(missing.map(({ request: { sub }, actor }) => [sub, actor]));
+  const ends = [...subjects].map(([sub, actor]) => ({
+    ...{ sub, filter: { issuedBefore }, target: sub, actor },
+    event: { type: 'subject_revoked', sub, issuedBefore } as const,
+    ...{ action: 'token.refresh', outcome: 'no user', reason: 'The user does not exist.' },
+  }));
+  return endMany(ports, policy, ends);
 }

@@ -117,7 +117,7 @@ export class Issuer {
   async discard({ sub, jti }: IssuedToken): Promise<void> {
     const { registry, clock } = this.#ports;
     const family = familyOf(jti);
-    const filter = family === null ? { jti } : { family };
+    const filter = family === null ? { jti } : { families: [family] };
     await ifReachable(() => registry.remove(sub, filter, clock.now()), null);
   }
 

@@ -15,7 +15,7 @@ import { knownStatus } from '../security-log/cached-user-status.js';
 import { JwtctlError, unreachable } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
 import type { Signer } from './active-signer.js';
-import { endReusedFamily, type FamilyEndPorts } from './end-family.js';
+import { endMany, type FamilyEndPorts, familyEnd } from './end-family.js';
 import { metaOf } from './impersonation.js';
 import { type Draft, forEachDraft, type Outcomes, type SignedDraft } from './issue-drafts.js';
 import { type RefreshTokenContents, refreshExpiry } from './refresh-token.js';
@@ -114,14 +114,9 @@ export class DraftRegistry {
       }
     }).flat();
     const families = new Map(reused.map((draft) => [draft.session?.family, draft]));
-    for (const draft of families.values()) {
-      await this.#endReused(draft).catch((error) => {
-        if (!(error instanceof JwtctlError)) throw error;
-        // The session goes on, so the client must not be told that it has ended.
-        for (const one of reused)
-          if (one.session?.family === draft.session?.family) outcomes[one.index] = error;
-      });
-    }
+    const failures = await this.#endReused([...families.values()]);
+    // The session goes on, so the client must not be told that it has ended.
+    for (const { index, request } of reused) outcomes[index] = failures.get(request.sub) ?? sessionReused();
     return [...advanced, ...(await this.#repeat(signer, replayed, now, outcomes))];
   }
 
@@ -159,10 +154,14 @@ export class DraftRegistry {
     });
   }
 
-  async #endReused({ request: { sub }, session, actor = this.#ports.actor }: SignedDraft): Promise<void> {
-    const { database, registry, clock } = this.#ports;
-    const family = session?.family ?? '';
-    await endReusedFamily({ database, registry, clock, actor }, this.#policy, { sub, family });
+  #endReused(drafts: readonly SignedDraft[]): Promise<Map<string, JwtctlError>> {
+    const ends = drafts.map(({ request: { sub }, session, actor }) =>
+      familyEnd({
+        ...{ sub, family: session?.family ?? '', actor },
+        ...{ action: 'token.refresh', outcome: 'reused', reason: 'A refresh token was used again.' },
+      }),
+    );
+    return endMany(this.#ports, this.#policy, ends);
   }
 
   #registration({ key }: Signer, draft: SignedDraft, now: number): Registration {
@@ -214,7 +213,7 @@ export class DraftRegistry {
     await removeNamedEntries(this.#ports.registry, named, now);
     for (const { session, last, claims } of drafts) {
       if (session === undefined || last !== undefined) continue;
-      await this.#ports.registry.remove(claims.sub, { family: session.family }, now);
+      await this.#ports.registry.remove(claims.sub, { families: [session.family] }, now);
     }
   }
 }

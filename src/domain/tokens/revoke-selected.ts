@@ -50,7 +50,8 @@ export async function revokeSelected(
     }
     // A replica that confirms the last removal has the earlier ones, too.
     const last = single.slice(-1).map(({ jti }) => ({ jti }));
-    for (const filter of [...last, ...families.map((family) => ({ family }))]) {
+    const sessionsOf = families.length > 0 ? [{ families }] : [];
+    for (const filter of [...last, ...sessionsOf]) {
       const removal = await registry.remove(sub, filter, now);
       revoked += removal.removed;
       sessions += removal.families;

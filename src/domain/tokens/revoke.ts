@@ -7,7 +7,6 @@ import type {
   EntryFilter,
   FamilyStore,
   GlobalRemoval,
-  NewSecurityEvent,
   RegistryEntry,
   Removal,
   TokenFamily,
@@ -19,10 +18,11 @@ import { EntriesAhead, nearestOf } from '../registry/entries-ahead.js';
 import type { NamedEntry } from '../registry/group-entries.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { MOST_NAMED, type NamedToken, nameTokens } from '../security-log/name-tokens.js';
-import { afterRecord, appendOnce, eventExpiry, latestIssued } from '../security-log/record.js';
+import { afterRecord, latestIssued } from '../security-log/record.js';
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
 import { endFamily } from './end-family.js';
+import { type End, recordEnds } from './record-ends.js';
 
 export interface RevocationOutcome {
   revoked: number;
@@ -59,7 +59,7 @@ export async function revokeToken(
   const now = clock.now();
   const family = familyOf(token.jti);
   if (options.dryRun) {
-    const filter = family === null ? { jti: token.jti } : { family };
+    const filter = family === null ? { jti: token.jti } : { families: [family] };
     const isEnding = (entry: RegistryEntry) => matches(entry, filter);
     const { count } = await countSubjectTokens(registry, token.sub, now, isEnding);
     const known = family === null ? [] : await registry.listFamilies(token.sub, now);
@@ -137,7 +137,8 @@ export async function revokeSubject(
   ]);
   return afterRecord(async () => {
     const total = { revoked: 0, sessions: 0, replicasConfirmed: 0, eventId };
-    const filters = [...[...families].map((family) => ({ family })), { issuedBefore: until, except }];
+    const named = families.size > 0 ? [{ families: [...families] }] : [];
+    const filters = [...named, { issuedBefore: until, except }];
     for (const filter of filters) {
       const { removed, families, replicasConfirmed } = await registry.remove(sub, filter, now);
       total.revoked += removed;
@@ -261,37 +262,19 @@ export async function revokeGlobally(
   };
 }
 
-async function record(
+/** Returns the ID of the event. */
+function record(
   ports: Administration,
   policy: EventPolicy,
   { reason }: RevocationOptions,
-  {
-    event,
-    target,
-    named = [],
-  }: {
-    event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt' | 'verifiersUntil'>;
-    target: string;
-    /** Tokens that end with it. Recorded first, so that the ID returned is that of the last event. */
-    named?: readonly NamedToken[];
-  },
+  { event, target, named }: Pick<End, 'event' | 'target'> & { named?: readonly NamedToken[] },
 ): Promise<number> {
-  return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
-    const at = ports.clock.now();
-    await nameTokens({ keys, securityLog }, policy, named, { reason, at });
-    const longest = await keys.longestLifetimes();
-    const expiry = eventExpiry(longest, policy, Math.max(at, event.issuedBefore ?? at));
-    // A token outside a session has no refresh token.
-    const kept = event.type === 'token_revoked' ? { expiresAt: expiry.verifiersUntil } : expiry;
-    const { sub } = event;
-    const full = { ...event, reason, at, ...kept };
-    const eventId = await (sub === undefined
-      ? securityLog.append(full)
-      : appendOnce(securityLog, { ...full, sub }));
-    const { actor } = ports;
-    await auditLog.append({ at, actor, action: 'token.revoke', target, outcome: 'done', reason });
-    return eventId;
-  });
+  return recordEnds(
+    ports,
+    policy,
+    [{ event, target, action: 'token.revoke', outcome: 'done', reason }],
+    named,
+  );
 }
 
 function filterOf({ key, issuedBefore }: GlobalSelection): EntryFilter {

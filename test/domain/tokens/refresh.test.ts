@@ -69,6 +69,17 @@ function issuerWhoseDatabaseFails(): Issuer {
   return new Issuer({ ...ports, users: database.users, ...SIGNING, database: failing }, POLICY);
 }
 
+/** The database, and how many transactions it ran. */
+function countingTransactions() {
+  let count = 0;
+  const { database } = service;
+  const transaction: typeof database.transaction = (work) => {
+    count += 1;
+    return database.transaction(work);
+  };
+  return { database: { ...database, transaction }, transactions: () => count };
+}
+
 function claimsOf({ token }: IssuedToken): Record<string, unknown> {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
 }
@@ -491,25 +502,25 @@ test('a revocation of tokens until a time ends a session that is refreshed while
   expect(outcome).toBe('ERR_REFRESH_REVOKED');
 });
 
-test('a revocation of tokens until a time names at most 500 sessions in one transaction', async () => {
+test('a revocation of tokens until a time names at most 500 sessions in one transaction, and removes all at once', async () => {
   const now = service.clock.now();
   const { ports } = service;
-  let transactions = 0;
-  const database: typeof ports.database = {
-    ...ports.database,
-    transaction: (work) => {
-      transactions += 1;
-      return ports.database.transaction(work);
-    },
-  };
+  const counted = countingTransactions();
   const state = { counter: 1, keyId: 1, iat: now, startedAt: now - 60, exp: now + 60, meta: null };
   const sessions = Array.from({ length: 1_001 }, () => ({ ...state, family: newRandomId() }));
+  let removals = 0;
   const { registry } = service.withRegistry({
     listFamilies: async () => sessions,
-    remove: async () => ({ removed: 0, families: 0, replicasConfirmed: null }),
+    remove: async () => {
+      removals += 1;
+      return { removed: 0, families: 0, replicasConfirmed: null };
+    },
   });
   const selection = { sub: 'alice', issuedBefore: now - 30 };
-  await revokeSubject({ ...ports, database, registry }, POLICY, selection, { reason: null, dryRun: false });
+  await revokeSubject({ ...ports, database: counted.database, registry }, POLICY, selection, {
+    reason: null,
+    dryRun: false,
+  });
   const [first, last] = [sessions[0], sessions[1_000]].map((one) => ({
     sub: 'alice',
     jti: one?.family ?? '',
@@ -518,7 +529,7 @@ test('a revocation of tokens until a time names at most 500 sessions in one tran
     [first, last].filter((one) => one !== undefined),
   );
   expect(events.filter(({ type }) => type === 'family_revoked')).toHaveLength(2);
-  expect(transactions).toBe(4);
+  expect([counted.transactions(), removals]).toEqual([4, 2]);
 });
 
 test('a user whom another table disables is refused meanwhile', async () => {
@@ -682,6 +693,50 @@ test('a session whose access token has expired stays listed, and a revocation of
     expect(await revoke(dryRun)).toMatchObject({ revoked: 0, sessions: 1, alreadyGone: 0 });
   expect(await revoke(false)).toMatchObject({ revoked: 0, sessions: 0, alreadyGone: 1 });
   expect(await outcomeOf(first)).toBe('ERR_REFRESH_REVOKED');
+});
+
+test('the sessions that a batch ends are recorded in one transaction, each with its event and audit row', async () => {
+  const subs = ['bob', 'carol'];
+  for (const sub of subs) await service.database.users.add({ sub, name: null, at: service.clock.now() });
+  service.clock.advance(1);
+  const first = await Promise.all(['alice', 'alice', ...subs].map((sub) => logIn({ sub })));
+  for (const session of first) await refresh(session);
+  service.clock.advance(refreshGraceSeconds + 1);
+  const { database, transactions } = countingTransactions();
+  const counted = new Issuer({ ...service.ports, users: database.users, ...SIGNING, database }, POLICY);
+  const outcomes = await counted.refreshMany(first);
+  expect(outcomes).toMatchObject(Array(4).fill({ code: 'ERR_REFRESH_REUSED' }));
+  expect(transactions()).toBe(1);
+  expect((await auditRows()).filter(({ outcome }) => outcome === 'reused')).toHaveLength(4);
+  for (const session of first) expect(await outcomeOf(session)).toBe('ERR_REFRESH_REVOKED');
+  for (const sub of ['alice', ...subs])
+    expect(await service.registry.list(sub, service.clock.now())).toEqual([]);
+});
+
+test('a batch of users who are missing is recorded in one transaction', async () => {
+  const subs = ['bob', 'carol'];
+  for (const sub of subs) await service.database.users.add({ sub, name: null, at: service.clock.now() });
+  service.clock.advance(1);
+  const sessions = await Promise.all(subs.map((sub) => logIn({ sub })));
+  const { database, transactions } = countingTransactions();
+  const users = { ...database.users, findMany: async () => new Map() };
+  const counted = new Issuer({ ...service.ports, users, ...SIGNING, database }, POLICY);
+  const outcomes = await counted.refreshMany(sessions);
+  expect(outcomes).toMatchObject(Array(2).fill({ code: 'ERR_USER_UNKNOWN' }));
+  expect(transactions()).toBe(1);
+  for (const session of sessions) expect(await outcomeOf(session)).toBe('ERR_REFRESH_REVOKED');
+});
+
+test('if the end of reused sessions cannot be recorded, no client is told that its session has ended', async () => {
+  const sessions = [await logIn(), await logIn()];
+  for (const session of sessions) await refresh(session);
+  service.clock.advance(refreshGraceSeconds + 1);
+  const transaction = async (): Promise<never> => {
+    throw new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
+  };
+  const database = { ...service.database, transaction };
+  const failing = new Issuer({ ...service.ports, users: database.users, ...SIGNING, database }, POLICY);
+  expect(await failing.refreshMany(sessions)).toMatchObject(Array(2).fill({ code: 'ERR_MYSQL_UNREACHABLE' }));
 });
 
 test('many sessions are refreshed together, each with its own outcome', async () => {

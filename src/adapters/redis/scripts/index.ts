@@ -56,7 +56,7 @@ const ADDING = { DONE: 1, AGAIN: 2 };
 export const ENTRY = { REFUSED: 3, ADDED: 4, KNOWN: 5 } as const;
 
 /** The kinds of a name that a removal is restricted to: see `includes/matching.lua`. */
-export const NAMED = { JTI: '1', FAMILY: '2' } as const;
+export const NAMED = { JTI: '1', FAMILIES: '2' } as const;
 
 const REGISTRY = constants({
   ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },

@@ -110,10 +110,10 @@ export async function removeFamilies(db: SqlExecutor, filter: EntryFilter, sub?:
   return Number(numDeletedRows);
 }
 
-function matches({ family, keyId, issuedBefore, except }: EntryFilter) {
+function matches({ families, keyId, issuedBefore, except }: EntryFilter) {
   return (column: ExpressionBuilder<Schema, 'registry_families'>) =>
     column.and([
-      ...(family === undefined ? [] : [column('family', '=', family)]),
+      ...(families === undefined ? [] : [column('family', 'in', families)]),
       ...(except === undefined ? [] : [column('family', '!=', except)]),
       ...(keyId === undefined ? [] : [column('key_id', '=', keyId)]),
       ...(issuedBefore === undefined

@@ -1,5 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
-import { familyOf, isFamily } from '../../../domain/model/family.js';
+import { FAMILY_CHARACTERS, familyOf, isFamily } from '../../../domain/model/family.js';
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatMeta, type TokenMeta } from '../../../domain/model/token-meta.js';
 import type {
@@ -135,19 +135,20 @@ export function matches(filter: EntryFilter) {
     column.and([
       ...(filter.familiesOnly === true ? [column.lit(false)] : []),
       ...(filter.jti === undefined ? [] : [column('jti', '=', filter.jti)]),
-      ...(filter.family === undefined ? [] : [isOfFamily(filter.family)]),
+      ...(filter.families === undefined ? [] : [isOfFamily(filter.families)]),
       ...(filter.except === undefined ? [] : [column('jti', '!=', filter.except)]),
       ...(filter.except !== undefined && isFamily(filter.except)
-        ? [column.not(isOfFamily(filter.except))]
+        ? [column.not(isOfFamily([filter.except]))]
         : []),
       ...(filter.keyId === undefined ? [] : [column('key_id', '=', filter.keyId)]),
       ...(filter.issuedBefore === undefined ? [] : [column('iat', '<=', filter.issuedBefore)]),
     ]);
 }
 
-/** The characters of a family are no wildcards of GLOB. */
-function isOfFamily(family: string) {
-  return sql<boolean>`(jti glob ${`${family}.[0-9]*`} and jti not glob ${`${family}.*[^0-9]*`})`;
+function isOfFamily(families: readonly string[]) {
+  const name = sql<string>`substr(jti, 1, ${FAMILY_CHARACTERS})`;
+  const rest = sql<string>`substr(jti, ${FAMILY_CHARACTERS + 1})`;
+  return sql<boolean>`(${name} in (${sql.join(families)}) and ${rest} glob '.[0-9]*' and ${rest} not glob '.*[^0-9]*')`;
 }
 
 /** The id of a legacy token names its entry alone. */

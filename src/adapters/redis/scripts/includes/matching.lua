@@ -1,19 +1,21 @@
--- See EntryFilter. ARGV: horizon, tolerance, whether a jti or a family is given (JTI, FAMILY, or 0), that jti or
--- family, key id in base 36 ('': any), issuedBefore ('': any), whether only families match (1 or 0), the jti or
+-- See EntryFilter. ARGV: horizon, tolerance, whether a jti or families are given (JTI, FAMILIES, or 0), that jti or
+-- those families without a separator, key id in base 36 ('': any), issuedBefore ('': any), whether only families match (1 or 0), the jti or
 -- family that does not match ('': none).
 -- Members are read without scores, which would cost the server half as much again.
-local jti, wanted_family = ARGV[3] == JTI and ARGV[4], ARGV[3] == FAMILY and ARGV[4]
+local jti, wanted_families = ARGV[3] == JTI and ARGV[4], ARGV[3] == FAMILIES and {} or nil
 local wanted_key, issued_before = ARGV[5] ~= '' and ARGV[5] or nil, tonumber(ARGV[6])
 local except = ARGV[8] ~= '' and ARGV[8] or nil
 local largest_iat, by_key = -1, {}
+for i = 1, wanted_families and #ARGV[4] or 0, FAMILY_CHARACTERS do
+  wanted_families[string.sub(ARGV[4], i, i + FAMILY_CHARACTERS - 1)] = true
+end
 
-local function is_of_family(text, family)
-  local length = #family + 1
-  return length == FAMILY_CHARACTERS + 1 and string.sub(text, 1, length) == family .. '.' and string.find(text, '^%d+$', length + 1) ~= nil
+local function family_of(text)
+  return string.find(text, '^%.%d+$', FAMILY_CHARACTERS + 1) and string.sub(text, 1, FAMILY_CHARACTERS)
 end
 
 local function is_named_by(text, name)
-  return text == name or is_of_family(text, name)
+  return text == name or family_of(text) == name
 end
 
 local function sift(meta, members)
@@ -28,7 +30,7 @@ local function sift(meta, members)
       and (wanted_key == nil or key == wanted_key)
       and (issued_before == nil or iat <= issued_before)
       and (not jti or string.sub(member, jti_from) == jti)
-      and (not wanted_family or is_of_family(string.sub(member, jti_from), wanted_family))
+      and (not wanted_families or wanted_families[family_of(string.sub(member, jti_from))])
       and not (except and is_named_by(string.sub(member, jti_from), except)) then
       count = count + 1
       going[count] = member
@@ -52,7 +54,11 @@ end
 -- Returns how many families were removed. A hash that another program made stays.
 local function remove_families(families)
   if jti or redis.call('TYPE', families).ok ~= 'hash' then return 0 end
-  if wanted_family then return redis.call('HDEL', families, wanted_family) end
+  if wanted_families then
+    local count = 0
+    for name in pairs(wanted_families) do count = count + redis.call('HDEL', families, name) end
+    return count
+  end
   if not wanted_key and not issued_before and not except then
     local count = redis.call('HLEN', families)
     redis.call('UNLINK', families)

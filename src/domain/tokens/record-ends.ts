@@ -1,0 +1,48 @@
+import type { EventPolicy } from '../model/lifetime.js';
+import type { AuditEntry, Clock, Database, NewSecurityEvent } from '../ports/index.js';
+import { type NamedToken, nameTokens } from '../security-log/name-tokens.js';
+import { appendOnce, eventExpiry } from '../security-log/record.js';
+
+export interface RecordPorts {
+  database: Pick<Database, 'transaction'>;
+  clock: Pick<Clock, 'now'>;
+  actor: string;
+}
+
+/** An event that ends tokens or sessions, and its row in the audit log. */
+export interface End extends Pick<AuditEntry, 'action' | 'target' | 'outcome' | 'reason'> {
+  event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt' | 'verifiersUntil'>;
+  /** Default: the actor of the ports */
+  actor?: string | undefined;
+}
+
+/**
+ * Records all of these in one transaction. Returns the ID of the last event.
+ * @param named tokens that end with them. Recorded first, so that the ID returned is that of the last event.
+ */
+export function recordEnds(
+  { database, clock, actor }: RecordPorts,
+  policy: EventPolicy,
+  ends: readonly End[],
+  named: readonly NamedToken[] = [],
+): Promise<number> {
+  return database.transaction(async ({ keys, securityLog, auditLog }) => {
+    const at = clock.now();
+    const longest = await keys.longestLifetimes();
+    let eventId = 0;
+    for (const { event, reason } of ends) {
+      await nameTokens({ keys, securityLog }, policy, named, { reason, at });
+      const expiry = eventExpiry(longest, policy, Math.max(at, event.issuedBefore ?? at));
+      // A token outside a session has no refresh token.
+      const kept = event.type === 'token_revoked' ? { expiresAt: expiry.verifiersUntil } : expiry;
+      const { sub } = event;
+      const full = { ...event, reason, at, ...kept };
+      eventId = await (sub === undefined
+        ? securityLog.append(full)
+        : appendOnce(securityLog, { ...full, sub }));
+    }
+    const rows = ends.map(({ event: _, ...row }) => ({ ...row, at, actor: row.actor ?? actor }));
+    await auditLog.append(...rows);
+    return eventId;
+  });
+}
