@@ -1178,6 +1178,17 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
     });
 
+    test('locate names the master that a scan finds the subject on, also for a subject without entries', async () => {
+      for (const sub of ['alice', 'bob', 'carol, with spaces', 'dave']) {
+        const before = await registry.locate(sub);
+        await register(sub, entry('j'));
+        const [found] = await scanned(now, { sub });
+        expect(before).toEqual({ slot: before.slot, node: found?.node });
+        expect(before.slot === null).toBe(registry.backend !== 'redis-cluster');
+        expect(await registry.locate(sub)).toEqual(before);
+      }
+    });
+
     test('nodes lists a reachable server, and masters before their replicas', async () => {
       const nodes = await registry.nodes();
       expect(nodes.some(({ reachable }) => reachable)).toBe(true);

@@ -21,6 +21,7 @@ import type {
   ScanOutcome,
   StatusReader,
   StatusReaderOptions,
+  SubjectLocation,
   TokenFamily,
   TokenRecord,
   TokenRegistry,
@@ -182,6 +183,16 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   scan(onSubjects: OnSubjects, options: ScanOptions): Promise<ScanOutcome> {
     return scan(this.#session, onSubjects, { ...options, tolerance: this.#tolerance });
+  }
+
+  async locate(sub: string): Promise<SubjectLocation> {
+    const { connection, keyspace } = this.#session;
+    await connection.ready();
+    const { slot } = keyspace.keysOf(sub);
+    return {
+      slot: this.backend === 'redis-cluster' ? slot : null,
+      node: connection.ownerName(slot) ?? null,
+    };
   }
 
   nodes(): Promise<RegistryNode[]> {

@@ -14,8 +14,18 @@ export interface RegistryScanner {
    */
   scan(onSubjects: OnSubjects, options: ScanOptions): Promise<ScanOutcome>;
 
+  /** Returns where the data of a subject is, whether there is any or not. */
+  locate(sub: string): Promise<SubjectLocation>;
+
   /** Returns the servers behind the registry, masters before their replicas. */
   nodes(): Promise<RegistryNode[]>;
+}
+
+export interface SubjectLocation {
+  /** Null outside a cluster. */
+  slot: number | null;
+  /** The master: `host:port`, or the file's name for SQLite. Null if no master is known. */
+  node: string | null;
 }
 
 export type OnSubjects = (subjects: readonly ScannedSubject[]) => void | Promise<void>;

@@ -23,6 +23,7 @@ import type {
   ScanOutcome,
   StatusReader,
   StatusReaderOptions,
+  SubjectLocation,
   TokenFamily,
   TokenRecord,
   TokenRegistry,
@@ -232,6 +233,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
       options.onProgress?.({ unit: 'subjects', done, total: null });
     }
     return { complete: true, missed: [], nodes };
+  }
+
+  async locate(): Promise<SubjectLocation> {
+    return { slot: null, node: this.#file };
   }
 
   async nodes(): Promise<RegistryNode[]> {
