@@ -94,6 +94,35 @@ export function checkLegacyClaims(
   return { claims };
 }
 
+/** Returns what {@link checkClaims} refuses, without stopping at the first. */
+export function claimsRefusals(
+  payload: Record<string, unknown>,
+  policy: ClaimsPolicy,
+  now: number,
+): Refusal[] {
+  const { exp, nbf, iat, iss, aud, sub } = payload;
+  const dates = [
+    dateRefusal('exp', exp),
+    nbf === undefined ? null : dateRefusal('nbf', nbf),
+    dateRefusal('iat', iat),
+  ];
+  const areDates = dates.every((refusal) => refusal === null);
+  const first = checkClaims(payload, policy, now);
+  const all = [
+    // First, so that this list is never empty where checkClaims refuses.
+    'active' in first ? first : null,
+    ...dates,
+    areDates ? timesRefusal(exp as number, nbf as number | undefined, iat as number, policy, now) : null,
+    issuerRefusal(iss, policy),
+    audienceRefusal(aud, policy),
+    subjectRefusal(sub),
+    checkClaimedType(payload, policy.acceptTypes),
+    isJti(payload.jti) ? null : invalid('jti', payload.jti, 'a string of 1 to 255 bytes'),
+  ].filter((refusal) => refusal !== null);
+  const messages = new Set<string>();
+  return all.filter(({ error }) => !messages.has(error.message) && messages.add(error.message));
+}
+
 /** @param options.mayLack whether `iat`, `iss`, and `aud` may be undefined, as `nbf` always may */
 function claimsRefusal(
   { exp, nbf, iat, iss, aud, sub }: Record<string, unknown>,

@@ -29,7 +29,16 @@ export function checkStatus(
   claims: Pick<Claims, 'iat' | 'exp'>,
   kid: string,
 ): Refusal | null {
-  const { entry, user } = tokenStatus;
+  return checkEntry(tokenStatus, claims, kid) ?? checkUser(tokenStatus);
+}
+
+/** Makes the third check: the registry and the security log. */
+export function checkEntry(
+  tokenStatus: Omit<TokenStatus, 'user'>,
+  claims: Pick<Claims, 'iat' | 'exp'>,
+  kid: string,
+): Refusal | null {
+  const { entry } = tokenStatus;
   if (tokenStatus.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
   if (typeof entry !== 'object' || entry === null)
     return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
@@ -46,6 +55,11 @@ export function checkStatus(
       `The token was last used ${duration} ago. token.idleTimeout allows less.`,
     );
   }
+  return null;
+}
+
+/** Makes the fourth check. */
+export function checkUser({ user }: Pick<TokenStatus, 'user'>): Refusal | null {
   if (user === 'enabled') return null;
   return user === 'unknown' || user === null || user === undefined
     ? refuse('ERR_USER_UNKNOWN', 'The user of the token does not exist.')

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkClaims, validity } from '../../../src/domain/verification/check-claims.js';
+import { checkClaims, claimsRefusals, validity } from '../../../src/domain/verification/check-claims.js';
 
 const NOW = 1_700_000_000;
 const POLICY = { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: 5 };
@@ -114,4 +114,43 @@ test.each([
   [{ aud: ['a', 3] }, "The token's aud is an array; expected a string or an array of strings."],
 ])('of %j the message names what was found and what was expected', (claims, message) => {
   expect(checkClaims({ ...CLAIMS, ...claims }, POLICY, NOW)).toMatchObject({ error: { message } });
+});
+
+describe('claimsRefusals', () => {
+  const codesOf = (claims: Record<string, unknown>) =>
+    claimsRefusals({ ...CLAIMS, ...claims }, POLICY, NOW).map(({ error }) => error.code);
+
+  test('lists every claim that is refused, each once', () => {
+    expect(codesOf({})).toEqual([]);
+    expect(codesOf({ exp: NOW - 60, iss: 'x', aud: ['y'], token_use: 'refresh' })).toEqual([
+      ...['ERR_TOKEN_EXPIRED', 'ERR_ISSUER_MISMATCH', 'ERR_AUDIENCE_MISMATCH', 'ERR_TOKEN_TYPE_REFUSED'],
+    ]);
+    expect(codesOf({ exp: 'x', iat: null, nbf: 0, sub: 1, jti: '' })).toEqual(
+      Array(4).fill('ERR_CLAIM_INVALID'),
+    );
+  });
+
+  test('begins with what checkClaims refuses, for any claims', () => {
+    const value = fc.oneof(
+      fc.constantFrom(undefined, null, 'jwtctl', 'user', 'alice', 'legacy.x', NOW, NOW - 60, NOW + 60, -1),
+      fc.anything(),
+    );
+    const claims = fc.record({
+      iss: value,
+      sub: value,
+      aud: value,
+      iat: value,
+      exp: value,
+      nbf: value,
+      jti: value,
+    });
+    fc.assert(
+      fc.property(claims, fc.boolean(), (some, isAlmostValid) => {
+        const payload = isAlmostValid ? { ...CLAIMS, jti: some.jti, aud: some.aud } : some;
+        const checked = checkClaims(payload, POLICY, NOW);
+        const [first] = claimsRefusals(payload, POLICY, NOW);
+        expect(first).toEqual('active' in checked ? checked : undefined);
+      }),
+    );
+  });
 });

@@ -1,5 +1,6 @@
 import type { DefineCommand } from '../../invocation.js';
 import { defineDecode } from './decode.js';
+import { defineExplain } from './explain.js';
 import { defineIssue } from './issue.js';
 import { defineList } from './list.js';
 import { defineRegister } from './register.js';
@@ -11,6 +12,7 @@ export const verbs: readonly DefineCommand[] = [
   defineRegister,
   defineDecode,
   defineVerify,
+  defineExplain,
   defineList,
   defineRevoke,
 ];

@@ -39,7 +39,7 @@ async function* listItems(rows: AsyncIterable<AuditRow>): AsyncGenerator<ListIte
   }
 }
 
-function auditRowData(row: AuditRow): JsonObject {
+export function auditRowData(row: AuditRow): JsonObject {
   const { seq, at, actor, login, action, target, outcome, reason } = row;
   return { seq, at, actor, login, action, target, outcome, reason };
 }

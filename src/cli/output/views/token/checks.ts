@@ -1,4 +1,5 @@
 import { CHECKS, type CheckName } from '../../../../domain/model/refusal-codes.js';
+import { isoTime, relativeTime } from '../../time.js';
 import type { Text } from '../../view.js';
 
 /** What one check found, and the fact behind it. */
@@ -14,8 +15,16 @@ export function checkFields(lines: Record<CheckName, CheckLine>): Array<readonly
 
 function checkCell({ verdict, fact }: CheckLine): Text {
   const { sign, tone } = SIGNS[verdict];
-  const word = verdict.replace('_', ' ');
-  return { text: `${sign} ${word}${fact === null ? '' : `: ${fact}`}`, tone };
+  return { text: `${sign} ${verdictWord(verdict)}${fact === null ? '' : `: ${fact}`}`, tone };
+}
+
+export function checkText(name: CheckName, verdict: CheckLine['verdict']): Text {
+  const { sign, tone } = SIGNS[verdict];
+  return { text: `${name} ${sign} ${verdictWord(verdict)}`, tone };
+}
+
+function verdictWord(verdict: CheckLine['verdict']): string {
+  return verdict.replace('_', ' ');
 }
 
 const SIGNS = {
@@ -23,3 +32,8 @@ const SIGNS = {
   refused: { sign: '✗', tone: 'bad' },
   not_checked: { sign: '–', tone: 'faint' },
 } as const;
+
+/** `in 59m (2026-11-30T03:48:17Z)` */
+export function timeText(time: number, now: number): string {
+  return `${relativeTime(time, now)} (${isoTime(time)})`;
+}

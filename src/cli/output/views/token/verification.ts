@@ -1,9 +1,8 @@
 import { CHECKS, type CheckName, checkOf } from '../../../../domain/model/refusal-codes.js';
 import type { Verification } from '../../../../domain/verification/verify.js';
-import { isoTime, relativeTime } from '../../time.js';
 import type { JsonObject, View } from '../../view.js';
 import { claimFields, plainText } from '../tokens.js';
-import { type CheckLine, checkFields } from './checks.js';
+import { type CheckLine, checkFields, timeText } from './checks.js';
 
 interface ShownVerification extends Verification {
   /** The Claims Set, for the facts; null if it cannot be read. */
@@ -64,9 +63,4 @@ function factOf(name: CheckName, { kid, claims, now }: Known): string {
     default:
       return name satisfies never;
   }
-}
-
-/** `in 59m (2026-11-30T03:48:17Z)` */
-function timeText(time: number, now: number): string {
-  return `${relativeTime(time, now)} (${isoTime(time)})`;
 }
