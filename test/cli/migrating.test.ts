@@ -228,14 +228,14 @@ describe('each step of the guide, with a Flask application', { timeout: 120_000 
     const [issue] = blocksOf('5.', 'sh') as [string];
     const printed = await bash(issue);
     const env = { ...shell.env, PATH: `${join(shell.home, 'bin')}:${process.env.PATH}` };
-    const prelude = 'import subprocess, types\nuser = types.SimpleNamespace(id=4)\n';
+    const prelude = 'import subprocess, types\nuser = types.SimpleNamespace(id=4, role="editor")\n';
     const [fromLogin] = await python(`${prelude}${blockOf('5.', 'python')}print(token)`, [], env);
     const issued = [printed.stdout.trim(), String(fromLogin)];
     expect(await accepted(issued)).toBe(2);
     for (const [index, sub] of ['3', '4'].entries()) {
       const { header, payload } = await shell.json('token', 'decode', issued[index] as string);
       expect(header.kid).toBe('2026-q4');
-      expect(payload).toMatchObject({ iss: 'https://app.example.com', aud: 'app', sub });
+      expect(payload).toMatchObject({ iss: 'https://app.example.com', aud: 'app', sub, role: 'editor' });
       expect(payload).toMatchObject({ jti: expect.any(String), iat: expect.any(Number) });
       expect(payload.exp - payload.iat).toBe(SESSION_SECONDS);
     }

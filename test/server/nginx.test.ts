@@ -138,6 +138,16 @@ test('nginx passes a claim on, and removes what the client sends under its name'
   expect(await ask((await issue()).token)).toEqual({ role: undefined, told: TOLD });
 });
 
+test('nginx asks for no token at the login, and passes no user on there', async () => {
+  const forged = ['X-Auth-Subject', 'X-Auth-Jti', 'X-User-Role', 'X_Auth_Subject'];
+  const headers = Object.fromEntries(forged.map((name) => [name, 'mallory']));
+  const { status, body } = await get(front, '/login', headers);
+  expect({ status, body: JSON.parse(body) }).toEqual({
+    status: 200,
+    body: { method: 'GET', url: '/login', told: [] },
+  });
+});
+
 test('nginx holds a location to a policy', async () => {
   const orders = await startNginx((port) => {
     const asked = 'http://jwtctl/verify;';
