@@ -243,11 +243,11 @@ export function createContext(options: ContextOptions): Context {
 
   const registry = once(async (): Promise<TokenRegistry> => {
     const clockToleranceSeconds = settings.token.clockTolerance;
-    const recordsUse = settings.token.idleTimeout !== null;
+    const idleTimeoutSeconds = settings.token.idleTimeout;
     if (isEmbedded) {
       await database();
       const { SqliteTokenRegistry } = await import('../adapters/sql/registry/token-registry.js');
-      const options = { file: settings.data, clockToleranceSeconds, recordsUse };
+      const options = { file: settings.data, clockToleranceSeconds, idleTimeoutSeconds };
       return new SqliteTokenRegistry(await sql(), options);
     }
     const incomplete = incompleteStores(settings);
@@ -266,7 +266,7 @@ export function createContext(options: ContextOptions): Context {
       mode,
       prefix,
       clockToleranceSeconds,
-      recordsUse,
+      idleTimeoutSeconds,
       timeoutMs,
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,

@@ -9,6 +9,7 @@ import type {
   StatusReader,
   TokenRegistry,
 } from '../../src/domain/ports/index.js';
+import { IDLE_TIMEOUT_SECONDS } from '../support/embedded.js';
 import { registerOne } from '../support/registering.js';
 
 export interface RecordingRegistry {
@@ -174,6 +175,62 @@ export function lastSeenContract(name: string, open: () => Promise<RecordingRegi
       expect(listed.filter(({ lastSeen }) => lastSeen === undefined).map(({ keyId }) => keyId)).toEqual(
         Array.from({ length: 1_250 }, () => 2),
       );
+    });
+
+    describe('an idle token', () => {
+      const refusing = { maxPerSubject: 2, onLimit: 'refuse' };
+      const jtis = async () => (await registry.list('alice', now)).map(({ jti }) => jti).sort();
+      const idleSince = () => now - 2 * 86_400;
+
+      test('does not count toward a limit that refuses tokens, and is removed', async () => {
+        const legacy = entry(legacyId('header.payload'));
+        await register(entry('a'), {}, idleSince());
+        await register(legacy, {}, idleSince());
+        await register(entry('b'), refusing);
+        expect(await jtis()).toEqual(['b']);
+        await register(entry('c'), refusing);
+        await expect(register(entry('d'), refusing)).rejects.toMatchObject({ code: 'ERR_TOKEN_LIMIT' });
+        expect(await jtis()).toEqual(['b', 'c']);
+      });
+
+      test('counts until its timeout', async () => {
+        await register(entry('a'), {}, now - IDLE_TIMEOUT_SECONDS + 60);
+        await registerOne(plain, 'alice', entry('unknown'), { now });
+        await expect(register(entry('b'), refusing)).rejects.toMatchObject({ code: 'ERR_TOKEN_LIMIT' });
+        expect(await jtis()).toEqual(['a', 'unknown']);
+      });
+
+      test('is no live token of its session', async () => {
+        const step = (family: string, at: number) => ({
+          ...{ sub: 'alice', entry: entry(familyJti(family, 0)), now: at, maxPerSubject: 1 },
+          onLimit: 'refuse' as const,
+          family: { startedAt: now, exp: now + 9_000, graceSeconds: 5, limit: { most: 9, above: 10 } },
+        });
+        await registry.advanceFamilies([step(newRandomId(), idleSince())]);
+        expect(await registry.advanceFamilies([step(newRandomId(), now)])).toEqual([{ state: 'advanced' }]);
+        expect(await registry.advanceFamilies([step(newRandomId(), now)])).toEqual([{ state: 'limited' }]);
+      });
+
+      test('is evicted before an older token in use, which then stays', async () => {
+        await register(entry('old', { iat: now - 30 }));
+        await register(entry('idle', { iat: now - 20 }), {}, idleSince());
+        await register(entry('new'), { maxPerSubject: 2 });
+        expect(await jtis()).toEqual(['new', 'old']);
+      });
+
+      test('counts again once it is registered again', async () => {
+        await register(entry('a'), {}, idleSince());
+        await register(entry('a'), refusing);
+        await register(entry('b'), refusing);
+        await expect(register(entry('c'), refusing)).rejects.toMatchObject({ code: 'ERR_TOKEN_LIMIT' });
+      });
+
+      test('goes together with thousands of others', async () => {
+        const entries = Array.from({ length: 2_500 }, (_, index) => entry(`j${index}`));
+        await registry.registerMany(entries.map((one) => ({ sub: 'alice', entry: one, now: idleSince() })));
+        for (let jti = 0; jti < 3; jti++) await register(entry(`new${jti}`), { maxPerSubject: 3 });
+        expect(await jtis()).toEqual(['new0', 'new1', 'new2']);
+      });
     });
 
     test('counts neither as a token nor as a foreign member', async () => {

@@ -4,6 +4,7 @@ import {
   openRedisTokenRegistry,
   type RedisTokenRegistryOptions,
 } from '../../src/adapters/redis/token-registry.js';
+import { IDLE_TIMEOUT_SECONDS } from '../support/embedded.js';
 import { freshPrefix, redisNodes, startRedis } from '../support/servers.js';
 import { familyContract } from './family-store.contract.js';
 import { lastSeenContract } from './last-seen.contract.js';
@@ -31,7 +32,7 @@ lastSeenContract('a single Redis', () => openBoth('standalone', [standalone.node
 async function openBoth(mode: 'cluster' | 'standalone', nodes: string[]) {
   const prefix = freshPrefix();
   const plain = await open(mode, nodes, { prefix });
-  const recording = await open(mode, nodes, { prefix, recordsUse: true });
+  const recording = await open(mode, nodes, { prefix, idleTimeoutSeconds: IDLE_TIMEOUT_SECONDS });
   const close = async () => void (await Promise.all([plain.close(), recording.close()]));
   return { ...recording, plain: plain.registry, close };
 }

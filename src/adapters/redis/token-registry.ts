@@ -56,8 +56,8 @@ export interface RedisTokenRegistryOptions extends RedisOptions {
   prefix: string;
   /** How long after its `exp` an entry is kept. */
   clockToleranceSeconds: number;
-  /** Whether to store when each token was last seen. Default: false */
-  recordsUse?: boolean | undefined;
+  /** With it, the registry stores when each token was last seen, and idle tokens do not count as live. */
+  idleTimeoutSeconds?: number | null | undefined;
 }
 
 export function openRedisTokenRegistry(options: RedisTokenRegistryOptions): {
@@ -75,17 +75,17 @@ export class RedisTokenRegistry implements TokenRegistry {
   readonly marks: MarkStore;
   readonly #session: RegistrySession;
   readonly #tolerance: number;
-  readonly #recordsUse: boolean;
+  readonly #idleTimeout: number | null;
 
   constructor(
     connection: RedisConnection,
-    options: Pick<RedisTokenRegistryOptions, 'prefix' | 'clockToleranceSeconds' | 'recordsUse'>,
+    options: Pick<RedisTokenRegistryOptions, 'prefix' | 'clockToleranceSeconds' | 'idleTimeoutSeconds'>,
   ) {
     this.backend = connection.mode === 'cluster' ? 'redis-cluster' : 'redis';
     this.prefix = options.prefix;
     this.#session = { connection, keyspace: keyspace(options.prefix), batcher: new Batcher(connection) };
     this.#tolerance = options.clockToleranceSeconds;
-    this.#recordsUse = options.recordsUse === true;
+    this.#idleTimeout = options.idleTimeoutSeconds ?? null;
     this.marks = redisMarkStore(this.#session);
   }
 
@@ -120,7 +120,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     entry: { jti: string; keyId: number; iat: number },
     now: number,
   ): Promise<TokenRecord> {
-    const members = statusMembers(entry, this.#recordsUse);
+    const members = statusMembers(entry, this.#idleTimeout !== null);
     const scores = await readScores(this.#session, this.#session.keyspace.keysOf(sub), members);
     const { exp, user, lastSeen } = storedStatus(scores);
     const current = user !== null && user.until > now ? user : null;
@@ -140,7 +140,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return new RedisStatusReader(this.#session, {
       ...options,
       tolerance: this.#tolerance,
-      recordsUse: this.#recordsUse,
+      recordsUse: this.#idleTimeout !== null,
     });
   }
 
@@ -149,7 +149,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const reader = new SubjectReader(this.#session, options);
     const keys = this.#session.keyspace.keysOf(sub);
     const entries = (await reader.list({ sub, ...keys })).sort(byAge);
-    return this.#recordsUse ? withLastSeen(this.#session, keys, entries) : entries;
+    return this.#idleTimeout === null ? entries : withLastSeen(this.#session, keys, entries);
   }
 
   async setUserStatus(
@@ -216,7 +216,7 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   get #registration(): RegistrationOptions {
-    return { tolerance: this.#tolerance, recordsUse: this.#recordsUse };
+    return { tolerance: this.#tolerance, idleTimeoutSeconds: this.#idleTimeout };
   }
 
   /** Prepends the times that every script takes: see `includes/entries.lua`. */

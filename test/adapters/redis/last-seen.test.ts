@@ -19,7 +19,7 @@ describe('when tokens were last seen, in Redis', () => {
   const now = realNow();
 
   beforeEach(() => {
-    ({ registry, prefix, close } = openRegistry(redisNodes(), { recordsUse: true }));
+    ({ registry, prefix, close } = openRegistry(redisNodes(), { idleTimeoutSeconds: 600 }));
     reader = registry.openStatusReader({ nearCache: true, now: realNow });
   });
   afterEach(async () => {
@@ -89,7 +89,7 @@ describe('a Redis that refuses writes', () => {
     ['without replicas', 'fails', 'min-replicas-to-write'],
   ])('%s a touch %s, and reads are answered', async (_, outcome, setting) => {
     const now = realNow();
-    const { registry, close } = openRegistry([server.node], { mode: 'standalone', recordsUse: true });
+    const { registry, close } = openRegistry([server.node], { mode: 'standalone', idleTimeoutSeconds: 600 });
     const reader = registry.openStatusReader({ nearCache: false, now: realNow });
     const entry = entryAt(now, 'a');
     try {

@@ -47,7 +47,7 @@ export const WRITES_REFUSED = -2;
 export const STEP = { ADVANCED: 1, REPLAYED: 2, REUSED: 3, UNKNOWN: 4, LIMITED: 5 } as const;
 
 /** The place of the first entry among the arguments, and how many arguments describe one: see `register.lua`. */
-const ENTRIES = { FIRST_ENTRY: 5, ENTRY_ARGUMENTS: 6 };
+const ENTRIES = { FIRST_ENTRY: 6, ENTRY_ARGUMENTS: 6 };
 
 /** The outcomes of adding an entry, within a script. */
 const ADDING = { DONE: 1, AGAIN: 2 };

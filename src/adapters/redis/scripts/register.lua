@@ -1,8 +1,8 @@
 -- Adds entries of one subject in order. For each, evicts the oldest others beyond its maximum, or refuses it. Stops
 -- after reading a thousand members; the caller then continues with the first entry that is not done.
--- ARGV: horizon, tolerance, deadline (ms, server's clock), score of the seen members ('': none); for each entry:
--- member, exp, maximum (0: none; negative: refuse the entry beyond it), meta ('': none; of a legacy token, its key
--- and iat), status score ('': none), version. Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE, key}; or 1, how
+-- ARGV: horizon, tolerance, deadline (ms, server's clock), score of the seen members ('': none), idle timeout ('':
+-- none); for each entry: member, exp, maximum (0: none; negative: refuse the entry beyond it), meta ('': none; of a
+-- legacy token, its key and iat), status score ('': none), version. Returns {TOO_LATE, server's time in ms}; {WRONG_TYPE, key}; or 1, how
 -- many entries are done, and for each that was read ADDED, KNOWN, or REFUSED. The last of these may belong to an entry
 -- that is not done: the caller adds it again.
 

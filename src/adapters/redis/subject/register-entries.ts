@@ -10,7 +10,7 @@ import { outcomeIn } from '../wire/reply-shapes.js';
 
 export interface RegistrationOptions {
   tolerance: number;
-  recordsUse: boolean;
+  idleTimeoutSeconds: number | null;
 }
 
 /**
@@ -84,9 +84,10 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
 export function timesOf(
   now: number,
   deadline: number,
-  { tolerance, recordsUse }: RegistrationOptions,
+  { tolerance, idleTimeoutSeconds }: RegistrationOptions,
 ): Array<string | number> {
-  return [now - tolerance, tolerance, deadline, recordsUse ? -now : ''];
+  const timed = [now - tolerance, tolerance, deadline];
+  return idleTimeoutSeconds === null ? [...timed, '', ''] : [...timed, -now, idleTimeoutSeconds];
 }
 
 /** Adds the arguments of an entry in the order of `register.lua`. They are few, because a bulk command sends many entries. */

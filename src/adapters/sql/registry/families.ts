@@ -10,7 +10,7 @@ import { addEntry } from './registry-rows.js';
 export async function advanceFamily(
   db: SqlExecutor,
   step: FamilyStep,
-  options: { recordsUse: boolean },
+  options: { idleTimeoutSeconds: number | null },
 ): Promise<FamilyOutcome> {
   const { sub, entry, now, meta = null } = step;
   const family = familyOf(entry.jti);

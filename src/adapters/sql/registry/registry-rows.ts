@@ -15,19 +15,34 @@ import type { Schema, SqlExecutor } from '../schema.js';
 export async function addEntry(
   db: SqlExecutor,
   registration: Registration,
-  { recordsUse }: { recordsUse: boolean },
+  { idleTimeoutSeconds }: { idleTimeoutSeconds: number | null },
 ): Promise<'added' | 'known' | 'refused'> {
   const { sub, entry, user, meta, maxPerSubject } = registration;
+  if (maxPerSubject !== undefined && idleTimeoutSeconds !== null)
+    await removeOthersSeenBy(db, registration, registration.now - idleTimeoutSeconds);
   if (registration.onLimit === 'refuse' && (await isBeyondLimit(db, registration))) return 'refused';
   // Its iat may differ from the stored one, which stays.
   const isRenewed = isLegacyId(entry.jti) && (await renewLegacy(db, sub, entry));
   const isAdded = !isRenewed && (await insertEntry(db, sub, entry, meta));
-  if (recordsUse) await touch(db, sub, entry, registration.now);
+  if (idleTimeoutSeconds !== null) await touch(db, sub, entry, registration.now);
   if (user !== undefined) await cacheStatus(db, sub, user);
   const evicted =
     registration.onLimit === 'refuse' ? [] : await oldestOthersBeyond(db, sub, entry, maxPerSubject);
   for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
   return isAdded ? 'added' : 'known';
+}
+
+async function removeOthersSeenBy(
+  db: SqlExecutor,
+  { sub, entry }: Registration,
+  time: number,
+): Promise<void> {
+  await db
+    .deleteFrom('registry_entries')
+    .where('sub', '=', sub)
+    .where('last_seen', '<=', time)
+    .where((column) => column.not(isNamed(sub, entry)(column)))
+    .execute();
 }
 
 async function isBeyondLimit(

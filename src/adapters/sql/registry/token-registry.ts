@@ -50,8 +50,8 @@ export interface SqliteRegistryOptions {
   /** The file's name, shown as the name of the node. */
   file: string;
   clockToleranceSeconds: number;
-  /** Whether to store when each token was last seen. Default: false */
-  recordsUse?: boolean | undefined;
+  /** With it, the registry stores when each token was last seen, and idle tokens do not count as live. */
+  idleTimeoutSeconds?: number | null | undefined;
 }
 
 export class SqliteTokenRegistry implements TokenRegistry {
@@ -61,25 +61,25 @@ export class SqliteTokenRegistry implements TokenRegistry {
   readonly #db: Kysely<Schema>;
   readonly #file: string;
   readonly #tolerance: number;
-  readonly #recordsUse: boolean;
+  readonly #idleTimeoutSeconds: number | null;
   readonly heartbeatLifetimeSeconds: number;
 
   constructor(db: Kysely<Schema>, options: SqliteRegistryOptions) {
     this.#db = db;
     this.#file = options.file;
     this.#tolerance = options.clockToleranceSeconds;
-    this.#recordsUse = options.recordsUse === true;
+    this.#idleTimeoutSeconds = options.idleTimeoutSeconds ?? null;
     this.heartbeatLifetimeSeconds = heartbeatLifetime(this.#tolerance);
   }
 
   async registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]> {
     const [first] = registrations;
     if (first === undefined) return [];
-    const recordsUse = this.#recordsUse;
+    const idleTimeoutSeconds = this.#idleTimeoutSeconds;
     return this.#write(first.now, async (db) => {
       const outcomes: RegistrationOutcome[] = [];
       for (const registration of registrations) {
-        const outcome = await addEntry(db, registration, { recordsUse });
+        const outcome = await addEntry(db, registration, { idleTimeoutSeconds });
         outcomes.push(outcome === 'refused' ? tokenLimit(registration.sub, registration) : outcome);
       }
       return outcomes;
@@ -89,10 +89,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
   advanceFamilies(steps: readonly FamilyStep[]): Promise<FamilyOutcome[]> {
     const [first] = steps;
     if (first === undefined) return Promise.resolve([]);
-    const recordsUse = this.#recordsUse;
+    const idleTimeoutSeconds = this.#idleTimeoutSeconds;
     return this.#write(first.now, async (db) => {
       const outcomes: FamilyOutcome[] = [];
-      for (const step of steps) outcomes.push(await advanceFamily(db, step, { recordsUse }));
+      for (const step of steps) outcomes.push(await advanceFamily(db, step, { idleTimeoutSeconds }));
       return outcomes;
     });
   }

@@ -5,6 +5,28 @@ local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if time_ms > tonumber(ARGV[3]) then return {TOO_LATE, time_ms} end
 -- Removed at the end: see `finish`.
 local dropped, gone, members_read = {}, {}, 0
+-- The seen members of idle entries, once they were read.
+local idle
+
+local function drop_later(member)
+  dropped[#dropped + 1], gone[member] = member, true
+end
+
+-- Plans the removal of an entry that is idle, and returns whether it is. The seen members of idle entries have the
+-- highest scores below 0, so no others are read.
+local function drop_if_idle(member)
+  if not idle then
+    idle = {}
+    local timeout = tonumber(ARGV[5])
+    local last = timeout and horizon + tolerance - timeout
+    local found = last and redis.call('ZRANGEBYSCORE', set, string.format('%.0f', -last), '(0', 'LIMIT', 0, MEMBERS_PER_CALL) or {}
+    members_read = members_read + #found
+    for i = 1, #found do idle[found[i]] = true end
+  end
+  local is_idle = idle[seen_member(member)] == true
+  if is_idle and not gone[member] then drop_later(member) end
+  return is_idle
+end
 
 local function is_older(a, b)
   if a.iat ~= b.iat then return a.iat < b.iat end
@@ -28,14 +50,15 @@ local function is_full(member, maximum)
     members_read, from = members_read + #found / 2, from + window
     for i = 1, #found, 2 do
       local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
-      local session = iat and not gone[found[i]] and session_of(string.sub(found[i], jti_from))
+      local is_live = iat and not gone[found[i]] and (found[i] == member or not drop_if_idle(found[i]))
+      local session = is_live and session_of(string.sub(found[i], jti_from))
       if session and not known[session] then known[session], others = true, others + 1 end
     end
   until others >= maximum or #found < 2 * window
   return others >= maximum
 end
 
--- Evicts the oldest others and returns whether that was all. Evicts only members that it read.
+-- Evicts idle others and the oldest ones, and returns whether that was all. Evicts only members that it read.
 local function make_room(member, maximum)
   local window = math.max(MEMBERS_PER_CALL, 2 * maximum)
   local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES', 'LIMIT', 0, window)
@@ -47,7 +70,7 @@ local function make_room(member, maximum)
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
     local entry = legacy[found[i]]
     if entry then iat = entry.iat end
-    if iat and found[i] ~= member and not gone[found[i]] then
+    if iat and found[i] ~= member and not gone[found[i]] and not drop_if_idle(found[i]) then
       local key_id = entry and key_ids[entry.key] or base36(string.match(found[i], '^%w+'))
       others[#others + 1] = { member = found[i], iat = iat, jti = string.sub(found[i], jti_from), key_id = key_id }
     end
@@ -56,8 +79,7 @@ local function make_room(member, maximum)
   if excess <= 0 then return true end
   table.sort(others, is_older)
   for i = 1, excess do
-    local other = others[i]
-    dropped[#dropped + 1], gone[other.member] = other.member, true
+    drop_later(others[i].member)
   end
   return #found < 2 * window
 end
@@ -80,7 +102,10 @@ local function add_entry(i)
   end
   local takes_meta = takes(stored)
   local is_new = redis.call('ZADD', set, exp, member) == 1
-  if ARGV[4] ~= '' then redis.call('ZADD', set, 'LT', ARGV[4], seen_member(member)) end
+  if ARGV[4] ~= '' then
+    redis.call('ZADD', set, 'LT', ARGV[4], seen_member(member))
+    if idle then idle[seen_member(member)] = nil end
+  end
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
   -- What was stored for an entry that is gone, or is damaged, must not stay.
   local replaces = is_legacy(member) and (is_new or not read_legacy_entries(meta, {member})[member])
