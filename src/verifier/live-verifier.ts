@@ -173,7 +173,7 @@ class StoreVerifier implements LiveVerifier {
     this.#cache = new TokenCache(policy.rememberedTokens);
     this.#readEpoch = ports.epoch;
     const { clock, statusReader } = ports;
-    this.#uses = new UseRecorder(ports, policy.idleTimeoutSeconds);
+    this.#uses = new UseRecorder(ports, policy);
     const probe = () => statusReader.probe();
     this.#watch = new StateWatch(
       { clock, probe, health: () => this.health(), report: onStateChange },
@@ -326,7 +326,7 @@ class StoreVerifier implements LiveVerifier {
     const token = { sub, jti, iat, kid: key.kid, issuedAt };
     const { exp, user: cached, lease } = stored;
     const { revision } = tail;
-    const lastSeen = this.#uses.learn(known, stored.lastSeen);
+    const lastSeen = this.#uses.learn(known, stored, now);
     const evaluate = () => {
       const { events } = tail;
       return evaluateStatus(
@@ -347,7 +347,7 @@ class StoreVerifier implements LiveVerifier {
     if (refusal !== null) return refusal;
     if (lease !== null && evaluated.user?.status === 'enabled')
       known.verdict = { lease, user: evaluated.user, revision };
-    this.#uses.record(known, now);
+    this.#uses.record(known, now, stored);
     return known.acceptance;
   }
 

@@ -100,6 +100,15 @@ export function lastSeenContract(name: string, open: () => Promise<RecordingRegi
       expect(await seen(entry('a'))).toBe(now + 59);
     });
 
+    test('moves back only from the time to replace, after a clock was ahead', async () => {
+      await register(entry('a'));
+      await touch(entry('a'), now + 7_200);
+      await reader.touch('alice', entry('a'), now + 1, now + 7_199);
+      expect(await seen(entry('a'))).toBe(now + 7_200);
+      await reader.touch('alice', entry('a'), now + 1, now + 7_200);
+      expect(await seen(entry('a'))).toBe(now + 1);
+    });
+
     test('is kept for each token of a subject', async () => {
       const entries = Array.from({ length: 700 }, (_, index) => entry(`j${index}`, { iat: now - index }));
       await registry.registerMany(entries.map((one) => ({ sub: 'alice', entry: one, now })));

@@ -128,6 +128,24 @@ describe.each(BACKENDS)('token.idleTimeout, on %s', (backend) => {
     expect(verifier.health().uses).toMatchObject({ stored: 0, failed: 0 });
   });
 
+  test('a use at a verifier whose clock is ahead does not keep a token alive', async () => {
+    const verifier = await open();
+    const { token } = await issue();
+    const right = clock;
+    clock = new ManualClock(right.now() + 8 * MINUTE);
+    const ahead = await open();
+    expect(await verdict(ahead, token)).toBe('active');
+    await stored(ahead, 1);
+    const usedAt = right.now();
+    expect(await lastSeen()).toBe(usedAt + 8 * MINUTE);
+    clock = right;
+    expect(await verdict(verifier, token)).toBe('active');
+    await stored(verifier, 1);
+    expect(await lastSeen()).toBe(usedAt);
+    await advance(10 * MINUTE);
+    expect(await verdict(verifier, token)).toBe(IDLE_REFUSAL);
+  });
+
   test('a token from before the setting counts as seen at its next use', async () => {
     delete stores.env.JWTCTL_TOKEN_IDLE_TIMEOUT;
     const { token } = await issue();

@@ -45,6 +45,7 @@ import { SubjectReader } from './subject/reader.js';
 import { byAge, type RegistrationOptions, registerInTurn } from './subject/register-entries.js';
 import { removeEntries } from './subject/remove-exact.js';
 import { readScores, statusMembers, storedStatus } from './subject/scores.js';
+import { readStart } from './subject/server-start.js';
 import { RedisStatusReader } from './verifier/status-reader.js';
 import { deregister, readFleet, report } from './verifier-roster.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
@@ -121,10 +122,12 @@ export class RedisTokenRegistry implements TokenRegistry {
     now: number,
   ): Promise<TokenRecord> {
     const members = statusMembers(entry, this.#idleTimeout !== null);
-    const scores = await readScores(this.#session, this.#session.keyspace.keysOf(sub), members);
-    const { exp, user, lastSeen } = storedStatus(scores);
+    const keys = this.#session.keyspace.keysOf(sub);
+    const { exp, user, lastSeen } = storedStatus(await readScores(this.#session, keys, members));
     const current = user !== null && user.until > now ? user : null;
-    return { exp: liveExp(exp, now, this.#tolerance), user: current, lastSeen };
+    const isIdle = lastSeen !== undefined && now - lastSeen >= (this.#idleTimeout ?? 0);
+    const serverStartedAt = isIdle ? await readStart(this.#session, keys) : undefined;
+    return { exp: liveExp(exp, now, this.#tolerance), user: current, lastSeen, serverStartedAt };
   }
 
   async findLegacyEntry(sub: string, id: string): Promise<LegacyEntry | null> {

@@ -26,11 +26,16 @@ export interface TokenStatusReader {
 }
 
 /** What the registry stores about a token and its user. */
-export interface TokenRecord {
+export interface TokenRecord extends StoredUse {
   exp: number | null;
   user: KnownUserStatus | null;
+}
+
+export interface StoredUse {
   /** When the token was last issued or verified, in NumericDate seconds. Undefined if that is not stored. */
   lastSeen?: number | undefined;
+  /** When the server that holds the entry started. Uses before that may be lost. Null if it is not known. */
+  serverStartedAt?: number | null | undefined;
 }
 
 export interface LegacyEntry {
@@ -73,9 +78,10 @@ export interface StatusReader {
   of(sub: string, entry: EntryName): StatusQuery;
   /**
    * Stores that a token was seen at `now`, after a moment, together with other uses. Does nothing if its entry is
-   * gone, and never moves the time back. Only for a registry that stores these times.
+   * gone, and never moves the time back, unless the stored time is `replaces`, and is in the future by the registry's
+   * clock. Only for a registry that stores these times.
    */
-  touch(sub: string, entry: EntryName, now: number): Promise<void>;
+  touch(sub: string, entry: EntryName, now: number, replaces?: number): Promise<void>;
   /** Checks, in the background, each server that has not answered for a second. */
   probe(): void;
   /** Returns the last known state of each server that holds entries, without a request. */

@@ -10,6 +10,7 @@ import { cacheStatus, isCached, type StatusPolicy } from '../security-log/cached
 import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
 import { evaluateStatus, type IdlePolicy, type TokenStatus } from './check-status.js';
+import { lastUse } from './idle.js';
 
 export interface StatusPorts extends StatusPolicy, IdlePolicy {
   registry: TokenStatusReader & UserStatusCache;
@@ -30,7 +31,7 @@ export async function findStatus(
   const evaluated = evaluateStatus(
     {
       ...{ token, exp: registered.exp, cached: registered.user, lastAnswer: null },
-      lastSeen: registered.lastSeen,
+      lastSeen: lastUse(registered, ports, now),
       ...{ events: new RevocationIndex(concerning), policy: ports },
     },
     now,

@@ -1,3 +1,8 @@
+import type { StoredUse } from '../ports/index.js';
+
+/** How old the newest snapshot may be if Redis restarts. With its default settings, it saves changes within an hour. */
+export const LOST_BY_RESTART_SECONDS = 3600;
+
 /** Each use that is stored is a write, so a running verifier stores only some of them. */
 const STORED_PER_TIMEOUT = 10;
 
@@ -19,4 +24,23 @@ export function isTouchDue(
 ): boolean {
   if (idleTimeoutSeconds === null) return false;
   return lastSeen === undefined || now - lastSeen >= idleTimeoutSeconds / STORED_PER_TIMEOUT;
+}
+
+/**
+ * Returns the last use that counts. If the server has started since, it may have lost later uses. So a token that may
+ * have been in use then counts as used when the server started. A time in the future comes from a wrong clock, so it
+ * does not count.
+ */
+export function lastUse(
+  { lastSeen, serverStartedAt = null }: StoredUse,
+  {
+    idleTimeoutSeconds,
+    clockToleranceSeconds,
+  }: { idleTimeoutSeconds: number | null; clockToleranceSeconds: number },
+  now: number,
+): number | undefined {
+  if (lastSeen === undefined || lastSeen > now + clockToleranceSeconds) return undefined;
+  if (idleTimeoutSeconds === null || serverStartedAt === null || lastSeen >= serverStartedAt) return lastSeen;
+  const wasIdle = serverStartedAt - lastSeen >= idleTimeoutSeconds + LOST_BY_RESTART_SECONDS;
+  return wasIdle ? lastSeen : Math.min(serverStartedAt, now);
 }

@@ -57,6 +57,13 @@ describe('when tokens were last seen, in Redis', () => {
     expect(malformed).toEqual([1]);
   });
 
+  test('does not move back by a clock that is behind', async () => {
+    const entry = entryAt(now, 'a');
+    await registerOne(registry, 'alice', entry, { now });
+    await reader.touch('alice', entry, now - 3_600, now);
+    expect((await reader.of('alice', entry).read()).lastSeen).toBe(now);
+  });
+
   test('is not read if the caller does not need it', async () => {
     const entry = entryAt(now, 'a');
     await registerOne(registry, 'alice', entry, { now });

@@ -4,6 +4,7 @@ import {
   REPORTED_AGAIN_SECONDS,
 } from '../../../domain/fleet/heartbeat.js';
 import { FAMILY_CHARACTERS } from '../../../domain/model/family.js';
+import { LOST_BY_RESTART_SECONDS } from '../../../domain/verification/idle.js';
 import { constants, script } from '../cluster/script.js';
 import { SEEN_PREFIX, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import addEvents from './add-events.lua';
@@ -63,6 +64,7 @@ const REGISTRY = constants({
   ...{ SEEN_PREFIX, ...ENTRIES, ...ADDING, ...ENTRY },
   SAMPLED_FAMILIES: 20,
   FAMILY_CHARACTERS,
+  LOST_BY_RESTART_SECONDS,
 });
 /** For scripts that only replace values, so they are allowed when memory is full (Redis 7.0). */
 const EVEN_OUT_OF_MEMORY = '#!lua flags=allow-oom\n';

@@ -19,7 +19,7 @@ export function statusMembers(entry: EntryName, recordsUse: boolean): string[] {
 }
 
 /** Interprets the scores of {@link statusMembers}. */
-export function storedStatus(scores: ReadonlyArray<number | null>): Required<TokenRecord> {
+export function storedStatus(scores: ReadonlyArray<number | null>): Omit<TokenRecord, 'serverStartedAt'> {
   const [exp = null, status = null, version = null, seen] = scores;
   return { exp, user: cachedStatus(status, version), lastSeen: lastSeenAt(seen) };
 }

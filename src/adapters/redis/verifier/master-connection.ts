@@ -16,6 +16,7 @@ import {
   masterWarnings,
   replicaOf,
   SERVER_INFO,
+  startedAt,
   TRACKING_LIMIT,
   trackingLimit,
 } from '../wire/server-info.js';
@@ -59,6 +60,7 @@ export class MasterConnection {
   #trackingLimit: number | null = null;
   #mayAskForLimit = true;
   #replicaOf: string | null = null;
+  #startedAt: number | null = null;
   #infoAskedAt = Number.NEGATIVE_INFINITY;
   /** When to try tracking again, by performance.now(). */
   #untrackedUntil = Number.NEGATIVE_INFINITY;
@@ -115,6 +117,11 @@ export class MasterConnection {
         },
       })),
     );
+  }
+
+  /** When the server started, by its own clock; null without permission to use INFO. */
+  get startedAt(): number | null {
+    return this.#startedAt;
   }
 
   leaseOf(key: string): Lease | null {
@@ -177,6 +184,7 @@ export class MasterConnection {
       if (reply === null || typeof reply === 'number' || reply instanceof Error) return;
       const info = parseInfo(stringAt(reply, 0));
       this.#lifetime.learn(info);
+      this.#startedAt = startedAt(info);
       this.#replicaOf = this.#redis.mode === 'cluster' ? null : replicaOf(info);
       const warnings = masterWarnings(info, this.#trackingLimit);
       if (this.#isTracking && this.#tracked === null) warnings.push('not_tracking');

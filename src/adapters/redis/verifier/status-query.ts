@@ -48,9 +48,9 @@ export function leasedStatus(
     Number.isNaN(value) && !isScore(stringAt(reply, index));
   if (reply.count !== members.length || [exp, status, version, seen].some(isWrong)) return null;
   const user = cachedStatus(status, version);
-  const lastSeen = lastSeenAt(seen);
+  const use = { lastSeen: lastSeenAt(seen), serverStartedAt: connection.startedAt };
   // No lease for a missing entry: invented tokens must not fill the memory.
-  return { exp, user, lastSeen, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };
+  return { exp, user, ...use, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };
 }
 
 export function plainStatus(scores: ReadonlyArray<number | null>, epoch: number): StoredStatus {

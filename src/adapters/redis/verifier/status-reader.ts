@@ -64,8 +64,8 @@ export class RedisStatusReader implements StatusReader {
     return { read: (withLastSeen = true) => this.#read(withLastSeen ? query.withLastSeen() : query) };
   }
 
-  touch(sub: string, entry: EntryName, now: number): Promise<void> {
-    return this.#uses.write(sub, { entry, now });
+  touch(sub: string, entry: EntryName, now: number, replaces?: number): Promise<void> {
+    return this.#uses.write(sub, { entry, now, replaces });
   }
 
   probe(): void {
@@ -296,8 +296,9 @@ export class RedisStatusReader implements StatusReader {
       if (MIGRATING.has(replyCode(why) ?? '')) return resolve(plainStatus(scores, this.#epoch));
       this.#epoch += 1;
       const owner = this.#connection.ownerKeys()(query.keys.slot);
-      // The server may have restarted and lost entries. Only the master's own connection can tell.
-      if (stored.exp !== null || pending.isRead || owner === undefined) return resolve(stored);
+      // The server may have restarted and lost entries or uses. Only the master's own connection can tell.
+      const isCertain = stored.exp !== null && stored.lastSeen === undefined;
+      if (isCertain || pending.isRead || owner === undefined) return resolve(stored);
       this.#ask(this.#masterAt(owner), [{ ...pending, isRead: true }], deadline);
     } catch (error) {
       const failure = this.#connection.translate(fromNode(error, master?.name));

@@ -42,7 +42,7 @@ export class UseWriter {
     for (let from = 0; from < uses.length; from += USES_PER_CALL) {
       const portion = uses.slice(from, from + USES_PER_CALL);
       const horizon = Math.max(...portion.map(({ now }) => now)) - this.#tolerance;
-      const own = portion.flatMap(({ entry, now }) => [entryMember(entry), -now]);
+      const own = portion.flatMap(({ entry, now, replaces = 0 }) => [entryMember(entry), -now, -replaces]);
       const args = [horizon, this.#tolerance, ...own];
       await batcher.read({ slot, script: TOUCH, keys: [entries, meta], args }, outcomeIn);
     }
@@ -52,6 +52,7 @@ export class UseWriter {
 export interface Use {
   entry: EntryName;
   now: number;
+  replaces?: number | undefined;
 }
 
 const GATHERING_MS = 50;

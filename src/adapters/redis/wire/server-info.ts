@@ -38,6 +38,13 @@ export class Lifetime {
   }
 }
 
+/** Returns when the server started, by its own clock; null if it does not say. */
+export function startedAt(info: Map<string, string>): number | null {
+  const [time, uptimeSeconds] = [numberIn(info, 'server_time_usec'), numberIn(info, 'uptime_in_seconds')];
+  const seconds = Math.floor((time ?? Number.NaN) / 1e6) - (uptimeSeconds ?? Number.NaN);
+  return Number.isSafeInteger(seconds) ? seconds : null;
+}
+
 export function replicaOf(info: Map<string, string>): string | null {
   return info.get('role') === 'slave' ? `${info.get('master_host')}:${info.get('master_port')}` : null;
 }

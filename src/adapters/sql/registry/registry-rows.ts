@@ -60,13 +60,21 @@ async function isBeyondLimit(
   return sessions.size > maxPerSubject;
 }
 
-/** Never moves the time back. */
-export async function touch(db: SqlExecutor, sub: string, entry: EntryName, now: number): Promise<void> {
+/** Moves the time back only if it is the one to replace. */
+export async function touch(
+  db: SqlExecutor,
+  sub: string,
+  entry: EntryName,
+  now: number,
+  replaces = 0,
+): Promise<void> {
   await db
     .updateTable('registry_entries')
     .set({ last_seen: now })
     .where(isNamed(sub, entry))
-    .where(({ or, eb }) => or([eb('last_seen', 'is', null), eb('last_seen', '<', now)]))
+    .where(({ or, eb }) =>
+      or([eb('last_seen', 'is', null), eb('last_seen', '<', now), eb('last_seen', '=', replaces)]),
+    )
     .execute();
 }
 

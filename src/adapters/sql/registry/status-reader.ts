@@ -43,8 +43,8 @@ export class SqliteStatusReader implements StatusReader {
     };
   }
 
-  touch(sub: string, entry: EntryName, now: number): Promise<void> {
-    return retryConflicts(() => this.#db.transaction().execute((db) => touch(db, sub, entry, now)));
+  touch(sub: string, entry: EntryName, now: number, replaces?: number): Promise<void> {
+    return retryConflicts(() => this.#db.transaction().execute((db) => touch(db, sub, entry, now, replaces)));
   }
 
   probe(): void {

@@ -12,20 +12,33 @@ local function drop_later(member)
   dropped[#dropped + 1], gone[member] = member, true
 end
 
--- Plans the removal of an entry that is idle, and returns whether it is. The seen members of idle entries have the
--- highest scores below 0, so no others are read.
+local function seen_by(time)
+  return redis.call('ZRANGEBYSCORE', set, string.format('%.0f', -time), '(0', 'LIMIT', 0, MEMBERS_PER_CALL)
+end
+
+-- Returns the seen members of idle entries: see lastUse in domain/verification/idle.ts. They have the highest scores
+-- below 0, so no others are read.
+local function read_idle(timeout)
+  local last_use = horizon + tolerance - timeout
+  local found = seen_by(last_use)
+  local info = #found > 0 and redis.pcall('INFO', 'server')
+  local uptime = type(info) == 'string' and tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
+  local started = uptime and time[1] - uptime
+  if started and last_use < started then found = seen_by(math.min(last_use, started - timeout - LOST_BY_RESTART_SECONDS)) end
+  members_read = members_read + #found
+  local members = {}
+  for i = 1, #found do members[found[i]] = true end
+  return members
+end
+
+-- Plans the removal of an entry that is idle, and returns whether it is.
 local function drop_if_idle(member)
-  if not idle then
-    idle = {}
-    local timeout = tonumber(ARGV[5])
-    local last = timeout and horizon + tolerance - timeout
-    local found = last and redis.call('ZRANGEBYSCORE', set, string.format('%.0f', -last), '(0', 'LIMIT', 0, MEMBERS_PER_CALL) or {}
-    members_read = members_read + #found
-    for i = 1, #found do idle[found[i]] = true end
-  end
-  local is_idle = idle[seen_member(member)] == true
-  if is_idle and not gone[member] then drop_later(member) end
-  return is_idle
+  local timeout = tonumber(ARGV[5])
+  if not timeout then return false end
+  idle = idle or read_idle(timeout)
+  if not idle[seen_member(member)] then return false end
+  drop_later(member)
+  return true
 end
 
 local function is_older(a, b)
