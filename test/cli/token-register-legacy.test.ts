@@ -73,6 +73,23 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
     return legacyId(token.split('.').slice(0, 2).join('.'));
   }
 
+  test('token explain finds the entry and the revocation of a token with a jti of its own', async () => {
+    const token = await registered({ jti: 'theirs' });
+    const id = idOf(token);
+    const accepted = await stores.json('token', 'explain', '-', { stdin: token });
+    expect(accepted).toMatchObject({
+      kid: 'theirs',
+      registry: { jti: id, entry: { exp: expect.any(Number) } },
+    });
+    await stores.json('token', 'revoke', '-', '--actor', 'bob', { stdin: token });
+    const result = await stores.run('token', 'explain', '-', '--json', { stdin: token });
+    expect(result.exitCode).toBe(1);
+    expect(result.json()).toMatchObject({
+      error: { code: 'ERR_TOKEN_REVOKED' },
+      registry: { jti: id, entry: null, revocations: [{ type: 'token_revoked', origin: { actor: 'bob' } }] },
+    });
+  });
+
   describe('takes', () => {
     test.each([
       ['no kid, jti, iat, iss, or aud', {}, {}],

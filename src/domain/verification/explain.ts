@@ -7,6 +7,7 @@ import type { SigningKey } from '../model/signing-key.js';
 import { subjectFault } from '../model/subject.js';
 import type { AuditRow, Database, TokenRegistry, User, UserDirectory } from '../ports/index.js';
 import { claimsRefusals } from './check-claims.js';
+import { isLegacy } from './check-legacy.js';
 import { checkEntry, checkUser } from './check-status.js';
 import { findOrigin } from './event-origin.js';
 import { type ExplainedRegistry, explainRegistry } from './explain-registry.js';
@@ -54,8 +55,12 @@ export async function explainToken(token: string, ports: ExplainPorts): Promise<
   // The decoded one has the digits of large numbers as text, for people.
   const payload = parseJsonObject(jws.payload) ?? {};
   const isVerified = verified.passed.includes('signature');
-  const names = namesIn(jws, payload, verified);
-  const key = names.kid === null ? null : await database.keys.find(names.kid);
+  const kid = verified.kid ?? (isKid(header.kid) ? header.kid : null);
+  const key = kid === null ? null : await database.keys.find(kid);
+  const mayBeLegacy = (verification.legacy?.acceptUntil ?? null) !== null;
+  const hasKey = key !== null && header.kid === kid;
+  const isRegisteredAsLegacy = mayBeLegacy && isLegacy(payload, { hasKey });
+  const names = { ...namesIn(jws, payload, verified, isRegisteredAsLegacy), kid };
   const { sub } = names;
   const [history, ofRegistry, user] = await Promise.all([
     key === null ? [] : newest(database.auditLog.list({ target: key.kid })),
@@ -100,7 +105,7 @@ function joined({ refusals }: ExplainedCheck, further: readonly Refusal[] | null
   return { verdict: further === null ? 'not_checked' : 'passed', refusals: [] };
 }
 
-export interface TokenNames {
+interface TokenNames {
   kid: string | null;
   sub: string | null;
   /** For a legacy token, its registry ID. */
@@ -111,16 +116,16 @@ export interface TokenNames {
 }
 
 function namesIn(
-  { header, signingInput }: CompactJws,
+  { signingInput }: CompactJws,
   payload: Record<string, unknown>,
-  { result, kid }: Verification,
-): TokenNames {
+  { result }: Verification,
+  isRegisteredAsLegacy: boolean,
+): Omit<TokenNames, 'kid'> {
   const claims = result.active ? result.payload : payload;
   const { sub, iat, exp } = claims;
   return {
-    kid: kid ?? (isKid(header.kid) ? header.kid : null),
     sub: typeof sub === 'string' && subjectFault(sub) === null ? sub : null,
-    jti: isJti(claims.jti) ? claims.jti : legacyId(signingInput),
+    jti: isJti(claims.jti) && !isRegisteredAsLegacy ? claims.jti : legacyId(signingInput),
     iat: typeof iat === 'number' ? Math.ceil(iat) : 0,
     exp: typeof exp === 'number' ? Math.floor(exp) : 0,
   };
