@@ -129,10 +129,13 @@ export async function revokeSubject(
   // Listed only now: a refresh that misses the event has made its step before.
   const sessions = await ifReachable(findSessions, []);
   const eventId = (await nameSessions(ports, policy, sub, sessions, options)) ?? recorded;
+  const left =
+    issuedBefore === undefined ? [] : await ifReachable(() => familiesLeft(ports, { sub, except }, now), []);
   // By name, because a removal without `issuedBefore` would also remove tokens that are issued meanwhile.
   const entries = ahead.entries();
   const families = new Set([
     ...sessions.map(({ family }) => family),
+    ...left,
     ...nearestOf(entries).flatMap(({ jti }) => familyOf(jti) ?? []),
   ]);
   return afterRecord(async () => {
@@ -177,14 +180,30 @@ async function sessionsAcross(
   { issuedBefore, except }: { issuedBefore: number; except: string | undefined },
   now: number,
 ): Promise<TokenFamily[]> {
-  const families = await registry.listFamilies(sub, now).catch((error) => {
-    // A key of the wrong type must not block a revocation.
-    if (!(error instanceof JwtctlError) || error.code !== 'ERR_REDIS_WRONG_TYPE') throw error;
-    return [];
-  });
+  const families = await registry.listFamilies(sub, now).catch(noneOfWrongType);
   return families
     .filter(({ family }) => family !== except)
     .filter(({ startedAt, iat }) => startedAt <= issuedBefore && iat > issuedBefore);
+}
+
+/** Returns the sessions that an event has ended, and whose entries are left because the registry failed halfway. */
+async function familiesLeft(
+  { registry, database }: Administration,
+  { sub, except }: { sub: string; except: string | undefined },
+  now: number,
+): Promise<string[]> {
+  const entries = await registry.list(sub, now).catch(noneOfWrongType);
+  const tokens = entries.filter(({ jti }) => familyOf(jti) !== null).map(({ jti }) => ({ sub, jti }));
+  const events = tokens.length === 0 ? [] : await database.securityLog.findNaming(tokens);
+  return events.flatMap(({ type, jti }) =>
+    type === 'family_revoked' && jti !== null && jti !== except ? [jti] : [],
+  );
+}
+
+/** A key of the wrong type must not block a revocation. */
+function noneOfWrongType(error: unknown): [] {
+  if (!(error instanceof JwtctlError) || error.code !== 'ERR_REDIS_WRONG_TYPE') throw error;
+  return [];
 }
 
 export interface GlobalSelection {
