@@ -62,6 +62,14 @@ describe.each(BACKENDS)('token issue --act on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
+  test('shortens a long reason in the audit log, without half a character', async () => {
+    const { jti } = await stores.json(...act('--reason', `${'x'.repeat(983)}😀`));
+    const [row] = await stores.query('SELECT reason FROM audit_log WHERE target = ?', [`alice ${jti}`]);
+    expect(row).toEqual({ reason: `op@example.com: ${'x'.repeat(983)}\ufffd` });
+    // The hash of a lone surrogate is not that of the character that the database stores for it.
+    expect((await stores.run('audit', 'verify')).exitCode).toBe(0);
+  });
+
   test('takes the limit from token.actMaxTtl, and the default from the shorter one', async () => {
     stores.env.JWTCTL_TOKEN_ACT_MAX_TTL = '2h';
     const longer = await stores.json(...act(...reason, '--ttl', '2h'));

@@ -102,6 +102,17 @@ describe('clients', () => {
     expect(await stores.content()).toBe(before);
   });
 
+  test('a secret that is too short is refused, although its digest is set', async () => {
+    const secrets = ['x'.repeat(31), 'x'.repeat(32)];
+    const answers = secrets.map(async (secret) => {
+      const client = { id: 'app', secret };
+      const one = await serving({ clients: [clientSetting(client)] });
+      const [introspect] = ENDPOINTS;
+      return (await send(one, introspect as Endpoint, basic(client))).statusCode;
+    });
+    expect(await Promise.all(answers)).toEqual([401, 200]);
+  });
+
   test('lists every endpoint above', async () => {
     const { app } = await serving();
     await app.ready();

@@ -187,6 +187,17 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     expect(await live()).toEqual([]);
   });
 
+  test('POST /logout records a name that it must shorten without half a character', async () => {
+    sub = `${number}`.padEnd(249, 'x').concat('😀');
+    await stores.json('users', 'add', sub);
+    const { app } = await serving({ logout: true });
+    const { token } = await issue();
+    const { statusCode } = await app.inject({ method: 'POST', url: '/logout', headers: bearer(token) });
+    expect(statusCode).toBe(204);
+    expect(await lastRow()).toMatchObject({ actor: `user:${sub.slice(0, 249)}\ufffd` });
+    expect((await stores.run('audit', 'verify')).exitCode).toBe(0);
+  });
+
   test('POST /logout works without clients', async () => {
     const { app } = await serving({ clients: null, logout: true });
     const { token } = await issue();

@@ -87,6 +87,6 @@ function asn1(date: Date): string {
   return `${date.toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`;
 }
 
-function openssl(...words: string[]): void {
+export function openssl(...words: string[]): void {
   execFileSync(PROGRAM, words, { stdio: ['ignore', 'ignore', 'pipe'] });
 }

@@ -197,6 +197,14 @@ describe('a store that a project file sets', () => {
     expect((await space.load({ env })).storeNotice).toBeNull();
   });
 
+  it('is reported, also if only the prefix comes from the file', async () => {
+    const space = new Workspace();
+    space.write(space.projectFile, 'redis: {prefix: other}\n');
+    const notice = `The project file ${space.projectFile} sets redis.prefix.`;
+    expect((await space.load()).storeNotice).toBe(notice);
+    expect((await space.load({ env: { JWTCTL_REDIS_PREFIX: 'own' } })).storeNotice).toBeNull();
+  });
+
   const SECRETS = SETTINGS.filter(({ path }) =>
     /^(?:redis\.password|(?:redis|mysql)\.(?:passwordFile|tls\.key))$/.test(path),
   );
