@@ -195,6 +195,16 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await listed()).toEqual(inOrder);
       });
 
+      test('searches subjects and names, as text and without regard to case', async () => {
+        await add('50%', 'a_b', 'axb', 'Émile');
+        await users.add({ sub: 'carol', name: 'Carol A_Z', at: AT });
+        const found = async (search: string) => (await collect(users.list(search))).map(({ sub }) => sub);
+        expect(await found('%')).toEqual(['50%']);
+        expect(await found('A_')).toEqual(['a_b', 'carol']);
+        expect(await found('émi')).toEqual(['Émile']);
+        expect(await found('!')).toEqual([]);
+      });
+
       test.each([0, 1, 999, 1000, 1001, 2000, 2345])('shows each of %i users once', async (count) => {
         const subs = Array.from({ length: count }, (_, index) => `user-${String(index).padStart(6, '0')}`);
         for (let from = 0; from < count; from += 500) {

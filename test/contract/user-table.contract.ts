@@ -229,6 +229,16 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         ]);
       });
 
+      test.each([
+        ['%', ['50%']],
+        ['A_', ['a_b']],
+        ['É', ['émile']],
+        ['!', []],
+      ])('searches for %s as text, and ignores the case', async (search, subs) => {
+        for (const sub of ['50%', 'a_b', 'axb', 'émile']) await add(sub);
+        expect((await collect(table().list(search))).map(({ sub }) => sub)).toEqual(subs);
+      });
+
       test('omits rows without a subject', async () => {
         await add('alice');
         await add(null);

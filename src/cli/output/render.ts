@@ -3,7 +3,7 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { stringifySpelled } from '../../domain/shared/json-numbers.js';
 import { printable, printableJson } from '../../domain/shared/text.js';
 import type { TableOptions } from './table.js';
-import type { Json, ListItem, StreamItem, View } from './view.js';
+import type { Json, ListItem, ListView, StreamItem, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
 
@@ -117,7 +117,7 @@ async function writeTables(
 
 /** Writes rows as they arrive, so that a long list starts at once and is never in memory as a whole. */
 async function writeList(
-  { items, columns, empty }: Extract<View, { shape: 'list' }>,
+  { items, columns, empty }: ListView,
   write: Write,
   tableOptions: TableOptions,
 ): Promise<void> {

@@ -38,6 +38,8 @@ export type View =
   /** Plain text for a file or a pipe; in JSON, `data`. */
   | { shape: 'text'; text: string; data: Json };
 
+export type ListView = Extract<View, { shape: 'list' }>;
+
 /** The lines that `--quiet` prints. */
 export type Ids = string | readonly string[];
 

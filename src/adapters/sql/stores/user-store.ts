@@ -1,8 +1,10 @@
-import type { ExpressionBuilder } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import { toUserStatus } from '../../../domain/model/user.js';
 import type { User, UserStore } from '../../../domain/ports/index.js';
+import { containsText } from '../../../domain/shared/search-text.js';
 import type { Schema, SqlExecutor, UsersTable } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
+import { mayContain } from './like-pattern.js';
 import { inPortions } from './portions.js';
 
 const PAGE = 1_000;
@@ -22,14 +24,20 @@ export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => (
     return new Map(rows.map((row) => [row.sub, toUser(row, at)]));
   },
 
-  async *list() {
+  async *list(search) {
+    const condition = search === undefined ? null : mayContain([sql.ref('sub'), sql.ref('name')], search);
     // Pages along the primary key: bounded memory, and no open cursor for a slow reader.
     let after: string | null = null;
     for (;;) {
       let query = db.selectFrom('users').selectAll().orderBy('sub').limit(PAGE);
       if (after !== null) query = query.where('sub', '>', after);
+      if (condition !== null) query = query.where(condition);
       const rows = await query.execute();
-      for (const row of rows) yield toUser(row, now());
+      for (const row of rows) {
+        const texts = [row.sub, row.name ?? ''];
+        if (search === undefined || texts.some((text) => containsText(text, search)))
+          yield toUser(row, now());
+      }
       after = rows.at(-1)?.sub ?? null;
       if (rows.length < PAGE) return;
     }

@@ -2,8 +2,10 @@ import { type RawBuilder, SqliteAdapter, sql } from 'kysely';
 import type { User, UserDirectory } from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { containsText } from '../../../domain/shared/search-text.js';
 import { excerpt } from '../../../domain/shared/text.js';
 import type { SqlExecutor } from '../schema.js';
+import { mayContain } from './like-pattern.js';
 import { inPortions } from './portions.js';
 import { type ClaimColumns, type UserClaimReader, userClaimReader } from './user-claims.js';
 
@@ -134,11 +136,17 @@ export function sqlUserTable(
       return new Map(users.map(([sub, own]) => [sub, toUser(sub, own, claimReader)]));
     },
 
-    async *list() {
+    async *list(search) {
+      // The text of a UUID is not in the table.
+      const condition = search === undefined || isBinary ? null : mayContain([column], search);
+      const matching = condition === null ? sql`` : sql` and ${condition}`;
       for (let offset = 0; ; offset += PAGE) {
         const page = sql`limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`;
-        const rows = await rowsBy(sql`where ${column} is not null order by ${column} ${page}`);
-        for (const row of rows) yield toUser(row.sub, [row], claimReader);
+        const rows = await rowsBy(sql`where ${column} is not null${matching} order by ${column} ${page}`);
+        for (const row of rows) {
+          if (search === undefined || containsText(row.sub, search))
+            yield toUser(row.sub, [row], claimReader);
+        }
         if (rows.length < PAGE) return;
       }
     },

@@ -1,10 +1,10 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { nodeNotes, registryNodes } from '../../output/views/cache/nodes.js';
+import { addListFlags, type ListFlags, listOutcome } from '../shared/list-flags.js';
 
 export const defineNodes: DefineCommand = (group, run) => {
-  group
-    .command('nodes')
+  addListFlags(group.command('nodes'), 'node or role')
     .description(
       'List the servers behind the registry, and their problems.\n\nWarns of eviction, missing replicas, and full memory.',
     )
@@ -12,13 +12,13 @@ export const defineNodes: DefineCommand = (group, run) => {
     .action(run(nodes));
 };
 
-const nodes: Action<object, []> = async ({ context: open }) => {
+const nodes: Action<ListFlags, []> = async ({ context: open, globals }, flags) => {
   const registry = await (await open()).registry();
   const found = await registry.nodes();
   const away = found.filter(({ reachable }) => !reachable);
+  const exitCode = away.length === 0 ? EXIT.done : EXIT.partial;
   return {
-    view: registryNodes(found),
-    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
+    ...listOutcome(registryNodes(found), flags, globals, ['node', 'role'], exitCode),
     warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
     notes: nodeNotes(found),
   };

@@ -1,15 +1,15 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { settingList } from '../../output/views/config.js';
+import { addListFlags, type ListFlags, listOutcome } from '../shared/list-flags.js';
 
 export const defineShow: DefineCommand = (group, run) => {
-  group
-    .command('show')
+  addListFlags(group.command('show'), 'setting or variable')
     .description('Show every setting with its value and source.\n\nSecrets are masked.')
-    .examples('jwtctl config show', 'jwtctl config show --profile staging --json')
+    .examples('jwtctl config show', 'jwtctl config show --search mysql')
     .action(run(show));
 };
 
-const show: Action<object, []> = async ({ config, caution }) => {
+const show: Action<ListFlags, []> = async ({ config, caution, globals }, flags) => {
   const [{ showConfig }, { namedFileFaults }] = await Promise.all([
     import('../../../config/show-config.js'),
     import('../../../config/check-settings.js'),
@@ -17,5 +17,5 @@ const show: Action<object, []> = async ({ config, caution }) => {
   const loaded = await config();
   const faults = await namedFileFaults(loaded.settings, caution);
   for (const { message, hint } of faults) caution(`${message} ${hint ?? ''}`);
-  return { view: settingList(showConfig(loaded)) };
+  return listOutcome(settingList(showConfig(loaded)), flags, globals, ['setting', 'variable']);
 };

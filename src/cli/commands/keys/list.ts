@@ -4,10 +4,10 @@ import { signingSchedule } from '../../../domain/keys/signing-schedule.js';
 import { KEY_STATES, type KeyState } from '../../../domain/model/signing-key.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { scheduledKeyList } from '../../output/views/keys/signing-key.js';
+import { addListFlags, type ListFlags, listOutcome } from '../shared/list-flags.js';
 
 export const defineList: DefineCommand = (group, run) => {
-  group
-    .command('list')
+  addListFlags(group.command('list'), 'kid, state, alg, or master key')
     .description(
       'List the keys, oldest first.\n\nShows when each pending key will sign, if `jwtctl keys rotate` runs regularly. If verifiers are running, shows how many of them have loaded each pending and active key.',
     )
@@ -16,7 +16,8 @@ export const defineList: DefineCommand = (group, run) => {
     .action(run(list));
 };
 
-const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }, { state }) => {
+const list: Action<ListFlags & { state?: KeyState }, []> = async ({ context: open, globals }, flags) => {
+  const { state } = flags;
   const context = await open();
   const { keys } = await (await context.database()).keys.snapshot();
   const shown = keys.filter((key) => state === undefined || key.state === state);
@@ -35,8 +36,9 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
     { rotateAfterSeconds: rotateAfter, publishLeadSeconds: publishLead },
     now,
   );
+  const view = scheduledKeyList(shown, { fleet, schedule }, now, ...empty);
   return {
-    view: scheduledKeyList(shown, { fleet, schedule }, now, ...empty),
+    ...listOutcome(view, flags, globals, ['kid', 'state', 'alg', 'masterKeyId']),
     notes:
       fleet.unavailableReason === null
         ? []

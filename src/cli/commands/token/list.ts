@@ -4,11 +4,11 @@ import { listTokens } from '../../../domain/registry/list-tokens.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { tokenList } from '../../output/views/tokens.js';
 import { repeatedFlag } from '../shared/flags.js';
+import { addListFlags, type ListFlags, listOutcome } from '../shared/list-flags.js';
 import { parseNameValues } from '../shared/name-value.js';
 
 export const defineList: DefineCommand = (group, run) => {
-  group
-    .command('list')
+  addListFlags(group.command('list'), 'jti, kid, or meta')
     .description(
       'List the live tokens of a subject.\n\nA session that can be refreshed stays listed after its last access token has expired.',
     )
@@ -18,7 +18,7 @@ export const defineList: DefineCommand = (group, run) => {
     .action(run(list));
 };
 
-const list: Action<{ sub: string; where?: string[] }, []> = async (invocation, flags) => {
+const list: Action<ListFlags & { sub: string; where?: string[] }, []> = async (invocation, flags) => {
   const sub = parseSubject(flags.sub);
   const pairs = parseNameValues('--where', flags.where ?? []);
   const context = await invocation.context();
@@ -26,13 +26,8 @@ const list: Action<{ sub: string; where?: string[] }, []> = async (invocation, f
   const now = clock.now();
   const [tokens, { keys }] = await Promise.all([listTokens(registry, sub, now), database.keys.snapshot()]);
   const kids = new Map(keys.map((key) => [key.id, key.kid]));
-  return {
-    view: tokenList(
-      tokens
-        .filter(({ meta }) => hasMeta(meta, pairs))
-        .map((token) => ({ ...token, kid: kids.get(token.keyId) ?? null })),
-      sub,
-      now,
-    ),
-  };
+  const shown = tokens
+    .filter(({ meta }) => hasMeta(meta, pairs))
+    .map((token) => ({ ...token, kid: kids.get(token.keyId) ?? null }));
+  return listOutcome(tokenList(shown, sub, now), flags, invocation.globals, ['jti', 'kid', 'meta']);
 };

@@ -1,17 +1,18 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { userList } from '../../output/views/users.js';
+import { addListFlags, type ListFlags, listOutcome } from '../shared/list-flags.js';
 
 export const defineList: DefineCommand = (group, run) => {
-  group
-    .command('list')
-    .description('List all users.')
-    .examples('jwtctl users list', 'jwtctl users list -o ndjson')
+  addListFlags(group.command('list'), 'sub or name')
+    .description('List the users.')
+    .examples('jwtctl users list', 'jwtctl users list --search example.com --limit 20')
     .action(run(list));
 };
 
-const list: Action<object, []> = async ({ context: open }) => {
+const list: Action<ListFlags, []> = async ({ context: open, globals }, flags) => {
   const context = await open();
   const isManaged = context.settings.users.source === 'managed';
   const empty = isManaged ? 'There are no users. Run `jwtctl users add`.' : 'There are no users to list.';
-  return { view: userList((await context.users()).list(), context.clock.now(), empty) };
+  const users = (await context.users()).list(flags.search);
+  return listOutcome(userList(users, context.clock.now(), empty), flags, globals, []);
 };

@@ -2,9 +2,9 @@ import type { ConfigVerdict, ShownSetting } from '../../../config/show-config.js
 import type { ConfigFile } from '../../../config/sources/find-config-files.js';
 import { shortenedColumn } from '../columns.js';
 import { pluralize } from '../pluralize.js';
-import type { Json, View } from '../view.js';
+import type { Json, ListView, View } from '../view.js';
 
-export function settingList(settings: readonly ShownSetting[]): View {
+export function settingList(settings: readonly ShownSetting[]): ListView {
   return {
     shape: 'list',
     columns: ['setting', shortenedColumn('value'), shortenedColumn('origin')],

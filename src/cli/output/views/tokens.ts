@@ -7,7 +7,7 @@ import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
 import { plainColumn, shortenedColumn } from '../columns.js';
 import { grouped } from '../number-format.js';
 import { isoTime, relativeTime } from '../time.js';
-import type { JsonObject, StreamItem, Text, View } from '../view.js';
+import type { JsonObject, ListView, StreamItem, Text, View } from '../view.js';
 
 /** Shows the whole token, as only the views of new tokens do. */
 export function issuedToken(issued: IssuedToken): View {
@@ -89,7 +89,7 @@ export function tokenList(
   tokens: ReadonlyArray<ListedToken & { kid: string | null }>,
   sub: string,
   now: number,
-): View {
+): ListView {
   const timeOf = (time: number | null) => (time === null ? '-' : relativeTime(time, now));
   const hasSessions = tokens.some(({ refreshExp }) => refreshExp !== null);
   const hasUses = tokens.some(({ lastSeen }) => lastSeen !== undefined);

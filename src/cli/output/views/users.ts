@@ -1,9 +1,9 @@
 import type { User } from '../../../domain/ports/index.js';
 import { plainColumn, shortenedColumn } from '../columns.js';
 import { relativeTime } from '../time.js';
-import type { JsonObject, ListItem, StreamItem, Text, View } from '../view.js';
+import type { JsonObject, ListItem, ListView, StreamItem, Text, View } from '../view.js';
 
-export function userList(users: AsyncIterable<User>, now: number, empty: string): View {
+export function userList(users: AsyncIterable<User>, now: number, empty: string): ListView {
   return {
     shape: 'list',
     items: mapItems(users, now),

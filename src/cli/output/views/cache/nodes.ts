@@ -1,11 +1,11 @@
 import type { RegistryNode } from '../../../../domain/ports/index.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
 import { groupedOrDash, share, size } from '../../number-format.js';
-import type { Cell, JsonObject, View } from '../../view.js';
+import type { Cell, JsonObject, ListView } from '../../view.js';
 
 const SAFE_POLICY = 'noeviction';
 
-export function registryNodes(nodes: readonly RegistryNode[]): View {
+export function registryNodes(nodes: readonly RegistryNode[]): ListView {
   return {
     shape: 'list',
     columns: [

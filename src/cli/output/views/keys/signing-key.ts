@@ -12,7 +12,7 @@ import {
 import { plainColumn, shortenedColumn } from '../../columns.js';
 import { pluralize } from '../../pluralize.js';
 import { isoTime, relativeTime } from '../../time.js';
-import type { JsonObject, ListItem, Text, Tone, View } from '../../view.js';
+import type { JsonObject, ListItem, ListView, Text, Tone, View } from '../../view.js';
 
 const TONES: Record<KeyState, Tone> = {
   pending: 'warn',
@@ -27,7 +27,7 @@ export function keyList(
   now: number,
   dryRun = false,
   empty = 'There are no keys. Run `jwtctl keys generate`.',
-): Extract<View, { shape: 'list' }> & { items: ListItem[] } {
+): ListView & { items: ListItem[] } {
   return {
     shape: 'list',
     items: keys.map((key) => keyItem(key, now, dryRun)),
@@ -51,7 +51,7 @@ export function scheduledKeyList(
   { fleet, schedule }: { fleet: Fleet; schedule: ReadonlyMap<string, ScheduledStart> },
   now: number,
   empty?: string,
-): View {
+): ListView {
   const list = keyList(keys, now, false, empty);
   const [kidColumn = '', stateColumn = '', ...others] = list.columns;
   const total = fleet.verifiers.length;
