@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
-import { formatDuration } from '../../domain/shared/duration.js';
 import { grouped, rate } from './number-format.js';
 import { drawBar, StatusLine } from './status-line.js';
+import { coarseDuration } from './time.js';
 
 export interface Progress {
   /** @param extra appended to the line: `12 failed` */
@@ -20,6 +20,12 @@ export interface ProgressNumbers {
 const PATIENCE_MS = 300;
 const REDRAW_MS = 100;
 const BAR_WIDTH = 24;
+/** `100,000` */
+const RATE_WIDTH = 7;
+/** `1,000,000` */
+const COUNT_WIDTH = 9;
+/** `59m59s` */
+const TIME_WIDTH = 6;
 
 export function openProgress(
   label: string,
@@ -27,6 +33,13 @@ export function openProgress(
   nowMs: () => number = () => performance.now(),
 ): Progress {
   const line = new StatusLine(stream);
+  const widths = new Map<string, number>();
+  /** Pads a number on the left to the widest one so far, so that the text after it stays in its place. */
+  const steady = (name: string, text: string, least = 0) => {
+    const width = Math.max(widths.get(name) ?? 0, least, text.length);
+    widths.set(name, width);
+    return text.padStart(width);
+  };
   let startedAt = nowMs();
   let drawnAt = Number.NEGATIVE_INFINITY;
   let last = 0;
@@ -38,7 +51,7 @@ export function openProgress(
       const elapsedMs = nowMs() - startedAt;
       if (elapsedMs < PATIENCE_MS || nowMs() - drawnAt < REDRAW_MS) return;
       drawnAt = nowMs();
-      const facts = describe(done, total, elapsedMs, numbers, extra);
+      const facts = describe(done, total, elapsedMs, { ...numbers, extra, steady });
       line.draw(drawLine(label, total === null ? null : done / total, facts, (stream.columns || 80) - 1));
     },
     clear: () => line.clear(),
@@ -49,15 +62,24 @@ function describe(
   done: number,
   total: number | null,
   elapsedMs: number,
-  { unit, yield: yielded }: ProgressNumbers,
-  extra: string,
+  {
+    unit,
+    yield: yielded,
+    extra,
+    steady,
+  }: ProgressNumbers & { extra: string; steady(name: string, text: string, least?: number): string },
 ): string {
-  const perSecond = (count: number) => rate((1000 * count) / elapsedMs);
-  const count = total === null ? grouped(done) : `${grouped(done)}/${grouped(total)}`;
+  const perSecond = (count: number) => steady('rate', rate((1000 * count) / elapsedMs), RATE_WIDTH);
+  const count =
+    total === null
+      ? steady('done', grouped(done), COUNT_WIDTH)
+      : `${steady('done', grouped(done), grouped(total).length)}/${grouped(total)}`;
   return [
     unit === undefined ? count : `${count} ${unit}`,
     yielded === undefined ? `${perSecond(done)}/s` : `${perSecond(yielded.count)} ${yielded.unit}/s`,
-    ...(total === null || done === 0 ? [] : [`${timeLeft(elapsedMs, done, total)} left`]),
+    ...(total === null || done === 0
+      ? []
+      : [`${steady('left', timeLeft(elapsedMs, done, total), TIME_WIDTH)} left`]),
     ...(extra === '' ? [] : [extra]),
   ].join(', ');
 }
@@ -69,5 +91,5 @@ function drawLine(label: string, part: number | null, facts: string, width: numb
 }
 
 function timeLeft(elapsedMs: number, done: number, total: number): string {
-  return formatDuration(Math.ceil((elapsedMs * Math.max(0, total - done)) / done / 1000));
+  return coarseDuration(Math.ceil((elapsedMs * Math.max(0, total - done)) / done / 1000));
 }

@@ -5,7 +5,7 @@ export function relativeTime(time: number | null, now: number): string {
   if (time === null) return '-';
   const distance = Math.abs(time - now);
   if (distance === 0) return 'now';
-  const text = coarse(distance);
+  const text = coarseDuration(distance);
   return time > now ? `in ${text}` : `${text} ago`;
 }
 
@@ -15,7 +15,8 @@ export function isoTime(time: number): string {
   return new Date(time * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-function coarse(seconds: number): string {
+/** Returns at most two units: `3d22h`. */
+export function coarseDuration(seconds: number): string {
   const units = formatDuration(seconds).match(/\d+[dhms]/g) ?? [];
   return units.slice(0, 2).join('');
 }

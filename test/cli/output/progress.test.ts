@@ -23,8 +23,24 @@ test('shows the progress, the rate, and the remaining time', () => {
   progress.update(4_096, 16_384, '', { unit: 'slots', yield: { count: 250_000, unit: 'tokens' } });
   progress.clear();
   expect(lines()[0]).toBe(
-    `Reading ${'█'.repeat(6)}${'░'.repeat(18)} 4,096/16,384 slots, 125,000 tokens/s, 6s left`,
+    `Reading ${'█'.repeat(5)}${'░'.repeat(15)}  4,096/16,384 slots, 125,000 tokens/s,     6s left`,
   );
+});
+
+test('keeps every part of the line in its place while the numbers change', () => {
+  const { stream, lines } = terminal(100);
+  let nowMs = 0;
+  const progress = openProgress('Reading', { stream }, () => nowMs);
+  for (const done of [1, 9, 90, 999, 1_000, 12_000, 16_384]) {
+    nowMs += 20_000;
+    progress.update(done, 16_384, '', { unit: 'slots', yield: { count: done * 700, unit: 'tokens' } });
+  }
+  progress.clear();
+  const places = lines().map((line) =>
+    ['/', ' slots', ' tokens/s', ' left'].map((part) => line.indexOf(part)),
+  );
+  expect(places).toHaveLength(7);
+  expect(new Set(places.map(String)).size).toBe(1);
 });
 
 test('shows neither a bar nor the remaining time without a total', () => {
@@ -34,7 +50,7 @@ test('shows neither a bar nor the remaining time without a total', () => {
   nowMs = 4_000;
   progress.update(10_000, null, '', { unit: 'tokens' });
   progress.clear();
-  expect(lines()[0]).toBe('Issuing 10,000 tokens, 2,500/s');
+  expect(lines()[0]).toBe('Issuing    10,000 tokens,   2,500/s');
 });
 
 test('appends extra text, and clears the line for other output', () => {
@@ -48,7 +64,7 @@ test('appends extra text, and clears the line for other output', () => {
   progress.clear();
   expect(drawn.at(-1)).toBe('\r\x1b[K');
   progress.clear();
-  expect(lines()[0]).toMatch(/^Issuing █+░+ 500\/1,000, 500\/s, 1s left, 3 failed$/);
+  expect(lines()[0]).toMatch(/^Issuing █+░+ {3}500\/1,000, {5}500\/s, {5}1s left, 3 failed$/);
 });
 
 test('starts the rate and the remaining time over for a second walk', () => {
@@ -62,7 +78,7 @@ test('starts the rate and the remaining time over for a second walk', () => {
   nowMs = 12_000;
   progress.update(50, 100, '', { unit: 'slots' });
   progress.clear();
-  expect(lines().at(-1)).toContain('50/100 slots, 50/s, 1s left');
+  expect(lines().at(-1)).toContain(' 50/100 slots,      50/s,     1s left');
 });
 
 test.each([20, 40, 60])('fits a terminal of %i columns', (columns) => {
