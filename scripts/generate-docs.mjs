@@ -60,7 +60,7 @@ entry for one code.
 
 ## Exit codes
 
-${exitCodeTable()}
+${await exitCodeTable(load)}
 
 If a store cannot be reached, jwtctl neither accepts nor refuses a token: the exit code is 4, and the library rejects with an error
 of kind \`unavailable\`.

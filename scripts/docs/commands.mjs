@@ -50,7 +50,7 @@ ${flagTable(help, help.flagsOf(program).global)}
 
 ## Exit codes
 
-${exitCodeTable()}
+${await exitCodeTable(load)}
 `;
 }
 

@@ -67,7 +67,7 @@ const GROUPS: readonly Group[] = [
   {
     name: 'help',
     aliases: [],
-    description: 'Explain a command or an error code.',
+    description: 'Explain a command, an error code, or a topic.',
     load: async () => [(await import('./commands/help.js')).defineHelp],
   },
 ];

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { EXIT } from '../../src/cli/output/exit-code.js';
+import { buildProgram } from '../../src/cli/program.js';
 import { cli } from '../support/cli.js';
 
 const { run, json } = cli();
@@ -55,6 +57,41 @@ test('help shows the program, a group, and a command of it', async () => {
     const { exitCode, stdout } = await run('help', ...topic);
     expect({ exitCode, usage: stdout.split('\n')[0] }).toEqual({ exitCode: 0, usage });
   }
+});
+
+const VERBS = await everyVerb();
+
+async function everyVerb() {
+  const names = ['keys', 'users', 'token', 'cache', 'db', 'config'];
+  const verbsOf = async (group: string) => {
+    const program = await buildProgram([group], () => async () => {}, { out: () => {}, err: () => {} });
+    const found = program.commands.find((command) => command.name() === group);
+    return (found?.commands ?? []).map((verb) => [group, verb.name()] as const);
+  };
+  return (await Promise.all(names.map(verbsOf))).flat();
+}
+
+test.each(VERBS)('help %s %s shows the help of that command', async (group, verb) => {
+  const { stdout } = await run('help', group, verb);
+  expect(stdout).toMatch(new RegExp(`^Usage: jwtctl ${group} ${verb}\\b`));
+  expect(stdout).toBe((await run(group, verb, '--help')).stdout);
+});
+
+test.each([
+  ['exit-codes', '130  interrupted, or not confirmed'],
+  ['environment', 'JWTCTL_REDIS_NODES'],
+  ['configuration', '6. the default'],
+  ['Security', 'Put no secret on the command line'],
+])('help %s explains the topic', async (topic, text) => {
+  const { exitCode, stdout, stderr } = await run('help', topic);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(stdout).toContain(text);
+  expect(await json('help', topic)).toMatchObject({ topic: topic.toLowerCase() });
+});
+
+test('help exit-codes lists every exit code', async () => {
+  const { exitCodes } = await json('help', 'exit-codes');
+  expect(exitCodes.map(({ code }: { code: number }) => code)).toEqual(Object.values(EXIT));
 });
 
 test('an error without a hint of its own is shown with the remedy of its code', async () => {

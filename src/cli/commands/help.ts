@@ -26,14 +26,20 @@ export const defineHelp: DefineCommand = (command, run) => {
   const help: Action<object, [string[]]> = async (_invocation, _flags, topic) => {
     const guide = GUIDES.get(topic.join(' ').toLowerCase());
     if (guide !== undefined) return { view: guide };
+    const { TOPICS } = await import('../output/views/help-topics.js');
+    const view = TOPICS.get(topic.join('-').toLowerCase());
+    if (view !== undefined) return { view: view((await import('../../config/settings.js')).SETTINGS) };
     const described = findCommand(command.parent as Command, topic);
     if (described === undefined) return { view: errorEntry(topic.join(' ')) };
     described.outputHelp();
     return {};
   };
   command
-    .argument('[topic...]', 'a command, an error code with or without ERR_, or migrating')
-    .examples('jwtctl help keys rotate', 'jwtctl help ERR_TOKEN_REVOKED')
+    .argument(
+      '[topic...]',
+      'a command, an error code with or without ERR_, or one of exit-codes, environment, configuration, security, and migrating',
+    )
+    .examples('jwtctl help keys rotate', 'jwtctl help exit-codes', 'jwtctl help ERR_TOKEN_REVOKED')
     .action(run(help));
 };
 
@@ -73,8 +79,8 @@ function similarCodes(wanted: string): string[] {
 /** Does not repeat the topic, because it may be a token or a password. */
 function unknownTopic(suggestions: string[]): JwtctlError {
   const meant = suggestions.length === 0 ? '' : `Did you mean ${suggestions.join(', ')}? `;
-  return new JwtctlError('ERR_USAGE', 'The topic is neither a command nor an error code.', {
-    hint: `${meant}Run \`jwtctl help\` to list the commands.`,
+  return new JwtctlError('ERR_USAGE', 'The topic is not a command, an error code, or a topic of its own.', {
+    hint: `${meant}Run \`jwtctl help\` to list the commands, or \`jwtctl help --help\` to list the topics.`,
     details: { suggestions },
   });
 }
