@@ -3,23 +3,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type FailingCluster, startFailingCluster } from '../support/failing-over.js';
 import { get, type Served, startServed } from '../support/served.js';
-import { basic, bearer, CLIENT, clientSetting } from '../support/serving.js';
+import { basic, bearer, CLIENT } from '../support/serving.js';
+import { CLIENTS, logIn, refresh, refusedAfter, retried } from '../support/sessions-over-http.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const TIMES = 20;
 const WITHIN_MS = 2_000;
 const CLUSTER = 'MariaDB and a Redis Cluster';
-const CLIENTS = { JWTCTL_SERVE_CLIENTS: JSON.stringify([settingOf(clientSetting(CLIENT))]) };
 
 const opened: Array<() => Promise<void>> = [];
 afterEach(async () => {
   for (const close of opened.splice(0).reverse()) await close();
 });
-
-/** The setting without what is null. */
-function settingOf(setting: object): object {
-  return Object.fromEntries(Object.entries(setting).filter(([, value]) => value !== null));
-}
 
 async function open(backend: (typeof BACKENDS)[number], env: Record<string, string> = {}): Promise<Stores> {
   const stores = await openStores(backend, { ...CLIENTS, ...env });
@@ -35,43 +30,6 @@ async function start({ env }: Stores, ...flags: string[]): Promise<Served> {
   return served;
 }
 
-interface Answer {
-  status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
-  body: any;
-}
-
-async function post({ port }: Served, path: string, payload: URLSearchParams | object): Promise<Answer> {
-  const isForm = payload instanceof URLSearchParams;
-  const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
-    method: 'POST',
-    headers: {
-      ...basic(CLIENT),
-      'content-type': isForm ? 'application/x-www-form-urlencoded' : 'application/json',
-    },
-    body: isForm ? payload : JSON.stringify(payload),
-  });
-  return { status: answer.status, body: await answer.json() };
-}
-
-const refresh = (served: Served, refresh_token: string) =>
-  post(served, '/token', new URLSearchParams({ grant_type: 'refresh_token', refresh_token }));
-
-async function logIn(served: Served, sub = 'alice'): Promise<{ token: string; refreshToken: string }> {
-  const { status, body } = await retried(() => post(served, '/v1/tokens', { sub, refresh: true }));
-  expect(status).toBe(201);
-  return body;
-}
-
-/** During a failover, a store may be unavailable. */
-async function retried(work: () => Promise<Answer>): Promise<Answer> {
-  for (;;) {
-    const answer = await work();
-    if (answer.status !== 503) return answer;
-    await delay(20);
-  }
-}
-
 /** Ends a session by using a refresh token again. Returns its access tokens, and the last refresh token. */
 async function reuse(served: Served) {
   const first = await logIn(served);
@@ -80,19 +38,6 @@ async function reuse(served: Served) {
   const reused = await retried(() => refresh(served, first.refreshToken));
   expect([reused.status, reused.body.error]).toEqual([400, 'invalid_grant']);
   return { tokens: [first.token, second.access_token, third.access_token], last: third.refresh_token };
-}
-
-/** Resolves with the milliseconds until all of these servers refuse the tokens. */
-async function refusedAfter(servers: readonly Served[], tokens: readonly string[]): Promise<number> {
-  const since = performance.now();
-  await Promise.all(
-    servers.flatMap(({ port }) =>
-      tokens.map(async (token) => {
-        while ((await get(port, '/verify', bearer(token))).status === 200) await delay(10);
-      }),
-    ),
-  );
-  return performance.now() - since;
 }
 
 describe.each(BACKENDS)('reuse of a refresh token on %s', (backend) => {
@@ -108,21 +53,6 @@ describe.each(BACKENDS)('reuse of a refresh token on %s', (backend) => {
     }
     expect(Math.max(...seen)).toBeLessThan(WITHIN_MS);
   }, 120_000);
-
-  test('64 uses at once of one refresh token, over two servers, get one successor', async () => {
-    const stores = await open(backend);
-    const servers = [await start(stores, '--workers', '2'), await start(stores)];
-    for (let times = 0; times < 3; times++) {
-      const { refreshToken } = await logIn(servers[0] as Served);
-      const answers = await Promise.all(
-        Array.from({ length: 64 }, (_, index) => refresh(servers[index % 2] as Served, refreshToken)),
-      );
-      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-      expect(new Set(answers.map(({ body }) => body.access_token)).size).toBe(1);
-      expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1);
-      expect((await refresh(servers[1] as Served, answers[0]?.body.refresh_token)).status).toBe(200);
-    }
-  }, 60_000);
 
   test('a server that stops under load loses no refresh that it answered', async () => {
     const stores = await open(backend);

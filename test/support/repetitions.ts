@@ -2,6 +2,7 @@
  * How often tests repeat what depends on chance. The default is a few times, to keep runs short. To repeat more often:
  *
  *     JWTCTL_TEST_RACES=20 JWTCTL_TEST_KILLS=50 JWTCTL_TEST_ROTATIONS=10 npm test -- test/cli/processes
+ *     JWTCTL_TEST_REPLAYS=20 npm test -- test/faults/replays
  *     JWTCTL_TEST_LOAD_SECONDS=600 npm test -- test/server/load
  */
 
@@ -11,6 +12,8 @@ export const RACES = times('JWTCTL_TEST_RACES', 1);
 export const KILLS = times('JWTCTL_TEST_KILLS', 4);
 /** How many rotations take place under load. */
 export const ROTATIONS = times('JWTCTL_TEST_ROTATIONS', 3);
+/** How many refresh tokens are used 64 times at once. */
+export const REPLAYS = times('JWTCTL_TEST_REPLAYS', 3);
 /** How long the server is under load, in seconds. */
 export const LOAD_SECONDS = times('JWTCTL_TEST_LOAD_SECONDS', 6);
 
