@@ -29,8 +29,14 @@ export interface SigningStart {
   stragglers: Heartbeat[];
 }
 
-// How long a due rotation waits, or the lead if that is longer. Any client of Redis can fake a verifier.
 const STRAGGLERS_AWAITED_SECONDS = 3_600;
+
+/** Returns how long a due rotation waits for verifiers. The wait has an end, because any client of Redis can fake a verifier. */
+export function longestWaitSeconds({
+  publishLeadSeconds,
+}: Pick<SigningStartPolicy, 'publishLeadSeconds'>): number {
+  return Math.max(STRAGGLERS_AWAITED_SECONDS, publishLeadSeconds);
+}
 
 /**
  * Decides when the next pending key may sign: when the active key is due, the publish lead is over, every running
@@ -50,8 +56,7 @@ export function signingStart(
   const isNext = isDue && (isPublished(next, policy, now) || skipsLead(policy));
   const stragglers = isNext ? verifiersWithout(fleet, next) : [];
   const isUnknown = isNext && policy.needsFleet && fleet.unavailableReason !== null;
-  const longestWait = Math.max(STRAGGLERS_AWAITED_SECONDS, policy.publishLeadSeconds);
-  const isOverdue = !policy.isForced && now > startsAt + longestWait;
+  const isOverdue = !policy.isForced && now > startsAt + longestWaitSeconds(policy);
   const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy) && !isOverdue;
   const awaitsPublication = isNext && !isShown && waitsForFleet(policy);
   return {
