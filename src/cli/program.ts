@@ -58,6 +58,13 @@ const GROUPS: readonly Group[] = [
     load: async () => (await import('./commands/config/index.js')).verbs,
   },
   {
+    name: 'status',
+    aliases: [],
+    description:
+      'Show the state of the installation on one screen.\n\nCounts the live tokens, which reads the whole registry. Exits with 3 if something is not set up, 4 if a store cannot be reached, and 5 if only a part could be read.',
+    load: async () => [(await import('./commands/status.js')).defineStatus],
+  },
+  {
     name: 'serve',
     aliases: [],
     description:

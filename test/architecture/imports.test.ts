@@ -176,6 +176,7 @@ test('a command group is loaded only when called', () => {
     'cli/commands/help.ts',
     'cli/commands/keys/index.ts',
     'cli/commands/serve.ts',
+    'cli/commands/status.ts',
     ...['token', 'users'].map((name) => `cli/commands/${name}/index.ts`),
   ]);
 });

@@ -23,6 +23,7 @@ const DOMAIN = [
   'keys',
   'verification',
   'tokens',
+  'doctor',
 ];
 const REDIS = [
   'keyspace',

@@ -1,0 +1,167 @@
+import { type Fleet, nameVerifiers, withoutKey } from '../fleet/running-verifiers.js';
+import { dueAt } from '../keys/rotation-plan.js';
+import { type ScheduledStart, signingSchedule } from '../keys/signing-schedule.js';
+import { longestWaitSeconds, signsFrom } from '../keys/signing-start.js';
+import type { SchemaStatus } from '../model/schema-status.js';
+import type { SigningKey } from '../model/signing-key.js';
+import type { Clock, Database, RegistryNode, TokenRegistry, WalkControl } from '../ports/index.js';
+import type { DatabaseGuard } from '../recovery/database-guard.js';
+import { inspectRegistry } from '../registry/inspect.js';
+import type { Inspection, InspectionProgress } from '../registry/inspection-types.js';
+import { formatDuration } from '../shared/duration.js';
+import { failureText, JwtctlError } from '../shared/errors.js';
+
+/** The composition root has these. Each opens its store when it is called. */
+export interface StatusPorts {
+  database(): Promise<Database>;
+  schema(): Promise<{ status(): Promise<SchemaStatus> }>;
+  registry(): Promise<TokenRegistry>;
+  guard(): Promise<Pick<DatabaseGuard, 'assertCurrent'>>;
+  readonly clock: Clock;
+}
+
+export interface StatusPolicy {
+  rotateAfterSeconds: number;
+  publishLeadSeconds: number;
+  clockToleranceSeconds: number;
+}
+
+/** A part is null if it could not be read. `problems` says why. */
+export interface Status {
+  at: number;
+  schema: SchemaStatus | null;
+  keys: KeyStatus | null;
+  nodes: readonly RegistryNode[] | null;
+  tokens: Inspection | null;
+  fleet: Fleet | null;
+  problems: readonly JwtctlError[];
+  warnings: readonly string[];
+}
+
+export interface KeyStatus {
+  active: SigningKey | null;
+  pending: number;
+  /** Null without an active key. The `kid` is null if no key is pending. */
+  nextRotation: { at: number; kid: string | null } | null;
+}
+
+/** Reads everything that can be read. @throws JwtctlError kind `usage`, which no store can cause */
+export async function readStatus(
+  ports: StatusPorts,
+  policy: StatusPolicy,
+  control: Pick<WalkControl, 'signal'> & { onProgress?: (progress: InspectionProgress) => void },
+): Promise<Status> {
+  const at = ports.clock.now();
+  const problems: JwtctlError[] = [];
+  const warnings: string[] = [];
+  const tried = async <T>(read: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof JwtctlError) || UNEXPECTED.has(error.kind)) throw error;
+      // Without its store, each part fails in the same way.
+      if (problems.every(({ message }) => message !== error.message)) problems.push(error);
+      return null;
+    }
+  };
+
+  const database = await tried(ports.database);
+  const schema = await tried(async () => (await ports.schema()).status());
+  const snapshot =
+    database &&
+    (await tried(() =>
+      database.keys.snapshot(({ message }) => warnings.push(`A key is left out: ${message}`)),
+    ));
+  const keys = snapshot && keyStatus(snapshot.keys, policy, at);
+  if (keys?.active === null) problems.push(noActiveKey(keys.pending));
+  const [nodes, tokens, fleet] = await Promise.all([
+    tried(async () => (await ports.registry()).nodes()),
+    tried(async () => {
+      const input = { now: at, top: 0, clockToleranceSeconds: policy.clockToleranceSeconds, ...control };
+      return inspectRegistry(await ports.registry(), snapshot?.keys ?? [], input);
+    }),
+    tried(() => readFleet(ports, at)),
+  ]);
+  if (database !== null) await tried(async () => (await ports.guard()).assertCurrent());
+  warnings.push(
+    ...(keys === null ? [] : keyWarnings(keys, policy, at)),
+    ...(keys === null || tokens === null ? [] : tokenWarnings(tokens)),
+    ...(snapshot === null || fleet === null ? [] : fleetWarnings(fleet, snapshot.keys)),
+  );
+  return { at, schema, keys, nodes, tokens, fleet, problems, warnings };
+}
+
+const UNEXPECTED = new Set(['bug', 'usage', 'interrupted']);
+
+/** If one master is away, only the list of verifiers may be missing. */
+async function readFleet({ registry: open }: StatusPorts, at: number): Promise<Fleet> {
+  const registry = await open();
+  try {
+    const { verifiers, untrusted } = await registry.fleet(at);
+    return { verifiers, untrusted, unavailableReason: null };
+  } catch (error) {
+    if (!(error instanceof JwtctlError)) throw error;
+    return { verifiers: [], unavailableReason: failureText(error) };
+  }
+}
+
+function keyStatus(keys: readonly SigningKey[], policy: StatusPolicy, now: number): KeyStatus {
+  const active = keys.find(({ state }) => state === 'active') ?? null;
+  const schedule = signingSchedule(keys, policy, now);
+  const [kid = null] = [...schedule].find(([, { place }]: [string, ScheduledStart]) => place === 1) ?? [];
+  const next = keys.find((key) => key.kid === kid);
+  return {
+    active,
+    pending: schedule.size,
+    nextRotation: active && { at: signsFrom(next, dueAt(active, policy), policy, now), kid },
+  };
+}
+
+function noActiveKey(pending: number): JwtctlError {
+  const hint = pending > 0 ? 'Run `jwtctl keys rotate`.' : 'Run `jwtctl keys generate`.';
+  return new JwtctlError('ERR_NO_ACTIVE_KEY', 'No key is active, so no token can be issued.', { hint });
+}
+
+function keyWarnings(
+  { active, pending, nextRotation }: KeyStatus,
+  policy: StatusPolicy,
+  now: number,
+): string[] {
+  if (active === null || nextRotation === null) return [];
+  if (pending === 0)
+    return [
+      'No pending key is published, so verifiers cannot load the next key in advance. Run `jwtctl keys rotate`, and schedule it.',
+    ];
+  const lateSeconds = now - nextRotation.at;
+  if (lateSeconds <= longestWaitSeconds(policy)) return [];
+  return [
+    `The rotation of key ${active.kid} is late by ${formatDuration(lateSeconds)}. Run \`jwtctl keys rotate\`, and check that its job runs.`,
+  ];
+}
+
+function tokenWarnings({ anomalies: { unknownKid, malformed } }: Inspection): string[] {
+  return [
+    ...(unknownKid === 0
+      ? []
+      : ['The registry has tokens under keys that the database does not have. Run `jwtctl cache inspect`.']),
+    ...(malformed === 0
+      ? []
+      : ['The registry has set members that are not tokens. Run `jwtctl cache inspect`.']),
+  ];
+}
+
+function fleetWarnings(fleet: Fleet, keys: readonly SigningKey[]): string[] {
+  if (fleet.unavailableReason !== null)
+    return [`The running verifiers could not be listed: ${fleet.unavailableReason}`];
+  // Verifiers report only these keys.
+  return keys
+    .filter(({ state }) => state === 'active' || state === 'pending')
+    .flatMap(({ kid, state }) => {
+      const without = withoutKey(fleet, kid);
+      return without.length === 0
+        ? []
+        : [
+            `These verifiers have not loaded the ${state} key ${kid}: ${nameVerifiers(without)}. Check that they can reach the database.`,
+          ];
+    });
+}
