@@ -18,6 +18,7 @@ const DOMAIN = [
   'security-log',
   'fleet',
   'registry',
+  'inspection',
   'users',
   'key-files',
   'keys',

@@ -1,4 +1,6 @@
 import { type Fleet, nameVerifiers, withoutKey } from '../fleet/running-verifiers.js';
+import { inspectRegistry } from '../inspection/inspect.js';
+import type { Inspection, InspectionProgress } from '../inspection/types.js';
 import { dueAt } from '../keys/rotation-plan.js';
 import { type ScheduledStart, signingSchedule } from '../keys/signing-schedule.js';
 import { longestWaitSeconds, signsFrom } from '../keys/signing-start.js';
@@ -6,8 +8,6 @@ import type { SchemaStatus } from '../model/schema-status.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, Database, RegistryNode, TokenRegistry, WalkControl } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
-import { inspectRegistry } from '../registry/inspect.js';
-import type { Inspection, InspectionProgress } from '../registry/inspection-types.js';
 import { formatDuration } from '../shared/duration.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
 

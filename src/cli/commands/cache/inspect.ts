@@ -1,9 +1,9 @@
+import { inspectRegistry, inspectSubject } from '../../../domain/inspection/inspect.js';
+import type { Inspection } from '../../../domain/inspection/types.js';
+import { watchRegistry } from '../../../domain/inspection/watch.js';
 import { requireKeyAmong } from '../../../domain/keys/find-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
-import { inspectRegistry, inspectSubject } from '../../../domain/registry/inspect.js';
-import type { Inspection } from '../../../domain/registry/inspection-types.js';
-import { watchRegistry } from '../../../domain/registry/watch.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import type { Globals } from '../../globals.js';

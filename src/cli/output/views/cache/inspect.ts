@@ -1,11 +1,11 @@
-import { isTrusted } from '../../../../domain/model/signing-key.js';
 import type {
   Anomalies,
   Inspection,
   SubjectFacts,
   SubjectInspection,
-} from '../../../../domain/registry/inspection-types.js';
-import type { RegistryChange } from '../../../../domain/registry/watch.js';
+} from '../../../../domain/inspection/types.js';
+import type { RegistryChange } from '../../../../domain/inspection/watch.js';
+import { isTrusted } from '../../../../domain/model/signing-key.js';
 import { asSentence } from '../../../../domain/shared/text.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
 import { grouped, groupedOrDash, share, signed, size } from '../../number-format.js';

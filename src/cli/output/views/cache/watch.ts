@@ -1,4 +1,4 @@
-import type { Look, RegistryChange } from '../../../../domain/registry/watch.js';
+import type { Look, RegistryChange } from '../../../../domain/inspection/watch.js';
 import { formatDuration } from '../../../../domain/shared/duration.js';
 import { rate, signed } from '../../number-format.js';
 import { isoTime } from '../../time.js';

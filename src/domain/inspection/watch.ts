@@ -1,7 +1,7 @@
 import type { Clock } from '../ports/index.js';
+import type { KeyCount } from '../registry/keys-by-id.js';
 import { JwtctlError } from '../shared/errors.js';
-import type { Inspection } from './inspection-types.js';
-import type { KeyCount } from './keys-by-id.js';
+import type { Inspection } from './types.js';
 
 export interface Look {
   at: number;

@@ -1,10 +1,10 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type { RegistryScanner, ScannedSubject, ScanOutcome } from '../ports/index.js';
+import { type KeyCount, keyCount } from '../registry/keys-by-id.js';
+import type { SubjectPart } from '../registry/scan-subjects.js';
 import { ownCopy } from '../shared/detached-string.js';
-import type { Inspection, InspectionInput } from './inspection-types.js';
-import { type KeyCount, keyCount } from './keys-by-id.js';
 import { LifetimeHistogram } from './lifetime-histogram.js';
-import type { SubjectPart } from './scan-subjects.js';
+import type { Inspection, InspectionInput } from './types.js';
 
 interface Seen {
   /** Entries that match the filter. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Inspection } from '../../../src/domain/registry/inspection-types.js';
-import { type Look, watchRegistry } from '../../../src/domain/registry/watch.js';
+import type { Inspection } from '../../../src/domain/inspection/types.js';
+import { type Look, watchRegistry } from '../../../src/domain/inspection/watch.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { ManualClock } from '../../support/clock.js';
 

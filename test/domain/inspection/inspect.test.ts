@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { inspectRegistry, inspectSubject } from '../../../src/domain/inspection/inspect.js';
+import type { InspectionInput } from '../../../src/domain/inspection/types.js';
 import type { RegistryEntry, ScannedSubject, TokenRegistry, User } from '../../../src/domain/ports/index.js';
-import { inspectRegistry, inspectSubject } from '../../../src/domain/registry/inspect.js';
-import type { InspectionInput } from '../../../src/domain/registry/inspection-types.js';
 import { CLOCK_TOLERANCE_SECONDS } from '../../support/embedded.js';
 import { type EmbeddedService, openEmbeddedService } from '../../support/embedded-service.js';
 import { registerOne } from '../../support/registering.js';

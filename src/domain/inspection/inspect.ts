@@ -1,8 +1,8 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type { RegistryScanner, SubjectDetails, UserDirectory } from '../ports/index.js';
-import { beginSubject, InspectionTally } from './inspection-tally.js';
-import type { Inspection, InspectionInput, SubjectInspection } from './inspection-types.js';
-import { type SubjectPart, scanSubjects } from './scan-subjects.js';
+import { type SubjectPart, scanSubjects } from '../registry/scan-subjects.js';
+import { beginSubject, InspectionTally } from './tally.js';
+import type { Inspection, InspectionInput, SubjectInspection } from './types.js';
 
 type InspectedParts = ReadonlyArray<SubjectPart<ReturnType<typeof beginSubject>>>;
 

@@ -1,4 +1,4 @@
-import type { Inspection } from './inspection-types.js';
+import type { Inspection } from './types.js';
 
 /** Upper bounds of the buckets, in seconds. A last bucket has no bound. */
 const TTL_BOUNDS = [60, 300, 900, 3_600, 21_600, 86_400, 604_800] as const;

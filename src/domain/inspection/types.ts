@@ -6,7 +6,7 @@ import type {
   UserStatus,
   WalkProgress,
 } from '../ports/index.js';
-import type { KeyCount } from './keys-by-id.js';
+import type { KeyCount } from '../registry/keys-by-id.js';
 
 export interface InspectionInput {
   now: number;
