@@ -246,6 +246,18 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     ]);
   });
 
+  test('names the member whose duration is invalid', async () => {
+    const lines = [{ ttl: 'tomorrow' }, { ttl: true }, { notBefore: 0 }];
+    const path = file('durations.ndjson', ...lines.map((line) => ({ sub: 'alice', ...line })));
+    const { stderr } = await stores.run('token', 'issue', '--sub-file', path, '--format', 'ndjson');
+    for (const start of [
+      "The ttl is 'tomorrow'; expected a duration",
+      'The ttl is a boolean (true); expected a duration',
+      "The notBefore is '0'; expected a duration",
+    ])
+      expect(stderr).toContain(start);
+  });
+
   test('adds users with --create-user', async () => {
     const stdin = 'created-1\ncreated-2\ncreated-1\nalice\n';
     const without = await stores.run('token', 'issue', '--sub-file', '-', { stdin });

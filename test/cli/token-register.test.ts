@@ -254,6 +254,15 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
+  test('counts a token that is in the file twice as registered before, even in a dry run', async () => {
+    const token = await foreignToken();
+    const words = ['token', 'register', '--token-file', '-', '-o', 'ndjson'];
+    for (const flags of [['-n'], []]) {
+      const { stderr } = await stores.run(...words, ...flags, { stdin: `${token}\n${token}\n` });
+      expect(stderr).toContain('"alreadyRegistered":1');
+    }
+  });
+
   test('records one token by its jti in the audit log, and many by a row at both ends', async () => {
     await stores.json('token', 'register', '-', { stdin: await foreignToken({ jti: 'recorded' }) });
     await stores.run('token', 'register', '--token-file', '-', { stdin: `${await foreignToken()}\nx\n` });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { freshJwk, keyOf, pkcs8Of, writeKeyFile } from '../support/private-keys.js';
 import { rsaPair, signJws } from '../support/signing.js';
 import { openStores, type Stores } from '../support/stores.js';
 
@@ -12,6 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => stores?.close());
 beforeEach(async () => {
+  delete stores.env.JWTCTL_USERS_SOURCE;
+  delete stores.env.JWTCTL_TOKEN_ACCEPT_LEGACY;
   token = (await stores.json('token', 'issue', '--sub', 'alice', '--create-user')).token;
 });
 
@@ -63,6 +66,34 @@ test('shows a revoked token, and a disabled user', async () => {
     'user – not checked',
   ]);
   await stores.json('users', 'enable', 'alice');
+});
+
+test('says that a token is accepted within the clock tolerance after it expired', async () => {
+  stores.clock.advance(3_603);
+  expect((await checksOf(token, 0))[1]).toMatch(
+    /^claims ✓ passed: expired 3s ago \(\d{4}-.*Z\), within the clock tolerance$/,
+  );
+});
+
+test('does not say that a user is enabled if no user is required', async () => {
+  stores.env.JWTCTL_USERS_SOURCE = 'off';
+  expect((await checksOf(token, 0))[3]).toBe('user ✓ passed: not required (users.source: off)');
+});
+
+test('shows the claims as checked if the signature of a registered legacy token is refused', async () => {
+  stores.env.JWTCTL_TOKEN_ACCEPT_LEGACY = '2099-01-01';
+  const key = keyOf(freshJwk());
+  const pem = writeKeyFile(stores.home, 'theirs.pem', pkcs8Of(key));
+  await stores.json('keys', 'import', '--pem', pem, '--kid', 'theirs');
+  const exp = stores.clock.now() + 60;
+  const legacy = await signJws({ privateKey: key }, { alg: 'RS256' }, { sub: 'alice', exp, serial: 1 });
+  await stores.json('token', 'register', '--legacy', '-', { stdin: legacy });
+  const forged = `${legacy.slice(0, legacy.lastIndexOf('.'))}.${'A'.repeat(342)}`;
+  expect(await checksOf(forged, 1)).toEqual([
+    'signature ✗ refused: The signature was not made with key theirs.',
+    expect.stringMatching(/^claims ✓ passed: expires in 1m/),
+    ...['registry – not checked', 'user – not checked'],
+  ]);
 });
 
 test('shows no valid signature for a legacy token without an entry', async () => {

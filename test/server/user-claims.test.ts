@@ -55,7 +55,10 @@ describe.each(BACKENDS)('users.claims on %s', (backend) => {
 
   test.each([
     ['token_use=role_name', /says that it is a refresh token/],
-    ['scope=tenant_id', /claim scope is a number; expected a text or an array of texts/],
+    [
+      'scope=tenant_id',
+      /user "dave"\. The claim scope is a number; expected a string or an array of strings/,
+    ],
     ['scp=prefs', /claim scp is an object/],
     ['auth_time=role_name', /claim auth_time is a string; expected a NumericDate/],
   ])('a value that does not fit its claim is refused: %s', async (columns, message) => {

@@ -4,21 +4,22 @@ import { JwtctlError } from '../shared/errors.js';
 import { isUnavailable } from './register-many.js';
 import { tokenLimit } from './token-limit.js';
 
-/** Predicts what a registration would return. Earlier predictions count toward the limit. */
+/** Predicts what a registration would return. Earlier predictions count toward the limit, and as known entries. */
 export class RegistrationPlan {
   readonly #registry: Pick<EntryStore & TokenStatusReader, 'list' | 'tokenStatus'>;
   /** By subject: the tokens that there would be, those of a session as one. */
   readonly #sessions = new Map<string, Set<string>>();
+  readonly #added = new Set<string>();
 
   constructor(registry: Pick<EntryStore & TokenStatusReader, 'list' | 'tokenStatus'>) {
     this.#registry = registry;
   }
 
   /** Returns what `registerMany` would return. @throws JwtctlError (unavailable) if no entry could be read */
-  async registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]> {
+  async predictMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]> {
     const read = await Promise.allSettled(registrations.map((registration) => this.#read(registration)));
     const outcomes = read.map((look, index) => {
-      if (look.status === 'fulfilled') return look.value ? 'known' : this.#admit(registrations[index]);
+      if (look.status === 'fulfilled') return look.value ? 'known' : this.#predict(registrations[index]);
       if (look.reason instanceof JwtctlError) return look.reason;
       throw look.reason;
     });
@@ -38,8 +39,18 @@ export class RegistrationPlan {
     return exp !== null;
   }
 
-  #admit(registration: Registration | undefined): RegistrationOutcome {
+  #predict(registration: Registration | undefined): RegistrationOutcome {
     if (registration === undefined) return 'added';
+    const { jti, keyId, iat } = registration.entry;
+    const name = JSON.stringify([registration.sub, jti, keyId, iat]);
+    if (this.#added.has(name)) return 'known';
+    const outcome = this.#admit(registration);
+    if (this.#added.size >= MOST_REMEMBERED) this.#added.clear();
+    if (outcome === 'added') this.#added.add(name);
+    return outcome;
+  }
+
+  #admit(registration: Registration): RegistrationOutcome {
     const { sub, entry, maxPerSubject = Number.POSITIVE_INFINITY } = registration;
     const sessions = this.#sessions.get(sub);
     if (sessions === undefined) return 'added';
@@ -49,6 +60,9 @@ export class RegistrationPlan {
     return 'added';
   }
 }
+
+/** A file may have more tokens than fit into memory. */
+const MOST_REMEMBERED = 500_000;
 
 function sessionOf(jti: string): string {
   return familyOf(jti) ?? jti;

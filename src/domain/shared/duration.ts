@@ -13,22 +13,24 @@ export const DURATION_FORM =
 
 /**
  * Accepts seconds as a number or text, or `90s`, `1h30m`: each of d, h, m, s once.
+ * @param member for the message, if the value belongs to an object
  * @throws `ERR_DURATION_INVALID` (usage)
  */
-export function parseDuration(value: unknown): number {
+export function parseDuration(value: unknown, member?: string): number {
   if (typeof value !== 'string' && typeof value !== 'number') {
-    const message = `A duration cannot be ${describeValue(value)}; expected ${DURATION_FORM}.`;
+    const problem = member === undefined ? 'A duration cannot be' : `The ${member} is`;
+    const message = `${problem} ${describeValue(value)}; expected ${DURATION_FORM}.`;
     throw new JwtctlError('ERR_DURATION_INVALID', message);
   }
   const text = String(value);
   const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
   if (!Number.isSafeInteger(seconds) || seconds < 1) {
     const likely = likelyDuration(text);
-    throw new JwtctlError(
-      'ERR_DURATION_INVALID',
-      `'${excerpt(text)}' is not a duration; expected ${DURATION_FORM}.`,
-      { hint: likely === null ? undefined : `Did you mean ${likely}?` },
-    );
+    const shown = `'${excerpt(text)}'`;
+    const problem = member === undefined ? `${shown} is not a duration` : `The ${member} is ${shown}`;
+    throw new JwtctlError('ERR_DURATION_INVALID', `${problem}; expected ${DURATION_FORM}.`, {
+      hint: likely === null ? undefined : `Did you mean ${likely}?`,
+    });
   }
   return seconds;
 }

@@ -75,7 +75,7 @@ export class TokenPlanner {
       return { ...draft, payload };
     });
     const { maxPerSubject, onLimit } = this.#policy;
-    const registered = await this.#registrations.registerMany(
+    const registered = await this.#registrations.predictMany(
       planned.map(({ payload: { sub, jti, iat, exp } }) => {
         return { sub, entry: { jti, keyId, iat, exp }, now, maxPerSubject, onLimit };
       }),

@@ -108,7 +108,7 @@ export async function registerTokens(
   }
   const registrations = valid.map((candidate) => registrationOf(candidate, users, policy, now));
   const registered = await (dryRun
-    ? plan.registerMany(registrations)
+    ? plan.predictMany(registrations)
     : registerMany(ports.registry, registrations));
   for (const [position, { index }] of valid.entries()) {
     const outcome = registered[position];

@@ -18,19 +18,19 @@ export function requireEnabled(user: User | undefined, sub: string, users: UserD
 /**
  * Returns the claims that a new token gets from the user's row (`users.claims`).
  * @throws JwtctlError `ERR_USER_CLAIM_INVALID` (state) if a column cannot be read, or its value has another type than
- * verifiers expect, or says that the token is no access token
+ * verifiers expect, or says that the token is not an access token
  */
 export function claimsOf(
-  { claims }: User,
+  { sub, claims }: User,
   { acceptTypes }: Pick<IssuerPolicy, 'acceptTypes'>,
 ): Readonly<Record<string, unknown>> | undefined {
   if (claims === undefined) return undefined;
   if (claims instanceof JwtctlError) throw claims;
   const refusal = checkClaimedType(claims, acceptTypes);
-  if (refusal !== null) throw invalid(refusal.error.message);
+  if (refusal !== null) throw invalid(sub, refusal.error.message);
   for (const [claim, { isValid, expected }] of Object.entries(INTERPRETED)) {
     if (!Object.hasOwn(claims, claim) || isValid(claims[claim])) continue;
-    throw invalid(`The claim ${claim} is ${typeName(claims[claim])}; expected ${expected}.`);
+    throw invalid(sub, `The claim ${claim} is ${typeName(claims[claim])}; expected ${expected}.`);
   }
   return claims;
 }
@@ -38,7 +38,7 @@ export function claimsOf(
 const SCOPES = {
   isValid: (value: unknown) =>
     typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string')),
-  expected: 'a text or an array of texts',
+  expected: 'a string or an array of strings',
 };
 
 /** Claims that policies read. Another type would be taken for a missing claim. */
@@ -48,6 +48,7 @@ const INTERPRETED = {
   auth_time: { isValid: (value: unknown) => typeof value === 'number', expected: 'a NumericDate in seconds' },
 };
 
-function invalid(problem: string): JwtctlError {
-  return new JwtctlError('ERR_USER_CLAIM_INVALID', `A column of users.claims does not fit. ${problem}`);
+function invalid(sub: string, problem: string): JwtctlError {
+  const message = `A column of users.claims does not fit its claim for the user ${JSON.stringify(sub)}. ${problem}`;
+  return new JwtctlError('ERR_USER_CLAIM_INVALID', message);
 }

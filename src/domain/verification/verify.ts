@@ -45,9 +45,12 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
 
 export interface Verification {
   result: VerificationResult;
-  /** The key that made the signature, which a legacy token may not name; null if none did, or it is not known yet. */
+  /** The key that made the signature; null if none did, or it is not known yet. A legacy token may lack it in its header. */
   kid: string | null;
-  /** The checks that the token passed. Those after the one that refused it were not made. */
+  /**
+   * The checks that the token passed. Except the one that refused it, the others were not performed. For a legacy token,
+   * the claims are checked first.
+   */
   passed: readonly CheckName[];
 }
 
@@ -90,5 +93,7 @@ async function checkToken(token: string, ports: VerificationPorts): Promise<Chec
 /** For a legacy token, the claims come first, then the entry, and then the signature. */
 function passedByLegacy({ error: { code } }: Refusal): readonly CheckName[] {
   if (code === 'ERR_REGISTRATION_MISMATCH') return BEFORE_REGISTRY;
-  return checkOf(code) === 'registry' ? ['claims'] : [];
+  // No entry was read if legacy tokens are no longer accepted, which has this code too.
+  if (code === 'ERR_KEY_UNKNOWN') return [];
+  return checkOf(code) === 'claims' ? [] : ['claims'];
 }

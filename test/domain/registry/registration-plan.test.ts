@@ -32,17 +32,32 @@ test.each([
   const jtis = [`${FAMILY}.1`, 'a', 'b', `${FAMILY}.2`, 'c'];
   await service.registry.registerMany(registrations([`${FAMILY}.0`, `${FAMILY}.1`], {}));
   const before = await service.registry.list('alice', now);
-  const planned = await new RegistrationPlan(service.registry).registerMany(registrations(jtis, limit));
+  const planned = await new RegistrationPlan(service.registry).predictMany(registrations(jtis, limit));
   expect(await service.registry.list('alice', now)).toEqual(before);
   const registered = await service.registry.registerMany(registrations(jtis, limit));
   expect(codesOf(planned)).toEqual(codesOf(registered));
 });
 
+test.each([
+  ['without a limit', {}],
+  ['with a limit that refuses', REFUSING],
+])('predicts that an entry is added once, and is known after that, %s', async (_situation, limit) => {
+  const jtis = ['a', 'a', 'b', 'b', 'a'];
+  const plan = new RegistrationPlan(service.registry);
+  const predicted = [
+    ...(await plan.predictMany(registrations(jtis, limit))),
+    ...(await plan.predictMany(registrations(['a'], limit))),
+  ];
+  const registered = await service.registry.registerMany(registrations([...jtis, 'a'], limit));
+  expect(predicted).toEqual(registered);
+  expect(predicted).toEqual(['added', 'known', 'added', 'known', 'known', 'known']);
+});
+
 test('counts what it planned before, each subject for itself', async () => {
   const plan = new RegistrationPlan(service.registry);
-  expect(codesOf(await plan.registerMany(registrations(['a', 'b'], REFUSING)))).toEqual(['added', 'added']);
-  expect(codesOf(await plan.registerMany(registrations(['c'], REFUSING)))).toEqual(['ERR_TOKEN_LIMIT']);
-  expect(codesOf(await plan.registerMany(registrations(['c'], REFUSING, 'bob')))).toEqual(['added']);
+  expect(codesOf(await plan.predictMany(registrations(['a', 'b'], REFUSING)))).toEqual(['added', 'added']);
+  expect(codesOf(await plan.predictMany(registrations(['c'], REFUSING)))).toEqual(['ERR_TOKEN_LIMIT']);
+  expect(codesOf(await plan.predictMany(registrations(['c'], REFUSING, 'bob')))).toEqual(['added']);
 });
 
 test('returns the failure of an entry, and fails if no entry could be read', async () => {
@@ -54,6 +69,6 @@ test('returns the failure of an entry, and fails if no entry could be read', asy
     }).registry;
   const both = [...registrations(['a'], {}), ...registrations(['a'], {}, 'bob')];
   const plan = new RegistrationPlan(failing((sub) => sub === 'bob'));
-  expect(await plan.registerMany(both)).toEqual(['added', away]);
-  await expect(new RegistrationPlan(failing(() => true)).registerMany(both)).rejects.toBe(away);
+  expect(await plan.predictMany(both)).toEqual(['added', away]);
+  await expect(new RegistrationPlan(failing(() => true)).predictMany(both)).rejects.toBe(away);
 });

@@ -89,8 +89,8 @@ function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'su
     throw unusable(`The meta is ${describeValue(meta)}; expected an object whose members are strings.`);
   const request: TokenRequest = { ...shared, sub };
   if (aud != null) request.aud = audiences;
-  if (ttl != null) request.ttlSeconds = parseDuration(ttl);
-  if (notBefore != null) request.notBeforeSeconds = parseDuration(notBefore);
+  if (ttl != null) request.ttlSeconds = parseDuration(ttl, 'ttl');
+  if (notBefore != null) request.notBeforeSeconds = parseDuration(notBefore, 'notBefore');
   if (meta != null) request.meta = { ...shared.meta, ...meta };
   if (claims != null) request.claims = { ...shared.claims, ...objectOf(claims) };
   return request;

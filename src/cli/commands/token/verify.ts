@@ -23,7 +23,9 @@ export const defineVerify: DefineCommand = (group, run) => {
 
 const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, token) => {
   const { token: text, fault } = await readPastedToken(invocation, token);
-  const ports = await storeVerification(await invocation.context());
+  const context = await invocation.context();
+  const ports = await storeVerification(context);
+  const requiresUser = context.settings.users.source !== 'off';
   const audience =
     flags.aud === undefined ? ports.policy.audience : checkAudience(flags.aud, invocation.caution);
   const policy = { ...ports.policy, audience };
@@ -37,7 +39,7 @@ const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, tok
   const shown =
     result.active && claims !== null ? { ...result, payload: withDigits(result.payload, claims) } : result;
   return {
-    view: verification({ ...found, result: shown, claims }, ports.now()),
+    view: verification({ ...found, result: shown, claims, requiresUser }, ports.now()),
     exitCode: result.active ? EXIT.done : EXIT.refused,
   };
 };

@@ -7,12 +7,18 @@ import { type CheckLine, checkFields, timeText } from './checks.js';
 interface ShownVerification extends Verification {
   /** The Claims Set, for the facts; null if it cannot be read. */
   claims: Record<string, unknown> | null;
+  /** False with `users.source: off`. */
+  requiresUser: boolean;
 }
 
-export function verification({ result, kid, passed, claims }: ShownVerification, now: number): View {
+export function verification(
+  { result, kid, passed, claims, requiresUser }: ShownVerification,
+  now: number,
+): View {
   const refused = result.active ? null : checkOf(result.error.code);
   const line = (name: CheckName): CheckLine => {
-    if (passed.includes(name)) return { verdict: 'passed', fact: factOf(name, { kid, claims, now }) };
+    if (passed.includes(name))
+      return { verdict: 'passed', fact: factOf(name, { kid, claims, requiresUser, now }) };
     if (name !== refused || result.active) return { verdict: 'not_checked', fact: null };
     return { verdict: 'refused', fact: result.error.message };
   };
@@ -41,26 +47,25 @@ export function verification({ result, kid, passed, claims }: ShownVerification,
   };
 }
 
-interface Known {
-  kid: string | null;
-  claims: Record<string, unknown> | null;
-  now: number;
-}
+type Known = Pick<ShownVerification, 'kid' | 'claims' | 'requiresUser'> & { now: number };
 
 /** Returns the fact behind a check that the token passed. */
-function factOf(name: CheckName, { kid, claims, now }: Known): string {
+function factOf(name: CheckName, { kid, claims, requiresUser, now }: Known): string {
   switch (name) {
     case 'signature':
       return kid === null ? 'made with a known key' : `made with key ${kid}`;
-    case 'claims': {
-      const exp = claims?.exp;
-      return typeof exp === 'number' ? `expires ${timeText(Math.floor(exp), now)}` : 'as expected';
-    }
+    case 'claims':
+      return typeof claims?.exp === 'number' ? expiryFact(Math.floor(claims.exp), now) : 'as expected';
     case 'registry':
       return 'registered, not revoked';
     case 'user':
-      return `${plainText(claims?.sub)} is enabled`;
+      return requiresUser ? `${plainText(claims?.sub)} is enabled` : 'not required (users.source: off)';
     default:
       return name satisfies never;
   }
+}
+
+function expiryFact(exp: number, now: number): string {
+  const time = timeText(exp, now);
+  return exp > now ? `expires ${time}` : `expired ${time}, within the clock tolerance`;
 }
