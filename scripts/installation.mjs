@@ -32,7 +32,7 @@ function lockedPackages(file) {
 /**
  * Installs the servers, nginx, PHP, and the Python packages on Debian and Ubuntu as root.
  *
- * @throws where something is missing that this cannot install; the message says what to do
+ * @throws if something is missing that it cannot install; the message says what to do
  */
 export function provideTestPrograms() {
   if (missingPrograms().length > 0 && canInstall()) installOnDebian();

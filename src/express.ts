@@ -1,7 +1,7 @@
 import type { ErrorCode } from './domain/shared/errors.js';
 import type { RequestPolicyInput } from './domain/verification/request-policy.js';
 import { type Auth, authenticate, type RequestVerifier } from './http/authenticate-request.js';
-import { demandOf } from './http/demand.js';
+import { policyOf } from './http/policy-option.js';
 import type { RequestHead } from './http/token-in-request.js';
 import { type RawResponse, writeAnswer } from './http/verify-responses.js';
 
@@ -48,10 +48,10 @@ interface Request extends RequestHead {
  */
 export function jwtctlAuth(verifier: RequestVerifier, options: JwtctlAuthOptions = {}) {
   const { cookie = null, onRefusal = () => {} } = options;
-  const demand = demandOf(options);
+  const policy = policyOf(options);
   return async (req: Request, res: RawResponse, next: (error?: unknown) => void): Promise<void> => {
     try {
-      const authentication = await authenticate(verifier, req, cookie, demand);
+      const authentication = await authenticate(verifier, req, cookie, policy);
       if (authentication.accepted === null) {
         const { code, message, answer } = authentication;
         await onRefusal({ code, message, status: answer.status });

@@ -1,7 +1,7 @@
 import type { FastifyPluginCallback } from 'fastify';
 import type { RequestPolicy, RequestPolicyInput } from './domain/verification/request-policy.js';
 import { type Auth, authenticate, type RequestVerifier } from './http/authenticate-request.js';
-import { demandOf } from './http/demand.js';
+import { policyOf } from './http/policy-option.js';
 import { sendAnswer } from './http/verify-responses.js';
 
 export type { Auth } from './http/authenticate-request.js';
@@ -33,9 +33,9 @@ export interface JwtctlPluginOptions {
  */
 export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, options, done) => {
   const { verifier, cookie = null } = options;
-  let demand: RequestPolicy | null;
+  let policy: RequestPolicy | null;
   try {
-    demand = demandOf(options);
+    policy = policyOf(options);
   } catch (error) {
     // Fastify does not catch what a plugin with a callback throws.
     return done(error as Error);
@@ -43,7 +43,7 @@ export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, op
   // A nested scope may register the plugin again with its own verifier.
   if (!app.hasRequestDecorator('auth')) app.decorateRequest('auth', null);
   app.addHook('onRequest', async (request, reply) => {
-    const authentication = await authenticate(verifier, request.raw, cookie, demand);
+    const authentication = await authenticate(verifier, request.raw, cookie, policy);
     if (authentication.accepted === null) {
       const { code, message, answer } = authentication;
       request.log[answer.status === 503 ? 'error' : 'info']({ code }, message);

@@ -181,7 +181,7 @@ export function createContext(options: ContextOptions): Context {
     if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
     const author = { login: login(), macKey: async () => (await auditKeys()).current() };
-    // A lag of this host does not count: its clock may be set right later, and must not end a ban early then.
+    // If this host is behind, do not add the lag: once its clock is corrected, that would end bans early.
     const now = () => clock.now() - settings.token.clockTolerance + Math.min(databaseAheadSeconds, 0);
     const opened = sqlDatabase(db, { author, redial, onInvalidEvent: cautionOnce, now });
     if (isEmbedded) return opened;
@@ -369,7 +369,7 @@ export function createContext(options: ContextOptions): Context {
       if (publishUrl === null) return null;
       const [{ httpPublishedKeys }, { readPublishCa }] = await Promise.all([
         import('../adapters/published-keys/http-published-keys.js'),
-        import('../config/secrets/store-credentials.js'),
+        import('../config/secrets/tls-files.js'),
       ]);
       return httpPublishedKeys(publishUrl, { timeoutMs, ca: await readPublishCa(settings) });
     },

@@ -10,7 +10,8 @@ import {
   readSecretFile,
   readSecretText,
 } from './secrets/secret-files.js';
-import { credentialsReader, readPublishCa, readServeTls } from './secrets/store-credentials.js';
+import { credentialsReader, readServeTls } from './secrets/store-credentials.js';
+import { readPublishCa } from './secrets/tls-files.js';
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 import { type Origin, originText } from './sources/setting-origin.js';
 

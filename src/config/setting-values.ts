@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { DURATION_FORM, formatDuration, readDuration } from '../domain/shared/duration.js';
+import { DURATION_FORM, durationOrNull, formatDuration } from '../domain/shared/duration.js';
 import { unreachable } from '../domain/shared/errors.js';
 import { formatLastDay, parseLastDay } from '../domain/shared/last-day.js';
 import { RESERVED_CLAIMS } from '../domain/verification/check-claims.js';
@@ -182,7 +182,7 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       return z.string().check(z.regex(kind.pattern), z.refine(kind.isMeant ?? (() => true)));
     case 'duration':
       return readBy(z.union([z.string(), z.number()]), (raw) => {
-        const seconds = readDuration(raw);
+        const seconds = durationOrNull(raw);
         return seconds !== null && seconds <= kind.maxSeconds ? seconds : null;
       });
     case 'date':

@@ -18,7 +18,7 @@ export interface Declaration {
   /** Set if it differs from the path in upper case. */
   readonly variable?: string;
   readonly inProjectFile?: true;
-  /** Without the setting, jwtctl allows more. So `null` in a file or an empty variable is an error, and not unset. */
+  /** Without the setting, jwtctl allows more. So `null` in a file or an empty variable is an error instead of counting as not set. */
   readonly restricts?: true;
   /** The value that several settings set. The one from the strongest source is used. */
   readonly alternative?: string;

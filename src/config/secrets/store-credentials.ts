@@ -9,7 +9,7 @@ import {
   readSecretText,
   secretIn,
 } from './secret-files.js';
-import { certificatesIn, checkTlsMaterial } from './tls-files.js';
+import { checkTlsMaterial } from './tls-files.js';
 
 /**
  * The returned function reads the files and runs the command on each call. Calls at the same time share one run.
@@ -75,15 +75,6 @@ export async function readServeTls(
   ]);
   checkTlsMaterial('serve', { ...tls, ca: null }, { cert, key });
   return { cert, key };
-}
-
-/** Returns undefined without `keys.publishCa`. */
-export async function readPublishCa({ keys: { publishCa } }: Settings): Promise<string | undefined> {
-  if (publishCa === null) return undefined;
-  const setting = 'keys.publishCa';
-  const ca = await readConfigured(publishCa, { setting });
-  certificatesIn({ file: publishCa, setting }, ca);
-  return ca;
 }
 
 /** Files that worked before are probably being replaced, so the error is temporary. */

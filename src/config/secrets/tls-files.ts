@@ -3,6 +3,8 @@ import { createSecureContext } from 'node:tls';
 import type { TlsMaterial } from '../../domain/shared/credentials.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { fileNameShown } from '../../domain/shared/text.js';
+import type { Settings } from '../settings.js';
+import { readConfigured } from './secret-files.js';
 
 type Member = keyof TlsMaterial;
 
@@ -54,8 +56,11 @@ export function checkTlsMaterial(
   }
 }
 
-/** Node reads a CA file without a certificate as an empty list. @throws JwtctlError `ERR_TLS_FILE_INVALID` (usage) */
-export function certificatesIn(named: NamedFile, pem: string): X509Certificate[] {
+/**
+ * Parses the certificates in a PEM file.
+ * @throws JwtctlError `ERR_TLS_FILE_INVALID` (usage) if there is none: Node would read it as an empty CA list
+ */
+function certificatesIn(named: NamedFile, pem: string): X509Certificate[] {
   const blocks = pem.match(CERTIFICATE) ?? [];
   if (blocks.length === 0) throw invalidFile(named, 'contains no PEM certificate', CERTIFICATE_HINT);
   try {
@@ -63,6 +68,15 @@ export function certificatesIn(named: NamedFile, pem: string): X509Certificate[]
   } catch (error) {
     throw invalidFile(named, 'contains a certificate that cannot be read', CERTIFICATE_HINT, error);
   }
+}
+
+/** Returns undefined without `keys.publishCa`. */
+export async function readPublishCa({ keys: { publishCa } }: Settings): Promise<string | undefined> {
+  if (publishCa === null) return undefined;
+  const setting = 'keys.publishCa';
+  const ca = await readConfigured(publishCa, { setting });
+  certificatesIn({ file: publishCa, setting }, ca);
+  return ca;
 }
 
 function invalidFile(

@@ -61,7 +61,7 @@ export function badValue(path: string, origin: Origin, problem: string): JwtctlE
   });
 }
 
-/** Its author meant to restrict something, for example with a line below that is commented out. */
+/** A restricting setting without a value is probably a mistake: its value may have been commented out. */
 export function missingValue(path: string, origin: Origin): JwtctlError {
   return badValue(path, origin, 'has no value; set one, or remove the setting');
 }

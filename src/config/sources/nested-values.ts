@@ -6,7 +6,7 @@ import { type Origin, originText } from './setting-origin.js';
 import { didYouMean, synonymOf } from './setting-synonyms.js';
 
 const GROUPS = new Set(SETTINGS.flatMap(({ path }) => prefixesOf(path)));
-/** Such as `mysql.tls`. */
+/** Groups in which every setting restricts, such as `mysql.tls`. */
 const RESTRICTING_GROUPS = new Set(
   [...GROUPS].filter((group) =>
     SETTINGS.every(({ path, restricts }) => restricts || !path.startsWith(`${group}.`)),

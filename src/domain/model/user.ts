@@ -11,7 +11,7 @@ export interface User {
   sub: string;
   name: string | null;
   status: UserStatus;
-  /** When a disabled user is enabled again by itself. Without it, the user stays disabled. */
+  /** When a disabled user becomes enabled again automatically. Without it, the user stays disabled. */
   disabledUntil?: number | undefined;
   /** Grows with every status change, even across a removal; 0 if the source has no versions. */
   version: number;

@@ -7,8 +7,8 @@ import type { KnownUserStatus } from './token-status.js';
 /** Entries expire at `exp` plus the clock tolerance, and other data of a subject with its last entry. */
 export interface EntryStore extends UserStatusCache {
   /**
-   * Adds entries, those of one subject in order. Returns an outcome or the error for each; rejects if the registry
-   * fails as a whole. An entry may be registered despite an error of kind `unavailable`.
+   * Adds entries, those of one subject in order. Returns the outcome of each, which may be an error; rejects if the
+   * registry fails as a whole. An entry may be registered despite an error of kind `unavailable`.
    */
   registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]>;
 

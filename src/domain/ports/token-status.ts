@@ -77,7 +77,7 @@ export interface StatusReader {
   /** Prepares the query for one token, for repeated use. */
   of(sub: string, entry: EntryName): StatusQuery;
   /**
-   * Stores that a token was seen at `now`, after a moment, together with other uses. Does nothing if its entry is
+   * Records that a token was seen at `now`. Waits briefly, to write several uses together. Does nothing if its entry is
    * gone, and never moves the time back, unless the stored time is `replaces`, and is in the future by the registry's
    * clock. Only for a registry that stores these times.
    */

@@ -26,7 +26,7 @@ export interface UserStore extends UserDirectory {
    * Sets the status, and raises the version if something changes. Returns null if the user does not exist. A user who is
    * disabled for longer stays so: an incident must not shorten a ban.
    *
-   * @param disabledUntil when a disabled user is enabled again by itself; null for never
+   * @param disabledUntil when a disabled user becomes enabled again automatically; null for never
    */
   setStatus(
     sub: string,

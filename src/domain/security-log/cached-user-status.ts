@@ -97,8 +97,8 @@ export function statusMeanwhile(
 }
 
 /**
- * Until when a status that was just read may be used. A disabled user may be enabled again before, but not in this
- * second: the directory ends a ban later than this host's clock does.
+ * Returns until when a status that was just read may be used. A ban may end sooner. Use the status for at least 1 s,
+ * because the directory ends a ban later than this host's clock.
  */
 export function usableUntil(
   { disabledUntil }: Pick<User, 'disabledUntil'>,

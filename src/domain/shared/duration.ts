@@ -36,7 +36,7 @@ export function parseDuration(value: unknown, member?: string): number {
 }
 
 /** Returns null for anything that is not a duration. */
-export function readDuration(value: unknown): number | null {
+export function durationOrNull(value: unknown): number | null {
   try {
     return parseDuration(value);
   } catch (error) {

@@ -18,7 +18,6 @@ import { RevocationIndex, readEvents } from '../security-log/revocation-index.js
 import { JwtctlError } from '../shared/errors.js';
 import { ifReachable } from '../shared/unavailable.js';
 import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
-import { freeFrom, LONGEST_WAIT_SECONDS, revokedAhead } from './covered-draft.js';
 import { endMissingUsers } from './end-missing-users.js';
 import { auditReasonOf } from './impersonation.js';
 import {
@@ -37,6 +36,7 @@ import type { IssuedToken } from './issued-token.js';
 import { type PlannedToken, TokenPlanner } from './plan-tokens.js';
 import { endOfSession, refreshExpiry, sealRefreshToken } from './refresh-token.js';
 import { DraftRegistry } from './register-drafts.js';
+import { issuableFrom, LONGEST_WAIT_SECONDS, revokedAhead } from './revoked-ahead.js';
 import { narrowScope, scopesOf } from './scope.js';
 import {
   assertReadable,
@@ -247,19 +247,19 @@ export class Issuer {
         if (draft.last !== undefined && hasEnded(draft.last, events)) throw sessionEnded();
         return draft;
       });
-      const freedFrom = (draft: Draft) => freeFrom(draft, events, kid);
+      const earliest = (draft: Draft) => issuableFrom(draft, events, kid);
       const refuseAfter = (latest: number) => {
         ready = forEachDraft(ready, outcomes, (draft) => {
-          if (freedFrom(draft) > latest)
-            throw revokedAhead(draft.request.sub, freedFrom(draft) - 1 - clock.now());
+          if (earliest(draft) > latest)
+            throw revokedAhead(draft.request.sub, earliest(draft) - 1 - clock.now());
           return draft;
         });
       };
       refuseAfter(mayWait ? now + LONGEST_WAIT_SECONDS + 1 - waitedSeconds : now);
-      const free = ready.reduce((latest, draft) => Math.max(latest, freedFrom(draft)), now);
-      if (free <= now) return { signer, now, ready };
-      waitedSeconds += free - now;
-      await clock.until(free);
+      const from = ready.reduce((latest, draft) => Math.max(latest, earliest(draft)), now);
+      if (from <= now) return { signer, now, ready };
+      waitedSeconds += from - now;
+      await clock.until(from);
       refuseAfter(clock.now());
     }
   }

@@ -17,8 +17,8 @@ import { RegistrationPlan } from '../registry/registration-plan.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
 import type { Claims } from '../verification/check-claims.js';
-import { freeFrom, LONGEST_WAIT_SECONDS, revokedAhead } from './covered-draft.js';
 import { type Draft, forEachDraft, type Outcomes, subjectsOf, tokensOf } from './issue-drafts.js';
+import { issuableFrom, LONGEST_WAIT_SECONDS, revokedAhead } from './revoked-ahead.js';
 import { claimsSet, type IssuerPolicy } from './token-request.js';
 import { claimsOf, requireEnabled } from './token-user.js';
 
@@ -38,13 +38,13 @@ export interface PlannerPorts {
   addUsers?: unknown;
 }
 
-/** Predicts what an issuer would return. Earlier predictions count toward the limit. */
+/** Predicts what an issuance would return. Earlier predictions count toward the limit. */
 export class TokenPlanner {
   readonly #ports: PlannerPorts;
   readonly #policy: IssuerPolicy;
   readonly #registrations: RegistrationPlan;
-  /** Opened once, because a vault may be slow. */
-  #opened: SigningKey | null = null;
+  /** The key whose private key was opened. Not opened again, because a vault may be slow. */
+  #checkedKey: SigningKey | null = null;
 
   constructor(ports: PlannerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
@@ -68,8 +68,8 @@ export class TokenPlanner {
       const user = found.get(request.sub);
       if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub, users);
       else parseNewSubject(request.sub);
-      const free = freeFrom(draft, events, kid);
-      if (free > now + LONGEST_WAIT_SECONDS + 1) throw revokedAhead(request.sub, free - 1 - now);
+      const from = issuableFrom(draft, events, kid);
+      if (from > now + LONGEST_WAIT_SECONDS + 1) throw revokedAhead(request.sub, from - 1 - now);
       const jti = request.refresh === true ? familyJti(newRandomId(), 0) : undefined;
       const payload = claimsSet(request, this.#policy, now, user && claimsOf(user, this.#policy), jti);
       return { ...draft, payload };
@@ -88,8 +88,8 @@ export class TokenPlanner {
 
   async #activeKey(): Promise<SigningKey> {
     const key = await findActiveKey(this.#ports.database);
-    if (this.#opened?.kid !== key.kid) await openPrivateKey(this.#ports, key);
-    this.#opened = key;
+    if (this.#checkedKey?.kid !== key.kid) await openPrivateKey(this.#ports, key);
+    this.#checkedKey = key;
     return key;
   }
 }

@@ -1,5 +1,5 @@
 import { typeName } from '../shared/describe-value.js';
-import { readDuration } from '../shared/duration.js';
+import { durationOrNull } from '../shared/duration.js';
 import { nearest } from '../shared/nearest.js';
 import { excerpt } from '../shared/text.js';
 
@@ -42,7 +42,7 @@ export function readRequestPolicy(raw: unknown, place: string): RequestPolicy {
     ...('scope' in raw && { scope: scopesOf(scope) ?? fail(wrong('scope', 'a list of scopes')) }),
     ...('claims' in raw && { claims: claimsOf(claims) ?? fail(wrong('claims', CLAIMS)) }),
     ...('maxAge' in raw && {
-      maxAge: readDuration(maxAge) ?? fail(wrong('maxAge', 'a duration such as 15m')),
+      maxAge: durationOrNull(maxAge) ?? fail(wrong('maxAge', 'a duration such as 15m')),
     }),
   };
   if (Object.keys(policy).length === 0)

@@ -33,7 +33,7 @@ function isTypeName(typ: string): boolean {
 }
 
 /**
- * Refuses a token whose claims say that it is no access token. Libraries and identity providers write that into different
+ * Refuses a token whose claims say that it is not an access token. Libraries and identity providers write that into different
  * claims. Verifiers check it too, because a client that can write to Redis can register any token of a trusted key.
  */
 export function checkClaimedType(

@@ -13,7 +13,7 @@ import type { ApiServices } from './services.js';
 
 /**
  * RFC 7009, for access and refresh tokens. Status 200 even for a token that is invalid, expired, or of another client
- * (RFC 7009 §2.2). The form may have a token_type_hint, which is not needed.
+ * (RFC 7009 §2.2). The form may have a token_type_hint, which is ignored.
  */
 export const revokeToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
   app.post<{ Body: unknown }>(

@@ -53,15 +53,15 @@ const ENTRIES = { FIRST_ENTRY: 6, ENTRY_ARGUMENTS: 6 };
 /** The outcomes of adding an entry, within a script. */
 const ADDING = { DONE: 1, AGAIN: 2 };
 
-/** The outcomes of {@link REGISTER} for an entry. */
-export const ENTRY = { REFUSED: 3, ADDED: 4, KNOWN: 5 } as const;
+/** The outcomes of {@link REGISTER} for an entry. Distinct from ADDING: `add_entry` returns both. */
+export const ENTRY_OUTCOME = { REFUSED: 3, ADDED: 4, KNOWN: 5 } as const;
 
 /** The kinds of a name that a removal is restricted to: see `includes/matching.lua`. */
 export const NAMED = { JTI: '1', FAMILIES: '2' } as const;
 
 const REGISTRY = constants({
   ...{ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER, ...STEP, ...NAMED },
-  ...{ SEEN_PREFIX, ...ENTRIES, ...ADDING, ...ENTRY },
+  ...{ SEEN_PREFIX, ...ENTRIES, ...ADDING, ...ENTRY_OUTCOME },
   SAMPLED_FAMILIES: 20,
   FAMILY_CHARACTERS,
   LOST_BY_RESTART_SECONDS,

@@ -3,7 +3,7 @@ import { formatMeta } from '../../../domain/model/token-meta.js';
 import type { Registration, RegistrationOutcome, RegistryEntry } from '../../../domain/ports/index.js';
 import { tokenLimit } from '../../../domain/registry/token-limit.js';
 import { entryMember, formatLegacyEntry, statusScore } from '../keyspace.js';
-import { ENTRY, REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
+import { ENTRY_OUTCOME, REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { DeadlineError, UnexpectedReplyError, wrongType } from '../wire/redis-errors.js';
 import { outcomeIn } from '../wire/reply-shapes.js';
@@ -44,9 +44,9 @@ export async function registerInTurn(
     if (!(done >= 0) || idleCalls > MOST_IDLE_CALLS) throw connection.translate(new UnexpectedReplyError());
     for (const [offset, code] of read.entries()) {
       const index = next + offset;
-      if (code === ENTRY.REFUSED) outcomes[index] = tokenLimit(sub, registrations[index]);
+      if (code === ENTRY_OUTCOME.REFUSED) outcomes[index] = tokenLimit(sub, registrations[index]);
       // An entry that is read in two calls is known in the second one.
-      else if (code === ENTRY.ADDED) outcomes[index] = 'added';
+      else if (code === ENTRY_OUTCOME.ADDED) outcomes[index] = 'added';
     }
     next += done;
   }

@@ -20,7 +20,7 @@ export class Query {
     this.#jti = jti;
   }
 
-  /** Made when it is needed, which is seldom. */
+  /** Built on demand, because it is rarely needed. */
   withLastSeen(): Query {
     return this.#jti === null ? this : new Query(this.keys, [...this.members, seenMember(this.#jti)]);
   }

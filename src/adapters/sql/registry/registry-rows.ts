@@ -11,7 +11,7 @@ import type {
 } from '../../../domain/ports/index.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 
-/** Returns `refused` if the entry was not added: see `onLimit`. */
+/** Adds the entry. Returns `refused` if the limit leaves no room: see `onLimit`. */
 export async function addEntry(
   db: SqlExecutor,
   registration: Registration,
@@ -87,7 +87,7 @@ async function renewLegacy(db: SqlExecutor, sub: string, entry: RegistryEntry): 
   return numUpdatedRows > 0n;
 }
 
-/** Returns whether the entry is new. Of a known one, the meta stays. */
+/** Returns whether the entry is new. For an existing entry, the stored meta is kept. */
 async function insertEntry(
   db: SqlExecutor,
   sub: string,

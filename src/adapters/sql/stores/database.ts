@@ -15,8 +15,8 @@ export interface DatabaseOptions {
   /** Called each time with a row of the security log that jwtctl cannot interpret. */
   onInvalidEvent?: (text: string) => void;
   /**
-   * The end of a user's ban counts once this time has reached it. A host whose clock is ahead must not end a ban early,
-   * so it should be a time that every clock has reached. Default: the host's clock
+   * Decides whether a ban is over. Pass a time that every host's clock has already reached, so that a fast clock ends
+   * no ban early. Default: the host's clock
    */
   now?: () => number;
 }

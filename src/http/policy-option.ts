@@ -7,10 +7,10 @@ import {
 } from '../domain/verification/request-policy.js';
 
 /**
- * Reads the option `policy`. If it is there without a value, it was meant to demand something.
+ * Reads the option `policy`. An option without a value is an error, because its author meant to restrict something.
  * @throws JwtctlError `ERR_OPTION_INVALID` (usage)
  */
-export function demandOf(options: { policy?: RequestPolicyInput }): RequestPolicy | null {
+export function policyOf(options: { policy?: RequestPolicyInput }): RequestPolicy | null {
   if (!('policy' in options)) return null;
   try {
     return readRequestPolicy(options.policy, 'policy');

@@ -6,8 +6,15 @@ import type { Draft } from './issue-drafts.js';
 /** A revocation further in the future is an error, because clocks do not differ by more. */
 export const LONGEST_WAIT_SECONDS = 10;
 
-/** Returns from when a token of the draft is not revoked. A revocation covers tokens issued in the same second. */
-export function freeFrom({ request: { sub }, last }: Draft, events: RevocationIndex, kid: string): number {
+/**
+ * Returns the earliest time at which no revocation covers a token of the draft. A revocation covers tokens issued in the
+ * same second.
+ */
+export function issuableFrom(
+  { request: { sub }, last }: Draft,
+  events: RevocationIndex,
+  kid: string,
+): number {
   const jti = last === undefined ? null : familyJti(last.family, last.counter);
   return events.coveredUntil({ sub, jti, kid }) + 1;
 }
