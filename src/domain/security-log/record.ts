@@ -7,6 +7,8 @@ import { isInterpretable } from './revocation-index.js';
 const RETENTION_MARGIN_SECONDS = 3_600;
 
 const REPEAT = 'To complete the change, run the same command again when the registry responds.';
+const RECORDED =
+  'The change is recorded in the security log, and verifiers apply it. But the registry could not be updated';
 
 /**
  * Returns the `issuedBefore` of an event that ends all tokens issued so far. Entries in Redis can be forged, so it is at
@@ -75,17 +77,17 @@ export async function appendOnce(
 
 /**
  * Runs the change in the registry that follows a durable record. The record is effective even if this fails.
+ * @param what says so in the message; for a record that does not cover all yet, says what it lacks
  * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable)
  */
-export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Promise<T> {
+export async function afterRecord<T>(
+  apply: () => Promise<T>,
+  { hint = REPEAT, what = RECORDED }: { hint?: string; what?: string } = {},
+): Promise<T> {
   try {
     return await apply();
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
-    throw new JwtctlError(
-      'ERR_RECORDED_NOT_APPLIED',
-      `The change is recorded in the security log, and verifiers apply it. But the registry could not be updated: ${error.message}`,
-      { hint, cause: error },
-    );
+    throw new JwtctlError('ERR_RECORDED_NOT_APPLIED', `${what}: ${error.message}`, { hint, cause: error });
   }
 }

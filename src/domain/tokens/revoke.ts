@@ -126,11 +126,12 @@ export async function revokeSubject(
     target: except === undefined ? sub : `${sub} except ${except}`,
     named: ahead.nearest(),
   });
-  // Listed only now: a refresh that misses the event has made its step before.
-  const sessions = await ifReachable(findSessions, []);
+  // Listed only now: a refresh that misses the event has made its step before. A repetition finds the sessions only
+  // while nothing is removed.
+  const sessions = await afterRecord(findSessions, { what: SESSIONS_NOT_ENDED });
   const eventId = (await nameSessions(ports, policy, sub, sessions, options)) ?? recorded;
-  const left =
-    issuedBefore === undefined ? [] : await ifReachable(() => familiesLeft(ports, { sub, except }, now), []);
+  const findLeft = async () => (issuedBefore === undefined ? [] : familiesLeft(ports, { sub, except }, now));
+  const left = await afterRecord(findLeft);
   // By name, because a removal without `issuedBefore` would also remove tokens that are issued meanwhile.
   const entries = ahead.entries();
   const families = new Set([
@@ -152,6 +153,9 @@ export async function revokeSubject(
     return outcome(total);
   });
 }
+
+const SESSIONS_NOT_ENDED =
+  'The revocation is recorded in the security log, and these sessions cannot be refreshed. But the access tokens that they got later stay valid, because the registry could not list the sessions';
 
 /** Returns the last event. */
 async function nameSessions(

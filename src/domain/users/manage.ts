@@ -173,10 +173,9 @@ export async function removeUser(
     await audit(ports, stores, 'users.remove', sub, reason, at);
     return { user: removed, eventId };
   });
-  const { removed: revoked } = await afterRecord(
-    () => registry.remove(sub, {}, clock.now()),
-    'To complete the change, run `jwtctl token revoke --all` for this subject when the registry responds.',
-  );
+  const { removed: revoked } = await afterRecord(() => registry.remove(sub, {}, clock.now()), {
+    hint: 'To complete the change, run `jwtctl token revoke --all` for this subject when the registry responds.',
+  });
   return { user, revoked, eventId };
 }
 

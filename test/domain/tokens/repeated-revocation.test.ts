@@ -59,3 +59,26 @@ test.each(
   expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   expect(await service.registry.listFamilies('alice', service.clock.now())).toEqual([]);
 });
+
+test('revoking tokens until a time keeps the sessions for a repetition when they could not be listed', async () => {
+  const issuer = service.issuer();
+  const first = await issuer.issue({ sub: 'alice', refresh: true });
+  service.clock.advance(60);
+  const second = await issuer.refresh({ refreshToken: String(first.refreshToken) });
+  const selection = { sub: 'alice', issuedBefore: first.iat };
+  const ports = service.withRegistry({
+    listFamilies: () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.')),
+  });
+  await expect(revokeSubject(ports, POLICY, selection, OPTIONS)).rejects.toMatchObject({
+    code: 'ERR_RECORDED_NOT_APPLIED',
+    // The event does not cover the later token.
+    message: expect.not.stringContaining('verifiers apply it'),
+  });
+
+  await revokeSubject(service.ports, POLICY, selection, OPTIONS);
+  expect(await service.database.securityLog.findNaming([{ sub: 'alice', jti: second.jti }])).toContainEqual(
+    expect.objectContaining({ type: 'family_revoked' }),
+  );
+  expect(await service.verdict(second.token)).toBe('ERR_TOKEN_REVOKED');
+  expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+});

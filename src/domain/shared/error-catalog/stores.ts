@@ -98,7 +98,7 @@ export const STORES_ERRORS = {
     'Set `mysql.url` and `redis.nodes` (`jwtctl config path` lists the configuration files), or run `jwtctl keys generate` to create an embedded store.',
   ),
   ERR_RECORDED_NOT_APPLIED: unavailable(
-    'The change is recorded in the security log, so verifiers apply it, but Redis could not be updated.',
+    'The change is recorded in the security log, so verifiers apply it, but Redis could not be updated. The message says if tokens stay valid until you repeat the command.',
     'Run the same command again when Redis can be reached.',
   ),
   ERR_RECOVERY_CONFLICT: state(
