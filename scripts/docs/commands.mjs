@@ -38,15 +38,16 @@ ${flagTable(help, help.flagsOf(program).global)}
 ## Output
 
 - Data goes to stdout, and everything else to stderr.
-- Tables are for people: they fit the terminal, shorten long IDs, and leave out less important columns. \`-o wide\` and a pipe get every
-  column and the whole text.
+- Tables are for people: they fit the terminal, shorten long IDs, and leave out less important columns. With \`-o wide\` or in a
+  pipe, they show every column and the full text.
 - With \`--json\`, stdout is one JSON document, or empty if the command fails. An error is one JSON document on stderr:
   \`{"error":{"code":"ERR_…","message":"…","hint":"…"}}\`. [Errors](errors.md) lists the codes.
   Warnings are lines of text on stderr or, if the command fails, in the array \`diagnostics\` of that document.
 - With \`-o ndjson\`, stdout is one JSON object per line, written as soon as it is available.
 - JSON output has full IDs, and times as NumericDate seconds.
-- A terminal gets colors, and a pipe does not. The first of these that applies changes that: \`--no-color\`, \`FORCE_COLOR\` (\`0\` turns
-  colors off, anything else on), \`NO_COLOR\`, \`CLICOLOR_FORCE\`, \`TERM=dumb\`. JSON never has colors.
+- A terminal gets colors, and a pipe does not. These override the default, in this order: \`--no-color\`, \`FORCE_COLOR\` (\`0\` or
+  \`false\` turns colors off, an empty value is ignored, anything else turns them on), \`NO_COLOR\`, \`CLICOLOR_FORCE\`,
+  \`TERM=dumb\`. JSON never has colors.
 
 ## Exit codes
 

@@ -1,6 +1,6 @@
 import { nearest } from '../domain/shared/nearest.js';
 
-/** The commands that are meant by a word without a group, also in the words of other programs. */
+/** The commands that are meant by a word without a group, including words of other programs. */
 const COMMANDS = table({
   'token issue': 'issue sign mint login create encode',
   'token verify': 'verify check validate introspect',

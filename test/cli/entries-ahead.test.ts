@@ -61,7 +61,7 @@ describe.each(BACKENDS)('entries with an iat in the future, on %s', (backend) =>
   });
 
   test.each(WAYS)(
-    '%s ends a token of a host whose clock is ahead, also if its entry comes back',
+    '%s ends a token of a host whose clock is ahead, even if its entry comes back',
     async (_, words) => {
       const { token, jti, iat, exp } = await issueAhead(600);
       await stores.json(...words);

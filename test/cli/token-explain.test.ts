@@ -85,7 +85,7 @@ describe.each(BACKENDS)('token explain, on %s', (backend) => {
     expect(actors).toEqual(['dave', 'bob']);
   });
 
-  test('makes every check of an expired token of a disabled user with another audience', async () => {
+  test('performs every check of an expired token of a disabled user with another audience', async () => {
     stores.clock.advance(3_700);
     await stores.json('users', 'disable', 'alice', '--reason', 'left', '--actor', 'bob', '--for', '1d');
     const explained = await explain(token, '--aud', 'api');

@@ -16,7 +16,7 @@ const ENCODINGS = ['identity', 'gzip'] as const;
 
 export interface PublishedKeysOptions {
   timeoutMs: number;
-  /** CAs to trust instead of the system's, as PEM. */
+  /** CAs to trust instead of Node.js's default ones, as PEM. */
   ca?: string | undefined;
 }
 

@@ -21,7 +21,7 @@ export function plaintextWarnings({ mysql, redis }: Settings): string[] {
 }
 
 function warning(store: string, where: string, group: 'mysql' | 'redis'): string {
-  return `${store} at ${where} is reached without TLS, so any server at this address can get the password. Set ${group}.tls.ca, or ${group}.tls.enabled to trust the system's CAs.`;
+  return `${store} at ${where} is reached without TLS, so any server at this address can get the password. Set ${group}.tls.ca, or ${group}.tls.enabled to trust the default CAs of Node.js.`;
 }
 
 const LOOPBACK = new BlockList();

@@ -36,7 +36,7 @@ export interface LegacyToken<Key extends VerificationKey = VerificationKey> exte
 }
 
 /**
- * Makes the first two checks of a token that was registered with `--legacy`. Returns `refusal`, the result of
+ * Performs the first two checks of a token that was registered with `--legacy`. Returns `refusal`, the result of
  * the checks for other tokens, if the token lacks nothing. The registry is asked before the signature check,
  * because its entry names the only key that may have signed the token.
  */

@@ -39,7 +39,7 @@ export interface Explanation extends Pick<Verification, 'result' | 'kid'> {
 }
 
 /**
- * Makes every check that is possible, and collects the facts behind it. The result is that of a verification: a check that
+ * Performs every check that is possible, and collects the facts behind it. The result is that of a verification: a check that
  * refuses there refuses here, whatever has changed in between.
  */
 export async function explainToken(token: string, ports: ExplainPorts): Promise<Explanation> {
@@ -96,7 +96,7 @@ function checksOf({ result, passed }: Verification): Record<CheckName, Explained
   return { signature: of('signature'), claims: of('claims'), registry: of('registry'), user: of('user') };
 }
 
-/** @param further null if the check could not be made */
+/** @param further null if the check could not be performed */
 function joined({ refusals }: ExplainedCheck, further: readonly Refusal[] | null): ExplainedCheck {
   const known = new Set(refusals.map(({ message }) => message));
   const added = (further ?? []).map(({ error }) => error).filter(({ message }) => !known.has(message));
@@ -133,7 +133,7 @@ function namesIn(
 
 type Named = TokenNames & { key: SigningKey | null; payload: Record<string, unknown> };
 
-/** Makes the checks that a verification does not reach. Null: a check that cannot be made. */
+/** Performs the checks that a verification does not reach. Null: a check that cannot be performed. */
 async function furtherRefusals(
   { verification }: ExplainPorts,
   { kid, sub, jti, iat, exp, key, payload }: Named,

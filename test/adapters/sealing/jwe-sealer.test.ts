@@ -258,7 +258,7 @@ describe('a keyring in a file', () => {
     expect(await sealer.sealingKeyId()).toBe(idOf(ONE));
   });
 
-  test('is read again also if the clock was set back', async () => {
+  test('is read again even if the clock was set back', async () => {
     const clock = new ManualClock();
     const sealer = inFile(await keyringFile(`${ONE}\n`), clock);
     await sealer.sealingKeyId();

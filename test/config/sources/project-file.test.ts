@@ -197,7 +197,7 @@ describe('a store that a project file sets', () => {
     expect((await space.load({ env })).storeNotice).toBeNull();
   });
 
-  it('is reported, also if only the prefix comes from the file', async () => {
+  it('is reported, even if only the prefix comes from the file', async () => {
     const space = new Workspace();
     space.write(space.projectFile, 'redis: {prefix: other}\n');
     const notice = `The project file ${space.projectFile} sets redis.prefix.`;

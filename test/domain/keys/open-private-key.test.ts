@@ -228,7 +228,7 @@ describe('rotate on a host with another keyring', () => {
     expect(await states()).toEqual(before);
   });
 
-  test('makes the same checks in a dry run', async () => {
+  test('performs the same checks in a dry run', async () => {
     await publish('k2', sealerOfOtherHost());
     await expect(rotateKeys(service.ports, rotation({ isForced: true }, true))).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_UNKNOWN',
@@ -259,7 +259,7 @@ describe('activate', () => {
     expect(opened).toEqual([]);
   });
 
-  test('makes the same checks in a dry run', async () => {
+  test('performs the same checks in a dry run', async () => {
     await publish('k2', sealerOfOtherHost());
     const input = { policy: ROTATION, now: true, ...MADE, kid: 'k2', dryRun: true };
     await expect(activateKey(service.ports, input)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_UNKNOWN' });

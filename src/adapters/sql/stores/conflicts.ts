@@ -26,7 +26,7 @@ export function isDuplicateKey(error: unknown): boolean {
 }
 
 /**
- * Retries after a conflict, also at COMMIT, but never after a lost connection: COMMIT may have succeeded.
+ * Retries after a conflict, even at COMMIT, but never after a lost connection: COMMIT may have succeeded.
  * Limits attempts and time, because a deadlock is reported at once, a lock wait only after seconds.
  */
 export async function retryConflicts<T>(transaction: () => Promise<T>): Promise<T> {
