@@ -1,8 +1,9 @@
-import { Chalk, type ChalkInstance } from 'chalk';
+import type { ChalkInstance } from 'chalk';
 import Table from 'cli-table3';
 import { printable } from '../../domain/shared/text.js';
 import { type FittedRows, fitRows, GAP, nameOf, widthOf, wrap, wrapWords } from './layout.js';
-import type { Cell, Column, Section, Text, Tone } from './view.js';
+import { colorOf, painter } from './tones.js';
+import type { Cell, Column, Section, Text } from './view.js';
 
 export interface TableOptions {
   color: boolean;
@@ -117,23 +118,9 @@ export function drawFields(
 
 const VALUE_MIN = 20;
 
-function painter(color: boolean): ChalkInstance {
-  return new Chalk({ level: color ? 1 : 0 });
-}
-
 function drawCell(cell: Cell, paint: ChalkInstance): string {
   if (typeof cell === 'string') return printable(cell);
   return 'bar' in cell ? '' : colorOf(cell.tone, paint)(printable(cell.text));
-}
-
-function colorOf(tone: Tone, paint: ChalkInstance): ChalkInstance {
-  const colors: Record<Tone, ChalkInstance> = {
-    good: paint.green,
-    warn: paint.yellow,
-    bad: paint.red,
-    faint: paint.dim,
-  };
-  return colors[tone];
 }
 
 function plain(): Table.TableConstructorOptions {
