@@ -73,6 +73,15 @@ export function mayColor(values: GlobalValues, io: Io, stream: { isTTY?: boolean
   return values.color !== false && wantsColor(io.env, stream.isTTY === true);
 }
 
+export type LogStyle = 'json' | 'plain' | 'color';
+
+/** How a log on stderr is written: as JSON, unless a person reads it on a terminal. */
+export function logStyleOf(values: GlobalValues, io: Io): LogStyle {
+  const isForPrograms = ['json', 'ndjson'].includes(readGlobals(values, io).format);
+  if (isForPrograms || io.stderr.isTTY !== true) return 'json';
+  return mayColor(values, io, io.stderr) ? 'color' : 'plain';
+}
+
 export function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: Io): boolean {
   return format === 'table' && !isQuiet && stderr.isTTY === true && env.TERM !== 'dumb';
 }

@@ -13,6 +13,8 @@ import {
   actorOf,
   type Globals,
   type GlobalValues,
+  type LogStyle,
+  logStyleOf,
   mayColor,
   mayDrawProgress,
   readGlobals,
@@ -27,6 +29,7 @@ import type { Outcome, View } from './output/view.js';
 export interface Invocation extends Readers {
   readonly globals: Globals;
   readonly configSources: ConfigSources;
+  readonly logStyle: LogStyle;
   /** Prints a warning on stderr. */
   caution(text: string): void;
   /** Prints a note on stderr, except with `--json` or `-q`. */
@@ -114,6 +117,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     ...createReaders(io, signal, caution),
     globals,
     configSources,
+    logStyle: logStyleOf(values, io),
     diagnostics,
     signal,
     caution,

@@ -1,11 +1,5 @@
 import { METHODS, STATUS_CODES } from 'node:http';
-import {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  fastify,
-  type RouteOptions,
-} from 'fastify';
+import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { api } from './api/index.js';
 import { AJV_OPTIONS } from './api/validation.js';
 import type { AppOptions } from './app-options.js';
@@ -14,6 +8,7 @@ import { health } from './health.js';
 import { jwkSet } from './jwk-set.js';
 import { openApi } from './openapi.js';
 import { newRequestIds } from './request-id.js';
+import { collectRoutes } from './route-list.js';
 import { forwardAuth, forwardAuthUrl } from './verify.js';
 
 const BODY_BYTES = 65_536;
@@ -66,8 +61,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     sendError(reply, 404);
   });
 
-  const routes: RouteOptions[] = [];
-  app.addHook('onRoute', (route) => void routes.push(route));
+  const routes = collectRoutes(app);
   app.register(forwardAuth, options);
   app.register(api, options);
   app.register(jwkSet, options);

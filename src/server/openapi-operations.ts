@@ -6,6 +6,8 @@ export interface Operation {
   form?: Readonly<Record<string, string>>;
   /** Needs a Bearer token instead of a client. */
   isForBearer?: true;
+  /** Does what another route does, for subjects that a path cannot carry. */
+  isForAnySubject?: true;
   /** Successful answers without a schema of their own, and their media types (null for no body). */
   answers?: Readonly<Record<number, string | null>>;
   /** Errors that only some endpoints have. */
@@ -17,6 +19,8 @@ export interface Operation {
 const JSON_TYPE = 'application/json';
 const TOKEN = { token: 'the token' };
 const NO_USER = { errors: [404, 409] };
+
+const ANY_SUBJECT = { isForAnySubject: true, summary: 'The same, for any subject' } as const;
 
 /** Every route, by its method and URL. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -45,11 +49,11 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     ...{ answers: { 204: null }, errors: [400] },
   },
   'GET /v1/users/:sub/tokens': { id: 'listTokens', summary: 'The tokens and sessions of a user' },
-  'GET /v1/tokens': { id: 'listTokensOf', summary: 'The same, for any subject' },
+  'GET /v1/tokens': { id: 'listTokensOf', ...ANY_SUBJECT },
   'DELETE /v1/users/:sub/tokens': { id: 'endTokens', summary: 'End some or all tokens of a user' },
-  'DELETE /v1/tokens': { id: 'endTokensOf', summary: 'The same, for any subject' },
+  'DELETE /v1/tokens': { id: 'endTokensOf', ...ANY_SUBJECT },
   'DELETE /v1/users/:sub/tokens/:jti': { id: 'endToken', summary: 'End one token of a user' },
-  'DELETE /v1/tokens/:jti': { id: 'endTokenOf', summary: 'The same, for any subject' },
+  'DELETE /v1/tokens/:jti': { id: 'endTokenOf', ...ANY_SUBJECT },
   ...users('/v1/users/:sub', '', '/v1/users/:sub/refresh'),
   ...users('/v1/users', 'Of', '/v1/users/refresh'),
   'GET /.well-known/jwks.json': {
@@ -60,9 +64,9 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     ...{ id: 'openIdConfiguration', summary: 'OpenID Connect Discovery', answers: { 200: JSON_TYPE } },
   },
   'GET /.well-known/oauth-authorization-server': {
-    ...{ id: 'oauthMetadata', summary: 'RFC 8414', answers: { 200: JSON_TYPE } },
+    ...{ id: 'oauthMetadata', summary: 'OAuth server metadata (RFC 8414)', answers: { 200: JSON_TYPE } },
   },
-  'GET /openapi.json': { id: 'openApi', summary: 'This document', answers: { 200: JSON_TYPE } },
+  'GET /openapi.json': { id: 'openApi', summary: 'This API as OpenAPI 3.1', answers: { 200: JSON_TYPE } },
   'GET /healthz': { id: 'healthz', summary: 'Whether the process runs', answers: { 200: JSON_TYPE } },
   'GET /readyz': {
     id: 'readyz',
@@ -72,24 +76,25 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /metrics': { id: 'metrics', summary: 'Metrics for Prometheus', answers: { 200: 'text/plain' } },
 };
 
-function users(url: string, suffix: string, refreshUrl: string): Record<string, Operation> {
+function users(url: string, suffix: '' | 'Of', refreshUrl: string): Record<string, Operation> {
   const whose = suffix === '' ? '' : ', for any subject';
+  const common = suffix === '' ? {} : ({ isForAnySubject: true } as const);
   return {
     [`PUT ${url}`]: {
-      ...{
-        id: `putUser${suffix}`,
-        summary: `Add a user, or set the name of an existing one${whose}`,
-        ...NO_USER,
-      },
+      ...{ ...common, ...NO_USER, id: `putUser${suffix}` },
+      summary: `Add a user, or set the name of an existing one${whose}`,
       example: { name: 'Alice' },
     },
     [`PATCH ${url}`]: {
-      ...{ id: `patchUser${suffix}`, summary: `Change a user${whose}`, ...NO_USER },
+      ...{ ...common, ...NO_USER, id: `patchUser${suffix}`, summary: `Change a user${whose}` },
       example: { status: 'disabled', for: '12h', reason: 'lost laptop' },
     },
-    [`DELETE ${url}`]: { id: `deleteUser${suffix}`, summary: `Remove a user${whose}`, ...NO_USER },
+    [`DELETE ${url}`]: {
+      ...{ ...common, ...NO_USER, id: `deleteUser${suffix}`, summary: `Remove a user${whose}` },
+    },
     [`POST ${refreshUrl}`]: {
-      ...{ id: `refreshUser${suffix}`, summary: `Read a user in your table again${whose}`, errors: [409] },
+      ...{ ...common, errors: [409], id: `refreshUser${suffix}` },
+      summary: `Read a user in your table again${whose}`,
     },
   };
 }

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyPluginCallback, RouteOptions } from 'fastify';
 import * as schemas from './api/schemas.js';
 import { OPERATIONS, type Operation } from './openapi-operations.js';
+import { pathTemplate } from './route-list.js';
 
 /** `/openapi.json`: an OpenAPI 3.1 document of the routes, made from the schemas that validate them. */
 export const openApi: FastifyPluginCallback<{ routes: readonly RouteOptions[] }> = (
@@ -63,7 +64,7 @@ function documentOf(routes: readonly RouteOptions[]): Json {
     for (const method of [route.method].flat()) {
       const operation = OPERATIONS[`${method} ${route.url}`];
       if (operation === undefined) continue;
-      const path = route.url.replace(/:(\w+)/g, '{$1}');
+      const path = pathTemplate(route.url);
       paths[path] = { ...paths[path], [method.toLowerCase()]: operationOf(route, operation) };
     }
   }

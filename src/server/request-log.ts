@@ -4,14 +4,10 @@ import { JwtctlError } from '../domain/shared/errors.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/**
- * One write per line, which a pipe takes whole, so lines of several processes do not mix. If the reader falls
- * behind, lines are dropped, to save memory and not delay requests.
- */
-export function openLog(
-  level: LogLevel,
-  stream: DestinationStream = destination({ dest: 2, sync: false, maxWrite: 4096, maxLength: 1_048_576 }),
-): Logger {
+/** Turns a line of JSON into what is written instead. */
+export type FormatLine = (json: string) => string;
+
+export function openLog(level: LogLevel, stream: DestinationStream = standardError()): Logger {
   return pino(
     {
       level,
@@ -21,6 +17,20 @@ export function openLog(
     },
     stream,
   );
+}
+
+/**
+ * One write per line, which a pipe takes whole, so lines of several processes do not mix. If the reader falls
+ * behind, lines are dropped, to save memory and not delay requests.
+ */
+export function standardError(format?: FormatLine): DestinationStream {
+  const stream = destination({ dest: 2, sync: false, maxWrite: 4096, maxLength: 1_048_576 });
+  return format === undefined
+    ? stream
+    : {
+        write: (json) => void stream.write(format(json)),
+        ...{ flush: (done: (error?: Error) => void) => stream.flush(done) },
+      };
 }
 
 export function flushed(log: Logger): Promise<void> {

@@ -13,7 +13,8 @@ import { createApp } from './app.js';
 import { clientErrors } from './client-errors.js';
 import { jwkSetMaxAge } from './jwk-set.js';
 import { createMetrics } from './metrics.js';
-import { flushed, openLog, requestLog } from './request-log.js';
+import { type FormatLine, flushed, openLog, requestLog, standardError } from './request-log.js';
+import { collectRoutes, type ListedRoute, listRoutes } from './route-list.js';
 import { metricsOfAll } from './shared-metrics.js';
 import { aborted } from './stopping.js';
 import { followTls, type ServerTls } from './tls.js';
@@ -21,6 +22,19 @@ import { followTls, type ServerTls } from './tls.js';
 export interface Endpoint {
   host: string;
   port: number;
+}
+
+/** What a person wants to know about a server that has started. */
+export interface Listening extends Endpoint {
+  isTls: boolean;
+  routes: readonly ListedRoute[];
+}
+
+export interface ServeOutput {
+  /** Default: JSON */
+  formatLine?: FormatLine | undefined;
+  /** Takes the place of the first log line. */
+  greet?: ((listening: Listening) => Promise<void>) | undefined;
 }
 
 /** The time for running requests after the port closes, in addition to the stores' timeout. */
@@ -32,10 +46,15 @@ const FINISH_MS = 10_000;
  *
  * @throws JwtctlError `ERR_PORT_IN_USE` (state), `ERR_CANNOT_LISTEN` (usage), and errors of the stores
  */
-export async function serve(context: Context, endpoint: Endpoint, stop: AbortSignal): Promise<void> {
+export async function serve(
+  context: Context,
+  endpoint: Endpoint,
+  stop: AbortSignal,
+  { formatLine, greet }: ServeOutput = {},
+): Promise<void> {
   const { serve: settings, keys, token, timeout } = context.settings;
   const { now } = context.clock;
-  const log = openLog(settings.logLevel);
+  const log = openLog(settings.logLevel, standardError(formatLine));
   const warn = (text: string) => log.warn(text);
   const tls = await readServeTls(context.settings, warn);
   const api = await openApiServices(context, warn);
@@ -47,6 +66,8 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
     const lifetimeSeconds = heartbeatLifetime(token.clockTolerance);
     const metrics = createMetrics(() => verifier.health(), context.clock, lifetimeSeconds);
     const readiness = { isStopping: false };
+    const rights = new Set(settings.clients?.flatMap(({ may }) => may));
+    const policies = settings.policies ?? {};
     const app = createApp({
       verifier,
       metrics,
@@ -56,12 +77,11 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
       onClientError: clientErrors(log, metrics),
       cookie: settings.cookie,
       claimHeaders: new ClaimHeaders(settings.headers ?? {}),
-      policies: settings.policies ?? {},
-      ...{ api, tls, now },
+      ...{ policies, rights, api, tls, now },
       publicUrl: settings.publicUrl,
-      rights: new Set(settings.clients?.flatMap(({ may }) => may)),
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
     });
+    const routes = collectRoutes(app);
     const port = await listen(app, endpoint);
     if (tls !== null) {
       const apply = (changed: ServerTls) => {
@@ -70,10 +90,14 @@ export async function serve(context: Context, endpoint: Endpoint, stop: AbortSig
       };
       followTls(context.settings, { tls, apply, warn, stop });
     }
-    log.info(
-      { host: endpoint.host, port, tls: tls !== null, clients: settings.clients?.length ?? 0 },
-      'listening',
-    );
+    const { host } = endpoint;
+    const isTls = tls !== null;
+    if (greet === undefined) {
+      log.info({ host, port, tls: isTls, clients: settings.clients?.length ?? 0 }, 'listening');
+    } else {
+      const names = { rights, policies: Object.keys(policies) };
+      await greet({ host, port, isTls, routes: listRoutes(routes, names) });
+    }
     const { isReady, database, registry } = verifier.health();
     if (!isReady) {
       const stores = { database: database.state, registry: registry.state };

@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { flushed, type LogLevel, openLog } from './request-log.js';
+import { type FormatLine, flushed, type LogLevel, openLog, standardError } from './request-log.js';
 import { gatherMetrics } from './shared-metrics.js';
 import { aborted } from './stopping.js';
 
@@ -9,6 +9,8 @@ export interface Supervision {
   workers: number;
   stopMs: number;
   logLevel: LogLevel;
+  /** Default: JSON */
+  formatLine?: FormatLine | undefined;
 }
 
 const FIRST_PAUSE_MS = 100;
@@ -17,6 +19,9 @@ const LONGEST_PAUSE_MS = 10_000;
 const SETTLED_MS = 30_000;
 
 export const isWorker = cluster.isWorker;
+
+/** Whether this process starts to serve before all others. A replaced worker gets a new ID. */
+export const isFirst = cluster.worker === undefined || cluster.worker.id === 1;
 
 export function leave(): void {
   cluster.worker?.disconnect();
@@ -28,10 +33,10 @@ export function leave(): void {
  * @returns the exit code: 0, 5 if a worker was killed, or that of a first worker that failed to start
  */
 export async function supervise(
-  { workers, stopMs, logLevel }: Supervision,
+  { workers, stopMs, logLevel, formatLine }: Supervision,
   stop: AbortSignal,
 ): Promise<number> {
-  const log = openLog(logLevel);
+  const log = openLog(logLevel, standardError(formatLine));
   const serving = new Set<Worker>();
   const alive = new Set<Worker>();
   // JSON would turn a NaN metric into null, which is then read as 0.

@@ -1,3 +1,5 @@
+import type { Listening } from '../../server/serve.js';
+import type { LogStyle } from '../globals.js';
 import type { Action, DefineCommand } from '../invocation.js';
 import { integerFlag } from './shared/flags.js';
 
@@ -24,27 +26,44 @@ export const defineServe: DefineCommand = (command, run) => {
     .action(run(serve));
 };
 
-const serve: Action<ServeFlags, []> = async ({ context: open, signal, diagnostics }, flags) => {
+const serve: Action<ServeFlags, []> = async (invocation, flags) => {
+  const { context: open, signal, diagnostics, globals, logStyle } = invocation;
   // A server does not end soon, and its output is a log.
   diagnostics.release();
   const context = await open();
   const { settings } = context;
-  const { host, port, workers } = { ...settings.serve, ...flags };
+  const { host, port, workers, logLevel } = { ...settings.serve, ...flags };
   const [server, { stopSignal }] = await Promise.all([
     import('../../server/workers.js'),
     import('../../server/stopping.js'),
   ]);
+  const formatLine = await lineFormat(logStyle, { hasPid: workers > 1 });
+  // Ends the line on which the terminal shows `^C`.
+  if (formatLine !== undefined && !server.isWorker)
+    signal.addEventListener('abort', () => diagnostics.write(''));
   const stop = stopSignal(signal);
   if (workers > 1 && !server.isWorker) {
-    const { drain, logLevel } = settings.serve;
+    const { drain } = settings.serve;
     // Requests, verifications, heartbeat, and deregistration may take one store timeout each.
     const stopMs = 1000 * (drain + 4 * settings.timeout + 15);
     return {
-      exitCode: await server.supervise({ workers, stopMs, logLevel }, stop),
+      exitCode: await server.supervise({ workers, stopMs, logLevel, formatLine }, stop),
       endsByInterruption: true,
     };
   }
   const { serve: serveHere } = await import('../../server/serve.js');
-  await serveHere(context, { host, port }, stop).finally(server.leave);
+  const isGreeting = formatLine !== undefined && server.isFirst && !globals.isQuiet;
+  const greet = async (listening: Listening) => {
+    const { greetingViews } = await import('../output/views/serve.js');
+    for (const view of greetingViews({ ...listening, logLevel })) await invocation.present(view);
+  };
+  const output = { formatLine, greet: isGreeting ? greet : undefined };
+  await serveHere(context, { host, port }, stop, output).finally(server.leave);
   return { endsByInterruption: true };
 };
+
+async function lineFormat(style: LogStyle, { hasPid }: { hasPid: boolean }) {
+  if (style === 'json') return undefined;
+  const { logLines } = await import('../output/log-line.js');
+  return logLines({ color: style === 'color', hasPid });
+}
