@@ -39,9 +39,9 @@ test('a request without a route, and one that is not HTTP', () => {
 });
 
 test('a change of state shows its fields', () => {
-  const change = { store: 'database', state: 'down', since: 1_796_006_950, code: 'ERR_MYSQL_LIMIT_REACHED' };
+  const change = { store: 'database', state: 'down', since: 1_796_006_950, code: 'ERR_MYSQL_UNREACHABLE' };
   expect(plain({ level: 'error', time: TIME, pid: 1, ...change, msg: 'It is away.' })).toBe(
-    '02:49:17.340Z error It is away. store=database state=down code=ERR_MYSQL_LIMIT_REACHED\n',
+    '02:49:17.340Z error It is away. store=database state=down code=ERR_MYSQL_UNREACHABLE\n',
   );
 });
 
