@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -121,11 +121,34 @@ describe.each(BACKENDS)('the audit commands, on %s', (backend) => {
     test('prune refuses a log with faults, unless it is forced', async () => {
       await stores.query("UPDATE audit_log SET reason = 'x' WHERE target = 'bob'");
       const refused = await stores.run('audit', 'prune', '--older-than', '365d', '--yes', '--json');
+      const dryRun = await stores.run('audit', 'prune', '--older-than', '365d', '--dry-run', '--json');
       const plan = await stores.json('audit', 'prune', '--older-than', '365d', '--force', '--dry-run');
       await stores.query("UPDATE audit_log SET reason = NULL WHERE target = 'bob'");
-      expect(refused.exitCode).toBe(3);
-      expect(refused.error().code).toBe('ERR_AUDIT_LOG_FAULTY');
+      for (const result of [refused, dryRun]) {
+        expect(result.exitCode).toBe(3);
+        expect(result.error().code).toBe('ERR_AUDIT_LOG_FAULTY');
+      }
       expect(plan).toMatchObject({ wouldPrune: newest, faults: [{ finding: 'changed' }] });
+    });
+
+    test('prune needs the keyring, also in a dry run', async () => {
+      // Only rows without a master key can be verified without the keyring.
+      const env = { ...stores.env, JWTCTL_MASTER_KEY_FILE: writeMasterKey(stores.home, 'wrong.key') };
+      rmSync(env.JWTCTL_MASTER_KEY_FILE);
+      const host = cli({ ...stores, env });
+      for (const flags of [['--yes'], ['--dry-run']]) {
+        const result = await host.run(
+          'audit',
+          'prune',
+          '--older-than',
+          '365d',
+          '--force',
+          '--json',
+          ...flags,
+        );
+        expect(result.exitCode).toBe(3);
+        expect(result.error().code).toBe('ERR_MASTER_KEY_MISSING');
+      }
     });
 
     test('prune without --yes asks, and removes nothing', async () => {

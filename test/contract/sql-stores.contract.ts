@@ -1,5 +1,6 @@
 import type { SqlEngine } from '../support/sql-engines.js';
 import { auditLogContract } from './audit-log.contract.js';
+import { auditPruneContract } from './audit-prune.contract.js';
 import { auditTamperingContract } from './audit-tampering.contract.js';
 import { databaseContract } from './database.contract.js';
 import { keyStoreContract } from './key-store.contract.js';
@@ -18,5 +19,6 @@ export function sqlContracts(engine: SqlEngine): void {
   userClaimsContract(engine);
   securityLogContract(engine);
   auditLogContract(engine);
+  auditPruneContract(engine);
   auditTamperingContract(engine);
 }

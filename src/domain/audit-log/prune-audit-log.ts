@@ -1,4 +1,4 @@
-import type { AuditHead, Clock, Database, MacKey } from '../ports/index.js';
+import type { AuditHead, AuditLog, Clock, Database, MacKey } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { PRUNE_ACTION, pruneTarget } from './prune-row.js';
 import { type AuditReport, type AuditVerificationControl, verifyAuditLog } from './verify-audit-log.js';
@@ -18,11 +18,14 @@ export interface PrunePlan {
   report: AuditReport;
 }
 
-/** Verifies the log, and finds the rows before the first one that is not old enough. */
+/**
+ * Verifies the log, and finds the rows before the first one that is not old enough.
+ * @throws JwtctlError `ERR_AUDIT_LOG_FAULTY` (state) unless `force` is set; `ERR_MASTER_KEY_MISSING` (state)
+ */
 export async function planPrune(
   { database, clock, macKeys }: PrunePorts,
   olderThanSeconds: number,
-  control: Omit<AuditVerificationControl, 'onRow'>,
+  { force = false, ...control }: Omit<AuditVerificationControl, 'onRow'> & { force?: boolean },
 ): Promise<PrunePlan> {
   const latest = clock.now() - olderThanSeconds;
   const plan: Omit<PrunePlan, 'report'> = { upTo: null, rows: 0 };
@@ -39,43 +42,72 @@ export async function planPrune(
       },
     },
   );
+  if (report.faults.length > 0 && !force) throw faulty('The audit log has faults, so nothing was pruned.');
+  if (plan.upTo !== null && (await macKeys.current()) === null) {
+    const message =
+      'Pruning needs the master keyring, which authenticates the row that names the pruned rows.';
+    throw new JwtctlError('ERR_MASTER_KEY_MISSING', message);
+  }
   return { ...plan, report };
 }
 
 /** How many rows are removed at once, because a removal locks them. */
 const PORTION = 1_000;
 
+export interface PruneOutcome {
+  removed: number;
+  /** There are no rows up to this one. */
+  prunedUpTo: number;
+  /** Another prune has removed these rows since the plan. */
+  isOvertaken: boolean;
+}
+
 /**
  * Writes a row that names the last removed row, so that the rest of the log can be verified, and removes the rows.
  * After an interruption, the next run removes the rest.
- * @returns the number of removed rows
- * @throws JwtctlError `ERR_AUDIT_LOG_FAULTY` (state) unless `force` is set; `ERR_MASTER_KEY_MISSING` (state)
+ * @throws JwtctlError `ERR_AUDIT_LOG_FAULTY` (state) if the last row to remove has changed since the plan
  */
 export async function pruneAuditLog(
-  { database, clock, actor, macKeys }: PrunePorts,
+  { database, clock, actor }: PrunePorts,
   { upTo, report }: PrunePlan,
-  { force, reason, signal }: { force: boolean; reason: string | null; signal?: AbortSignal | undefined },
-): Promise<number> {
-  if (report.faults.length > 0 && !force) throw faulty();
-  if (upTo === null) return 0;
-  if ((await macKeys.current()) === null) {
-    const message =
-      'Pruning needs the master keyring, which authenticates the row that names the pruned rows.';
-    throw new JwtctlError('ERR_MASTER_KEY_MISSING', message);
+  { reason, signal }: { reason: string | null; signal?: AbortSignal | undefined },
+): Promise<PruneOutcome> {
+  if (upTo === null) return { removed: 0, prunedUpTo: report.start.seq, isOvertaken: false };
+  try {
+    let { removed, prunedUpTo } = await database.transaction(async ({ auditLog }) => {
+      const row = { at: clock.now(), actor, action: PRUNE_ACTION, target: pruneTarget(upTo) };
+      // The row comes first. It locks the end of the log, so no other prune is between the check and the removal.
+      await auditLog.append({ ...row, outcome: report.faults.length > 0 ? 'forced' : 'done', reason });
+      await assertStillThere(auditLog, upTo);
+      return auditLog.removeUpTo(upTo.seq, PORTION);
+    });
+    while (prunedUpTo < upTo.seq && !signal?.aborted) {
+      const portion = await database.auditLog.removeUpTo(upTo.seq, PORTION);
+      removed += portion.removed;
+      prunedUpTo = portion.prunedUpTo;
+    }
+    return { removed, prunedUpTo, isOvertaken: false };
+  } catch (error) {
+    if (error instanceof Overtaken) return { removed: 0, prunedUpTo: upTo.seq, isOvertaken: true };
+    throw error;
   }
-  const endOf = (portion: number) => Math.min(report.start.seq + portion * PORTION, upTo.seq);
-  let removed = await database.transaction(async ({ auditLog }) => {
-    const row = { at: clock.now(), actor, action: PRUNE_ACTION, target: pruneTarget(upTo) };
-    await auditLog.append({ ...row, outcome: report.faults.length > 0 ? 'forced' : 'done', reason });
-    return auditLog.removeUpTo(endOf(1));
-  });
-  for (let portion = 2; endOf(portion - 1) < upTo.seq; portion++) {
-    if (signal?.aborted) break;
-    removed += await database.auditLog.removeUpTo(endOf(portion));
-  }
-  return removed;
 }
 
-function faulty(): JwtctlError {
-  return new JwtctlError('ERR_AUDIT_LOG_FAULTY', 'The audit log has faults, so nothing was pruned.');
+/** Rolls back the row about a prune, because another prune has removed the same rows. */
+class Overtaken extends Error {}
+
+async function assertStillThere(
+  auditLog: Pick<AuditLog, 'lastUpTo'>,
+  { seq, hash }: AuditHead,
+): Promise<void> {
+  const last = await auditLog.lastUpTo(seq);
+  if (last === null) throw new Overtaken();
+  if (last.seq !== seq || last.hash !== hash)
+    throw faulty(
+      `Row ${seq} of the audit log was changed or removed after the check, so nothing was pruned.`,
+    );
+}
+
+function faulty(message: string): JwtctlError {
+  return new JwtctlError('ERR_AUDIT_LOG_FAULTY', message);
 }

@@ -50,7 +50,7 @@ export async function verifyAuditLog(
   await verifyAuditChain({
     ...{ head, start, findings, rows: auditLog.rows(range), findKey: remembered(findKey) },
     onRow: (row, state) => {
-      if (state === 'authentic') pruned = prunedUpTo(row) ?? pruned;
+      if (state === 'authentic') pruned = furthest(pruned, prunedUpTo(row));
       rows += 1;
       onRow?.(row);
       if (rows % PROGRESS_EVERY !== 0) return;
@@ -77,7 +77,12 @@ async function startOf(rows: AsyncIterable<AuditRow>): Promise<AuditHead> {
   return GENESIS;
 }
 
-/** Compares the missing beginning with the last row that says how much was pruned. A prune may still be running. */
+/** Of two prunes at once, the shorter one may have been recorded last. */
+function furthest(one: AuditHead | null, other: AuditHead | null): AuditHead | null {
+  return other !== null && other.seq >= (one?.seq ?? 0) ? other : one;
+}
+
+/** Compares the missing beginning with the row that says how much was pruned. A prune may still be running. */
 function missingStart(start: AuditHead, pruned: AuditHead | null): AuditFinding | null {
   const upTo = pruned?.seq ?? 0;
   if (start.seq > upTo) return { finding: 'removed', firstSeq: upTo + 1, lastSeq: start.seq };

@@ -11,8 +11,12 @@ export interface AuditLog {
   list(filter: AuditFilter): AsyncIterable<AuditRow>;
   /** Returns the ranges of rows that lie before 1 or after the head, as of one moment. */
   outliers(): Promise<AuditRange[]>;
-  /** Removes the rows up to this one; returns how many. The account needs the DELETE privilege. */
-  removeUpTo(seq: number): Promise<number>;
+  /**
+   * Removes the oldest rows up to this one, `most` of those that exist.
+   * @returns how many were removed, and the number up to which there are no rows now. The account needs the DELETE
+   *   privilege.
+   */
+  removeUpTo(seq: number, most: number): Promise<{ removed: number; prunedUpTo: number }>;
 }
 
 /** Both inclusive. */

@@ -54,6 +54,13 @@ describe('a log without its oldest rows', () => {
     expect(await faultsOf([...rows, pruning(third)])).toEqual([]);
   });
 
+  test('is valid if a shorter prune was recorded after a longer one', async () => {
+    const longer = pruning(third);
+    const [first] = rows as [AuditRow];
+    const shorter = rowAfter(longer, { action: PRUNE_ACTION, target: pruneTarget(first) });
+    expect(await faultsOf([...rest, longer, shorter])).toEqual([]);
+  });
+
   test('is not valid without such a row, or if more rows are missing', async () => {
     expect(await faultsOf(rest)).toEqual([{ finding: 'removed', firstSeq: 1, lastSeq: 3 }]);
     const [, second] = rows as [AuditRow, AuditRow];

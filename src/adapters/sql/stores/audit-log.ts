@@ -95,9 +95,17 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
     );
   },
 
-  async removeUpTo(seq) {
-    const { numDeletedRows } = await db.deleteFrom('audit_log').where('seq', '<=', seq).executeTakeFirst();
-    return Number(numDeletedRows);
+  async removeUpTo(seq, most) {
+    const rows = db.selectFrom('audit_log').select('seq').where('seq', '<=', seq).orderBy('seq');
+    const end =
+      (
+        await rows
+          .limit(1)
+          .offset(most - 1)
+          .executeTakeFirst()
+      )?.seq ?? seq;
+    const { numDeletedRows } = await db.deleteFrom('audit_log').where('seq', '<=', end).executeTakeFirst();
+    return { removed: Number(numDeletedRows), prunedUpTo: end };
   },
 });
 

@@ -35,14 +35,18 @@ const prune: Action<PruneFlags, []> = async (invocation, { olderThan, force = fa
   ]);
   const ports = { database, clock, actor, macKeys };
   const plan = await withProgress('Verifying', (onProgress) =>
-    planPrune(ports, olderThan, { signal, onProgress }),
+    planPrune(ports, olderThan, { force, signal, onProgress }),
   );
-  if (globals.dryRun) return { view: pruneReport(plan, { removed: 0, dryRun: true }) };
-  const isAllowed = force || plan.report.faults.length === 0;
-  if (isAllowed && plan.upTo !== null) {
+  if (globals.dryRun) return { view: pruneReport(plan, null) };
+  if (plan.upTo !== null) {
     await confirm(`Remove the ${pluralize(plan.rows, 'oldest row')} of the audit log permanently?`);
     signal.throwIfAborted();
   }
-  const removed = await pruneAuditLog(ports, plan, { force, reason, signal });
-  return { view: pruneReport(plan, { removed, dryRun: false }) };
+  const outcome = await pruneAuditLog(ports, plan, { reason, signal });
+  return {
+    view: pruneReport(plan, outcome),
+    notes: outcome.isOvertaken ? [ALREADY_PRUNED] : [],
+  };
 };
+
+const ALREADY_PRUNED = 'Another prune has already removed these rows.';

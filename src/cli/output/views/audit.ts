@@ -1,6 +1,6 @@
 import type { AuditFinding } from '../../../domain/audit-log/audit-findings.js';
 import type { ExportedAuditRow } from '../../../domain/audit-log/export-audit-log.js';
-import type { PrunePlan } from '../../../domain/audit-log/prune-audit-log.js';
+import type { PruneOutcome, PrunePlan } from '../../../domain/audit-log/prune-audit-log.js';
 import type { AuditReport } from '../../../domain/audit-log/verify-audit-log.js';
 import type { AuditRow } from '../../../domain/ports/index.js';
 import { printableJson } from '../../../domain/shared/text.js';
@@ -145,22 +145,21 @@ export function auditExport({ file, rows, firstSeq, last }: AuditExport, dryRun:
   };
 }
 
-export function pruneReport(
-  { upTo, rows, report }: PrunePlan,
-  { removed, dryRun }: { removed: number; dryRun: boolean },
-): View {
+/** @param outcome null for a dry run */
+export function pruneReport({ upTo, rows, report }: PrunePlan, outcome: PruneOutcome | null): View {
+  const removed = outcome?.removed ?? 0;
   return {
     shape: 'record',
     data: {
       pruned: removed,
-      prunedUpTo: dryRun || upTo === null ? report.start.seq : upTo.seq,
+      prunedUpTo: outcome?.prunedUpTo ?? report.start.seq,
       faults: report.faults.map(findingData),
-      ...(dryRun ? { dryRun, wouldPrune: rows } : {}),
+      ...(outcome === null ? { dryRun: true, wouldPrune: rows } : {}),
     },
     id: String(removed),
     fields: [
-      [dryRun ? 'would prune' : 'pruned', pluralize(dryRun ? rows : removed, 'row')],
-      ...(upTo === null ? [] : [['up to row', String(upTo.seq)] as const]),
+      [outcome === null ? 'would prune' : 'pruned', pluralize(outcome === null ? rows : removed, 'row')],
+      ...(upTo === null ? [] : [['up to row', String(outcome?.prunedUpTo ?? upTo.seq)] as const]),
       ...(report.faults.length === 0
         ? []
         : [['faults', { text: grouped(report.faults.length), tone: 'bad' as const }] as const]),
