@@ -80,7 +80,8 @@ describe.each(BACKENDS)('the audit commands, on %s', (backend) => {
     const file = join(stores.home, 'no-such.key');
     const host = cli({ ...stores, env: { ...stores.env, JWTCTL_MASTER_KEY_FILE: file } });
     const result = await host.run('audit', 'verify', '--json');
-    expect(result.exitCode).not.toBe(0);
+    expect(result.exitCode).toBe(3);
+    expect(result.error().code).toBe('ERR_MASTER_KEY_MISSING');
     expect(() => statSync(file)).toThrow('ENOENT');
     const other = cli({
       ...stores,
@@ -192,6 +193,44 @@ describe.each(BACKENDS)('the audit commands, on %s', (backend) => {
       const { faults } = (await stores.run('audit', 'verify', '--json')).json();
       expect(faults).toContainEqual({ finding: 'removed', firstSeq: 1, lastSeq: newest });
     });
+  });
+});
+
+describe('verify, if the end of the log cannot be compared with Redis', () => {
+  let stores: Stores;
+
+  beforeAll(async () => {
+    stores = await openStores('MariaDB and a Redis Cluster');
+    await stores.json('keys', 'generate', '--kid', 'first');
+  });
+  afterAll(() => stores?.close());
+
+  test('says so, and exits with 4 while Redis cannot be reached', async () => {
+    const host = cli({ ...stores, env: { ...stores.env, JWTCTL_REDIS_NODES: '127.0.0.1:1' } });
+    const result = await host.run('audit', 'verify', '--json', '--timeout', '1s');
+    expect(result.exitCode).toBe(4);
+    expect(result.json()).toMatchObject({ valid: null, behind: null, faults: [] });
+    expect(result.stderr).toContain('not checked');
+  });
+
+  test('says so, and exits with 5 if there is no mark', async () => {
+    const env = { ...stores.env, JWTCTL_REDIS_PREFIX: `${stores.redis?.prefix}-other` };
+    const result = await cli({ ...stores, env }).run('audit', 'verify', '--json');
+    expect(result.exitCode).toBe(5);
+    expect(result.json()).toMatchObject({ valid: null, behind: null, faults: [] });
+    expect((await cli({ ...stores, env }).run('audit', 'verify')).stdout).not.toContain('✓');
+  });
+
+  test('finds that the end was removed, and exits with 1', async () => {
+    await stores.json('users', 'add', 'alice');
+    const [head] = await stores.query('SELECT seq, hash FROM audit_log ORDER BY seq LIMIT 1');
+    await stores.json('keys', 'generate', '--kid', 'second');
+    expect((await stores.run('audit', 'verify', '--json')).exitCode).toBe(0);
+    await stores.query('DELETE FROM audit_log WHERE seq > 1');
+    await stores.query('UPDATE audit_head SET seq = 1, hash = ?', [String(head?.hash)]);
+    const result = await stores.run('audit', 'verify', '--json');
+    expect(result.exitCode).toBe(1);
+    expect(result.json()).toMatchObject({ valid: false, behind: true, faults: [] });
   });
 });
 

@@ -22,6 +22,16 @@ export interface DatabaseGuardPorts {
   clock: Pick<Clock, 'now' | 'pause'>;
 }
 
+export type MarkComparison =
+  | 'current'
+  | 'behind'
+  /** Redis did not answer. */
+  | 'unreachable'
+  /** Redis has no mark that this keyring can verify. */
+  | 'no_mark'
+  /** The database file contains the registry, so there are no marks. */
+  | 'not_applicable';
+
 /** Concurrent callers share a judgment. */
 interface Judgment {
   stored: StoredMarks;
@@ -65,10 +75,21 @@ export class DatabaseGuard {
     }
   }
 
+  /** Compares the database with the mark, for reports. Unlike {@link assertCurrent}, says if nothing was compared. */
+  async compare(): Promise<MarkComparison> {
+    const { marks } = this.#ports;
+    if (marks === null) return 'not_applicable';
+    const stored = await ifReachable(() => marks.read(), null);
+    if (stored === null) return 'unreachable';
+    const mark = await this.#believed(stored);
+    if (mark === null) return 'no_mark';
+    return (await this.#staysBehind(mark)) ? 'behind' : 'current';
+  }
+
   async #judge(stored: StoredMarks): Promise<number> {
     const { database } = this.#ports;
     const mark = await this.#believed(stored);
-    if (mark !== null && (await isBehind(database, mark)) && !(await this.#catchesUp(mark))) throw behind();
+    if (mark !== null && (await this.#staysBehind(mark))) throw behind();
     let { revision } = await database.heads();
     if (revision < hintedRevision(stored) && this.#mayRedial()) {
       database.redial();
@@ -87,15 +108,16 @@ export class DatabaseGuard {
     return isAuthentic ? parseMark(text) : null;
   }
 
-  /** Checks over new connections, which lead to the new primary after a switchover. */
-  async #catchesUp(mark: HighWaterMark): Promise<boolean> {
+  /** Checks again over new connections, which lead to the new primary after a switchover. */
+  async #staysBehind(mark: HighWaterMark): Promise<boolean> {
     const { database, clock } = this.#ports;
+    if (!(await isBehind(database, mark))) return false;
     database.redial();
-    for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
-      if (!(await isBehind(database, mark))) return true;
-      if (waitedMs >= PATIENCE_MS) return false;
+    for (let waitedMs = 0; await isBehind(database, mark); waitedMs += LOOK_EVERY_MS) {
+      if (waitedMs >= PATIENCE_MS) return true;
       await clock.pause(LOOK_EVERY_MS);
     }
+    return false;
   }
 
   #mayRedial(): boolean {

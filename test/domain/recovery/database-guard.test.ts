@@ -14,6 +14,8 @@ const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };
 const NOW: DatabaseHeads = { recoveredAt: 0, revision: 5, audit: { seq: 9, hash: 'ab'.repeat(32) } };
 const BACKUP: DatabaseHeads = { recoveredAt: 0, revision: 5, audit: { seq: 8, hash: 'cd'.repeat(32) } };
 
+const ORIGIN = { prefix: 'jwt', kind: 'mark' } as const;
+
 let clock: ManualClock;
 let heads: DatabaseHeads;
 let marks: StoredMarks;
@@ -59,7 +61,7 @@ beforeEach(() => {
 
 function stored(reached: DatabaseHeads): Pick<StoredMarks, 'mark' | 'keys'> {
   const text = markText({ ...reached, lastEvent: null } satisfies HighWaterMark);
-  return { mark: authenticated(text, { prefix: 'jwt', kind: 'mark' }, KEY), keys: null };
+  return { mark: authenticated(text, ORIGIN, KEY), keys: null };
 }
 
 test('a restored backup is noticed within a second, although the marks stay the same', async () => {
@@ -95,4 +97,29 @@ test('a master of Redis that holds the marks and is down stops nothing', async (
   expect(await guard.assertCurrent()).toBe(5);
   isAway = true;
   expect(await guard.assertCurrent()).toBe(5);
+});
+
+test('a comparison says whether the database is behind', async () => {
+  expect(await guard.compare()).toBe('current');
+  heads = BACKUP;
+  expect(await guard.compare()).toBe('behind');
+});
+
+test('a comparison never takes an earlier judgment for an answer', async () => {
+  await guard.assertCurrent();
+  isAway = true;
+  expect(await guard.compare()).toBe('unreachable');
+});
+
+test.each([
+  ['is missing', null],
+  ['is not authenticated', authenticated(markText({ ...NOW, lastEvent: null }), ORIGIN, null)],
+  [
+    'has an unknown key',
+    authenticated(markText({ ...NOW, lastEvent: null }), ORIGIN, { ...KEY, id: 'mk-2' }),
+  ],
+  ['was changed', stored(NOW).mark?.replace('[0,5,', '[0,4,') ?? ''],
+])('nothing is compared if the mark %s', async (_, mark) => {
+  marks = { ...marks, mark };
+  expect(await guard.compare()).toBe('no_mark');
 });

@@ -3,12 +3,13 @@ import type { ExportedAuditRow } from '../../../domain/audit-log/export-audit-lo
 import type { PruneOutcome, PrunePlan } from '../../../domain/audit-log/prune-audit-log.js';
 import type { AuditReport } from '../../../domain/audit-log/verify-audit-log.js';
 import type { AuditRow } from '../../../domain/ports/index.js';
+import type { MarkComparison } from '../../../domain/recovery/database-guard.js';
 import { printableJson } from '../../../domain/shared/text.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../columns.js';
 import { grouped } from '../number-format.js';
 import { pluralize } from '../pluralize.js';
 import { isoTime } from '../time.js';
-import type { Cell, JsonObject, ListItem, Section, View } from '../view.js';
+import type { Cell, JsonObject, ListItem, Section, Text, View } from '../view.js';
 
 export function auditList(rows: AsyncIterable<AuditRow>): View {
   return {
@@ -44,9 +45,10 @@ export function auditRowData(row: AuditRow): JsonObject {
   return { seq, at, actor, login, action, target, outcome, reason };
 }
 
-export function auditReport(report: AuditReport, isBehind: boolean): View {
+export function auditReport(report: AuditReport, comparison: MarkComparison): View {
   const { head, start, rows, faults, unauthenticated, omitted } = report;
-  const isValid = faults.length === 0 && !isBehind;
+  const isBehind = isUnknown(comparison) ? null : comparison === 'behind';
+  const isValid = faults.length > 0 ? false : isBehind === null ? null : !isBehind;
   const found = [...faults, ...unauthenticated];
   return {
     shape: 'report',
@@ -63,9 +65,7 @@ export function auditReport(report: AuditReport, isBehind: boolean): View {
     id: faults.map(({ firstSeq, lastSeq }) => rangeText(firstSeq, lastSeq)),
     sections: [
       {
-        title: isValid
-          ? { text: `✓ valid: ${pluralize(rows, 'row')} of the audit log`, tone: 'good' }
-          : { text: `✗ not valid: ${pluralize(rows, 'row')} of the audit log`, tone: 'bad' },
+        title: verdict(isValid, rows),
         lines: [
           ...(start.seq === 0 ? [] : [`The rows up to ${grouped(start.seq)} were pruned.`]),
           `The last row is ${grouped(head.seq)}, with the hash ${head.hash}.`,
@@ -79,6 +79,15 @@ export function auditReport(report: AuditReport, isBehind: boolean): View {
         : [{ title: `${pluralize(omitted, 'more finding')} not listed.`, columns: [], rows: [] }]),
     ],
   };
+}
+
+const isUnknown = (comparison: MarkComparison) => comparison === 'unreachable' || comparison === 'no_mark';
+
+/** @param isValid null if the end of the log was not compared */
+function verdict(isValid: boolean | null, rows: number): Text {
+  const what = `${pluralize(rows, 'row')} of the audit log`;
+  if (isValid === null) return { text: `! end not checked: ${what}`, tone: 'warn' };
+  return isValid ? { text: `✓ valid: ${what}`, tone: 'good' } : { text: `✗ not valid: ${what}`, tone: 'bad' };
 }
 
 function findingSection(found: readonly AuditFinding[]): Section {
