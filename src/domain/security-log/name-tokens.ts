@@ -1,6 +1,6 @@
 import { familyOf } from '../model/family.js';
 import type { EventPolicy } from '../model/lifetime.js';
-import type { Stores } from '../ports/index.js';
+import type { LongestLifetimes, Stores } from '../ports/index.js';
 import { DAY_SECONDS } from '../shared/duration.js';
 import { eventExpiry } from './record.js';
 
@@ -21,13 +21,11 @@ export interface NamedToken {
  * events name, the subject and the `jti` or the family, and the last event.
  */
 export async function nameTokens(
-  { keys, securityLog }: Pick<Stores, 'keys' | 'securityLog'>,
+  { securityLog }: Pick<Stores, 'securityLog'>,
   policy: EventPolicy,
   tokens: readonly NamedToken[],
-  { reason, at }: { reason: string | null; at: number },
+  { longest, reason, at }: { longest: LongestLifetimes; reason: string | null; at: number },
 ): Promise<{ names: string[]; eventId: number | null }> {
-  if (tokens.length === 0) return { names: [], eventId: null };
-  const longest = await keys.longestLifetimes();
   const names = new Set<string>();
   let eventId: number | null = null;
   for (const { sub, jti, iat } of tokens) {

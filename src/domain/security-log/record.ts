@@ -1,5 +1,5 @@
 import type { EventPolicy, LifetimePolicy } from '../model/lifetime.js';
-import type { LongestLifetimes, NewSecurityEvent, SecurityLog } from '../ports/index.js';
+import type { LongestLifetimes, NewSecurityEvent, SecurityEvent } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { isInterpretable } from './revocation-index.js';
 
@@ -53,26 +53,25 @@ export function refreshExpiry(
 }
 
 /**
- * Appends an event about one subject, unless an equal one covers as much. So requests that are repeated do not fill the
- * security log, which verifiers keep in memory.
- * @returns the id of the event
+ * Returns an equal event that covers as much. Instead of a second one it is enough, so requests that are repeated do not
+ * fill the security log, which verifiers keep in memory.
+ * @param known of the subject of the event, or of any
  */
-export async function appendOnce(
-  securityLog: SecurityLog,
-  event: NewSecurityEvent & { sub: string },
-): Promise<number> {
-  const { type, sub, jti = null, except = null, issuedBefore = null } = event;
-  const known = await securityLog.findNaming([{ sub, jti }]);
-  const covering = known.find(
+export function findEqual(
+  known: readonly SecurityEvent[],
+  event: NewSecurityEvent,
+): SecurityEvent | undefined {
+  const { type, sub, jti = null, except = null, issuedBefore = null, at } = event;
+  return known.find(
     (one) =>
       one.type === type &&
+      one.sub === sub &&
       (one.jti || null) === jti &&
       (one.except ?? null) === except &&
       (issuedBefore === null || (one.issuedBefore ?? -1) >= issuedBefore) &&
-      one.expiresAt > event.at &&
+      one.expiresAt > at &&
       isInterpretable(one),
   );
-  return covering?.id ?? securityLog.append(event);
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { EventPolicy } from '../model/lifetime.js';
 import type { AuditEntry, Clock, Database, NewSecurityEvent } from '../ports/index.js';
 import { type NamedToken, nameTokens } from '../security-log/name-tokens.js';
-import { appendOnce, eventExpiry } from '../security-log/record.js';
+import { eventExpiry, findEqual } from '../security-log/record.js';
 
 export interface RecordPorts {
   database: Pick<Database, 'transaction'>;
@@ -17,7 +17,7 @@ export interface End extends Pick<AuditEntry, 'action' | 'target' | 'outcome' | 
 }
 
 /**
- * Records all of these in one transaction. Returns the ID of the last event.
+ * Records all of these, at most {@link MOST_ENDS}, in one transaction. Returns the ID of the last event.
  * @param named tokens that end with them. Recorded first, so that the ID returned is that of the last event.
  */
 export function recordEnds(
@@ -29,20 +29,25 @@ export function recordEnds(
   return database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = clock.now();
     const longest = await keys.longestLifetimes();
+    await nameTokens({ securityLog }, policy, named, { longest, reason: ends[0]?.reason ?? null, at });
+    const ofSubjects = ends.flatMap(({ event: { sub, jti = null } }) =>
+      sub === undefined ? [] : [{ sub, jti }],
+    );
+    const known = ofSubjects.length === 0 ? [] : await securityLog.findNaming(ofSubjects);
     let eventId = 0;
     for (const { event, reason } of ends) {
-      await nameTokens({ keys, securityLog }, policy, named, { reason, at });
       const expiry = eventExpiry(longest, policy, Math.max(at, event.issuedBefore ?? at));
       // A token outside a session has no refresh token.
       const kept = event.type === 'token_revoked' ? { expiresAt: expiry.verifiersUntil } : expiry;
-      const { sub } = event;
       const full = { ...event, reason, at, ...kept };
-      eventId = await (sub === undefined
-        ? securityLog.append(full)
-        : appendOnce(securityLog, { ...full, sub }));
+      const equal = event.sub === undefined ? undefined : findEqual(known, full);
+      eventId = equal?.id ?? (await securityLog.append(full));
     }
     const rows = ends.map(({ event: _, ...row }) => ({ ...row, at, actor: row.actor ?? actor }));
     await auditLog.append(...rows);
     return eventId;
   });
 }
+
+/** Keeps a transaction short: each end takes a query. */
+export const MOST_ENDS = 64;

@@ -76,7 +76,8 @@ function record(
 ): Promise<number | null> {
   return database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = clock.now();
-    const { names, eventId } = await nameTokens({ keys, securityLog }, policy, tokens, { reason, at });
+    const longest = await keys.longestLifetimes();
+    const { names, eventId } = await nameTokens({ securityLog }, policy, tokens, { longest, reason, at });
     await auditLog.append(
       ...names.map((target) => ({ at, actor, action: 'token.revoke', target, outcome: 'done', reason })),
     );

@@ -169,9 +169,10 @@ async function nameSessions(
   for (let from = 0; from < sessions.length; from += MOST_NAMED) {
     const portion = sessions.slice(from, from + MOST_NAMED);
     const named = portion.map(({ family, counter, iat }) => ({ sub, jti: familyJti(family, counter), iat }));
-    const { eventId } = await database.transaction((stores) =>
-      nameTokens(stores, policy, named, { reason, at: clock.now() }),
-    );
+    const { eventId } = await database.transaction(async ({ keys, securityLog }) => {
+      const longest = await keys.longestLifetimes();
+      return nameTokens({ securityLog }, policy, named, { longest, reason, at: clock.now() });
+    });
     last = eventId ?? last;
   }
   return last;

@@ -161,10 +161,11 @@ export async function removeUser(
     const at = clock.now();
     const removed = found(await stores.users.remove(sub), sub);
     const issuedBefore = Math.max(at, latestIat);
-    const expiry = eventExpiry(await stores.keys.longestLifetimes(), policy, issuedBefore);
+    const longest = await stores.keys.longestLifetimes();
+    const expiry = eventExpiry(longest, policy, issuedBefore);
     const userVersion = removed.version + 1;
     await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, ...expiry });
-    await nameTokens(stores, policy, ahead.nearest(), { reason, at });
+    await nameTokens(stores, policy, ahead.nearest(), { longest, reason, at });
     // The last of the events. They become visible together, and are read in the order of their ids.
     const eventId = await stores.securityLog.append({
       type: 'subject_revoked',
