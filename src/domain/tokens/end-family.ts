@@ -2,8 +2,7 @@ import type { EventPolicy } from '../model/lifetime.js';
 import type { EntryFilter, EntryStore, Removal } from '../ports/index.js';
 import { afterRecord } from '../security-log/record.js';
 import { JwtctlError } from '../shared/errors.js';
-import { ifReachable } from '../shared/unavailable.js';
-import { type End, type RecordPorts, recordEnds } from './record-ends.js';
+import { type End, MOST_ENDS, type RecordPorts, recordEnds } from './record-ends.js';
 
 export interface FamilyEndPorts extends RecordPorts {
   registry: Pick<EntryStore, 'remove'>;
@@ -41,27 +40,38 @@ export function familyEnd({ sub, family, ...row }: FamilyEnd): SubjectEnd {
 }
 
 /**
- * Ends tokens of several subjects, in one transaction. Without the registry, the events end them.
- * @returns why the tokens of a subject could not be ended
+ * Ends tokens of several subjects, each under a key that the caller chooses. The events end them, so it does not matter
+ * if the registry fails.
+ * @returns by key, why tokens could not be ended
  */
-export async function endMany(
+export async function endMany<Key>(
   ports: FamilyEndPorts,
   policy: EventPolicy,
-  ends: readonly SubjectEnd[],
-): Promise<Map<string, JwtctlError>> {
-  const failures = new Map<string, JwtctlError>();
-  const fail = (failed: readonly SubjectEnd[]) => (error: unknown) => {
-    if (!(error instanceof JwtctlError)) throw error;
-    for (const { sub } of failed) failures.set(sub, error);
-  };
-  if (ends.length === 0) return failures;
-  const recorded = ends.map(({ sub: _, filter: __, ...end }) => end);
-  await recordEnds(ports, policy, recorded).catch(fail(ends));
-  if (failures.size > 0) return failures;
-  const { registry, clock } = ports;
-  const removing = ends.map((end) =>
-    ifReachable(() => registry.remove(end.sub, end.filter, clock.now()), null).catch(fail([end])),
-  );
-  await Promise.all(removing);
+  ends: ReadonlyMap<Key, SubjectEnd>,
+): Promise<Map<Key, JwtctlError>> {
+  const failures = new Map<Key, JwtctlError>();
+  const all = [...ends];
+  for (let from = 0; from < all.length; from += MOST_ENDS) {
+    const portion = all.slice(from, from + MOST_ENDS);
+    const recorded = portion.map(([, { sub: _, filter: __, ...end }]) => end);
+    const failure = await failureOf(recordEnds(ports, policy, recorded));
+    if (failure !== null) for (const [key] of portion) failures.set(key, failure);
+    else await Promise.all(portion.map(([, end]) => failureOf(remove(ports, end))));
+  }
   return failures;
+}
+
+function remove({ registry, clock }: FamilyEndPorts, { sub, filter }: SubjectEnd): Promise<Removal> {
+  return registry.remove(sub, filter, clock.now());
+}
+
+/** Throws what is no JwtctlError, because it is a defect. */
+async function failureOf(work: Promise<unknown>): Promise<JwtctlError | null> {
+  try {
+    await work;
+    return null;
+  } catch (error) {
+    if (error instanceof JwtctlError) return error;
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import type { EventPolicy } from '../model/lifetime.js';
 import type { User } from '../ports/index.js';
 import type { JwtctlError } from '../shared/errors.js';
-import { endMany, type FamilyEndPorts } from './end-family.js';
+import { endMany, type FamilyEndPorts, type SubjectEnd } from './end-family.js';
 import type { Draft } from './issue-drafts.js';
 
 /**
@@ -19,10 +19,10 @@ export function endMissingUsers(
 ): Promise<Map<string, JwtctlError>> {
   const missing = drafts.filter(({ last, request }) => last !== undefined && !users.has(request.sub));
   const subjects = new Map(missing.map(({ request: { sub }, actor }) => [sub, actor]));
-  const ends = [...subjects].map(([sub, actor]) => ({
+  const endOf = (sub: string, actor: string | undefined): SubjectEnd => ({
     ...{ sub, filter: { issuedBefore }, target: sub, actor },
-    event: { type: 'subject_revoked', sub, issuedBefore } as const,
+    event: { type: 'subject_revoked', sub, issuedBefore },
     ...{ action: 'token.refresh', outcome: 'no user', reason: 'The user does not exist.' },
-  }));
-  return endMany(ports, policy, ends);
+  });
+  return endMany(ports, policy, new Map([...subjects].map(([sub, actor]) => [sub, endOf(sub, actor)])));
 }

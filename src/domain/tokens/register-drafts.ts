@@ -113,10 +113,10 @@ export class DraftRegistry {
           return unreachable(result);
       }
     }).flat();
-    const families = new Map(reused.map((draft) => [draft.session?.family, draft]));
-    const failures = await this.#endReused([...families.values()]);
+    const failures = await this.#endReused(reused);
     // The session goes on, so the client must not be told that it has ended.
-    for (const { index, request } of reused) outcomes[index] = failures.get(request.sub) ?? sessionReused();
+    for (const { index, session } of reused)
+      outcomes[index] = failures.get(session?.family ?? '') ?? sessionReused();
     return [...advanced, ...(await this.#repeat(signer, replayed, now, outcomes))];
   }
 
@@ -154,14 +154,14 @@ export class DraftRegistry {
     });
   }
 
+  /** Returns, by family, why a session could not be ended. */
   #endReused(drafts: readonly SignedDraft[]): Promise<Map<string, JwtctlError>> {
-    const ends = drafts.map(({ request: { sub }, session, actor }) =>
-      familyEnd({
-        ...{ sub, family: session?.family ?? '', actor },
-        ...{ action: 'token.refresh', outcome: 'reused', reason: 'A refresh token was used again.' },
-      }),
-    );
-    return endMany(this.#ports, this.#policy, ends);
+    const ends = drafts.map(({ request: { sub }, session, actor }) => {
+      const family = session?.family ?? '';
+      const row = { action: 'token.refresh', outcome: 'reused', reason: 'A refresh token was used again.' };
+      return [family, familyEnd({ sub, family, actor, ...row })] as const;
+    });
+    return endMany(this.#ports, this.#policy, new Map(ends));
   }
 
   #registration({ key }: Signer, draft: SignedDraft, now: number): Registration {

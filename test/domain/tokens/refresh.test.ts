@@ -713,6 +713,40 @@ test('the sessions that a batch ends are recorded in one transaction, each with 
     expect(await service.registry.list(sub, service.clock.now())).toEqual([]);
 });
 
+test('the ends of 65 sessions take two transactions, and one that fails concerns only its own sessions', async () => {
+  const sessions = await issuer.issueMany(Array(65).fill({ sub: 'alice', refresh: true }));
+  const uses = sessions.map((session) => ({ refreshToken: String((session as Session).refreshToken) }));
+  await issuer.refreshMany(uses);
+  service.clock.advance(refreshGraceSeconds + 1);
+  let transactions = 0;
+  let reads = 0;
+  const transaction: typeof service.database.transaction = (work) => {
+    transactions += 1;
+    if (transactions === 2) return Promise.reject(new JwtctlError('ERR_MYSQL_UNREACHABLE', 'It is away.'));
+    return service.database.transaction((stores) => {
+      const findNaming: typeof stores.securityLog.findNaming = (tokens) => {
+        reads += 1;
+        return stores.securityLog.findNaming(tokens);
+      };
+      return work({ ...stores, securityLog: { ...stores.securityLog, findNaming } });
+    });
+  };
+  const database = { ...service.database, transaction };
+  const failing = new Issuer({ ...service.ports, users: database.users, ...SIGNING, database }, POLICY);
+  const codes = (await failing.refreshMany(uses)).map((outcome) => 'code' in outcome && outcome.code);
+  expect(codes).toEqual([...Array(64).fill('ERR_REFRESH_REUSED'), 'ERR_MYSQL_UNREACHABLE']);
+  expect([transactions, reads]).toEqual([2, 1]);
+});
+
+test('a reused session has ended even if the registry cannot remove it', async () => {
+  const first = await logIn();
+  await refresh(first);
+  service.clock.advance(refreshGraceSeconds + 1);
+  const remove = () => Promise.reject(new JwtctlError('ERR_REDIS_WRONG_TYPE', 'The key holds a string.'));
+  expect(await outcomeOf(first, issuerOver({ remove }))).toBe('ERR_REFRESH_REUSED');
+  expect(await outcomeOf(first)).toBe('ERR_REFRESH_REVOKED');
+});
+
 test('a batch of users who are missing is recorded in one transaction', async () => {
   const subs = ['bob', 'carol'];
   for (const sub of subs) await service.database.users.add({ sub, name: null, at: service.clock.now() });
