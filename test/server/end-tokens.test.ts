@@ -60,6 +60,10 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     const tokens = await stores.json('token', 'list', '--sub', sub);
     return tokens.map(({ jti }: Issued) => jti).sort();
   };
+  const sessions = async () => {
+    const tokens = await stores.json('token', 'list', '--sub', sub);
+    return tokens.filter(({ refreshExp }: { refreshExp: number | null }) => refreshExp !== null).length;
+  };
   const lastRow = async () =>
     (await stores.query('SELECT actor, action, target FROM audit_log ORDER BY seq DESC LIMIT 1'))[0];
   const path = (rest = '') => `/v1/users/${encodeURIComponent(sub)}/tokens${rest}`;
@@ -79,11 +83,13 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
 
   test('POST /revoke with a refresh token ends the session, for its own client', async () => {
     const other: Client = { id: 'other', secret: 'o'.repeat(32) };
-    const { revoke, session, isActive } = await serving({
+    const { revoke, session, isActive, lines } = await serving({
       clients: [clientSetting(CLIENT), clientSetting(other)],
     });
     const { token, refreshToken } = await session();
-    expect((await revoke({ token: refreshToken }, other)).statusCode).toBe(200);
+    const refused = await revoke({ token: refreshToken }, other);
+    expect([refused.statusCode, refused.json().error]).toEqual([400, 'unauthorized_client']);
+    expect(lines().at(-1)).toMatchObject({ status: 400, code: 'ERR_CLIENT_MISMATCH' });
     expect(await isActive(token)).toBe(true);
     expect((await revoke({ token: refreshToken })).statusCode).toBe(200);
     expect(await isActive(token)).toBe(false);
@@ -94,7 +100,8 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     const other: Client = { id: 'other', secret: 'o'.repeat(32) };
     const { revoke, isActive } = await serving({ clients: [clientSetting(CLIENT), clientSetting(other)] });
     const { token } = await issue('--claim', `client_id=${CLIENT.id}`);
-    expect((await revoke({ token }, other)).statusCode).toBe(200);
+    const refused = await revoke({ token }, other);
+    expect([refused.statusCode, refused.json().error]).toEqual([400, 'unauthorized_client']);
     expect(await isActive(token)).toBe(true);
     expect((await revoke({ token })).statusCode).toBe(200);
     expect(await isActive(token)).toBe(false);
@@ -102,6 +109,34 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     const plain = await issue();
     expect((await revoke({ token: plain.token }, other)).statusCode).toBe(200);
     expect(await isActive(plain.token)).toBe(false);
+  });
+
+  test('POST /revoke ends an access token without its session if the session may be of another client', async () => {
+    const other: Client = { id: 'other', secret: 'o'.repeat(32) };
+    const { app, revoke, session, isActive } = await serving({
+      clients: [clientSetting(CLIENT), clientSetting(other, { may: ['revoke', 'refresh'] })],
+    });
+    const first = await session();
+    expect((await revoke({ token: first.token }, other)).statusCode).toBe(200);
+    expect(await isActive(first.token)).toBe(false);
+    const form = { grant_type: 'refresh_token', refresh_token: first.refreshToken };
+    const refreshed = await app.inject({
+      ...{ method: 'POST', url: '/token', payload: new URLSearchParams(form).toString() },
+      headers: { ...basic(CLIENT), 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    expect(refreshed.statusCode).toBe(200);
+    expect(await isActive(refreshed.json().access_token)).toBe(true);
+  });
+
+  test('POST /revoke with an access token ends its session if no other client can have sessions', async () => {
+    const gateway: Client = { id: 'gateway', secret: 'g'.repeat(32) };
+    const { revoke, session } = await serving({
+      clients: [clientSetting(CLIENT), clientSetting(gateway, { may: ['revoke'] })],
+    });
+    await revoke({ token: (await session()).token }, gateway);
+    expect(await sessions()).toBe(1);
+    await revoke({ token: (await session()).token });
+    expect(await sessions()).toBe(1);
   });
 
   test.each(['', 'saml2', 'urn:ietf:params:oauth:token-type:access_token'])(
@@ -138,7 +173,8 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     for (const invalid of ['', 'x', `${token}x`, `${token.slice(0, -10)}AAAAAAAAAA`, expired.token]) {
       expect((await revoke({ token: invalid })).statusCode).toBe(200);
     }
-    expect((await revoke({ token }, shop)).statusCode).toBe(200);
+    const refused = await revoke({ token }, shop);
+    expect([refused.statusCode, refused.json().error]).toEqual([400, 'unauthorized_client']);
     expect((await revoke({})).json()).toMatchObject({ error: 'invalid_request' });
     expect(await stores.content()).toBe(before);
   });

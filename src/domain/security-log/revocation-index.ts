@@ -41,6 +41,14 @@ const isName = (value: unknown) => typeof value === 'string' && value !== '';
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
 const IS_USABLE = { sub: isName, jti: isName, kid: isName, issuedBefore: isCount, userVersion: isCount };
 
+/** What identifies a token, and when it was issued with which key. */
+interface NamedIssue {
+  sub: string;
+  jti: string;
+  kid: string;
+  iat: number;
+}
+
 /** Indexes events of the security log, so that a check of a token takes a few lookups. */
 export class RevocationIndex {
   #tokens = new RenewedNames();
@@ -87,14 +95,21 @@ export class RevocationIndex {
     if (isNew) this.#revision += 1;
   }
 
-  covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
+  covers(token: NamedIssue): boolean {
+    return this.#coversIssue(token) || this.names(token.sub, token.jti);
+  }
+
+  #coversIssue({ sub, jti, kid, iat }: NamedIssue): boolean {
     // Covered too if the iat is no number.
-    return !(iat > this.coveredUntil({ sub, jti, kid })) || this.isCompromised(kid) || this.names(sub, jti);
+    return !(iat > this.coveredUntil({ sub, jti, kid })) || this.isCompromised(kid);
   }
 
   /** Whether an event names this one token, or its family. */
   names(sub: string, jti: string): boolean {
-    if (this.#tokens.has(nameOf(sub, jti)) || this.#jtis.has(jti)) return true;
+    return this.#tokens.has(nameOf(sub, jti)) || this.#jtis.has(jti) || this.#namesFamilyOf(sub, jti);
+  }
+
+  #namesFamilyOf(sub: string, jti: string): boolean {
     const family = familyOf(jti);
     return family !== null && (this.#tokens.has(familyName(sub, family)) || this.#jtis.has(family));
   }
@@ -109,13 +124,12 @@ export class RevocationIndex {
 
   /**
    * Whether a session has ended, given the last access token of its family. What ends the subject's tokens
-   * ends a session that began before, however often it was refreshed since.
+   * ends a session that began before, however often it was refreshed since. What ends its last access token alone
+   * leaves the session.
    */
-  endsSession({
-    startedAt,
-    ...last
-  }: { startedAt: number } & Parameters<RevocationIndex['covers']>[0]): boolean {
-    return this.covers(last) || !(startedAt > this.#subjectCoveredUntil(last.sub, last.jti));
+  endsSession({ startedAt, ...last }: { startedAt: number } & NamedIssue): boolean {
+    const isNamed = this.#namesFamilyOf(last.sub, last.jti);
+    return isNamed || this.#coversIssue(last) || !(startedAt > this.#subjectCoveredUntil(last.sub, last.jti));
   }
 
   isCompromised(kid: string): boolean {

@@ -46,18 +46,18 @@ export interface RevocationOptions extends WalkControl {
 }
 
 /**
- * Ends one token; with a token of a session, the session. Records the event first, because a failover of
+ * Ends one token; with a token of a session, the session, unless `keepsSession`. Records the event first, because a failover of
  * Redis may undo the removal.
  */
 export async function revokeToken(
   ports: Administration,
   policy: EventPolicy,
-  token: { sub: string; jti: string },
+  token: { sub: string; jti: string; keepsSession?: boolean },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
-  const family = familyOf(token.jti);
+  const family = token.keepsSession === true ? null : familyOf(token.jti);
   if (options.dryRun) {
     const filter = family === null ? { jti: token.jti } : { families: [family] };
     const isEnding = (entry: RegistryEntry) => matches(entry, filter);

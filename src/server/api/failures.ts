@@ -80,6 +80,7 @@ export function sendFailure(request: FastifyRequest, reply: FastifyReply, failur
 /** What the client can act on. Every other error is a failure of the server. */
 const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   ERR_CLIENT_FORBIDDEN: 403,
+  ERR_CLIENT_MISMATCH: 400,
   ERR_CLIENT_UNAUTHENTICATED: 401,
   ERR_GRANT_TYPE_UNSUPPORTED: 400,
   ERR_NO_ACTIVE_KEY: 409,
@@ -143,6 +144,8 @@ const INVALID_GRANT = 'The refresh token is invalid, expired, revoked, or issued
 /** The errors that have a name of their own in RFC 6749 §5.2. */
 const OAUTH_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_CLIENT_FORBIDDEN: 'unauthorized_client',
+  // RFC 7009 §2.1 requires an error, and names none.
+  ERR_CLIENT_MISMATCH: 'unauthorized_client',
   ERR_GRANT_TYPE_UNSUPPORTED: 'unsupported_grant_type',
   ERR_REFRESH_EXPIRED: 'invalid_grant',
   ERR_REFRESH_INVALID: 'invalid_grant',

@@ -6,14 +6,14 @@ import { identifyToken } from '../../domain/tokens/identify-token.js';
 import { openRefreshToken } from '../../domain/tokens/refresh-token.js';
 import { revokeToken as revoke } from '../../domain/tokens/revoke.js';
 import type { ApiOptions } from './api-options.js';
-import { actorOf, clientOf, mayUseAudience } from './authentication.js';
+import { actorOf, clientOf, forbidden, mayUseAudience } from './authentication.js';
 import type { Client } from './clients.js';
 import { formToken } from './form.js';
 import type { ApiServices } from './services.js';
 
 /**
- * RFC 7009, for access and refresh tokens. Status 200 even for a token that is invalid, expired, or of another client
- * (RFC 7009 §2.2). The form may have a token_type_hint, which is ignored.
+ * RFC 7009, for access and refresh tokens. Status 200 even for a token that is invalid or expired (RFC 7009 §2.2), and 400
+ * for one of another client (RFC 7009 §2.1). The form may have a token_type_hint, which is ignored.
  */
 export const revokeToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
   app.post<{ Body: unknown }>(
@@ -29,19 +29,21 @@ export const revokeToken: FastifyPluginCallback<ApiOptions> = (app, { services, 
   done();
 };
 
-/** Returns false for a token that ends nothing for this client. */
+/** Returns false for a token that has nothing to end. */
 async function endToken(services: ApiServices, client: Client, token: string): Promise<boolean> {
-  const { administrationBy, lifetime } = services;
+  const { administrationBy, lifetime, sessionClients } = services;
   const ports = administrationBy(actorOf(client));
   const found = await identifyToken(ports.database, token);
   if ('active' in found) return endSession(services, client, token);
   const { sub, jti, payload } = found;
-  // An expired token of a session still ends the session.
-  const isOver =
-    familyOf(jti) === null && !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
-  // RFC 7009 §2.1: a token is revoked only for the client that it was issued to.
-  if (isOver || !isOwn(client, payload.client_id) || !mayUseAudience(client, payload.aud)) return false;
-  await revoke(ports, lifetime, { sub, jti }, { reason: null, dryRun: false });
+  // The registry does not know the client of a session.
+  const isOfKnownClient = payload.client_id !== undefined || sessionClients.every((id) => id === client.id);
+  const endsSession = familyOf(jti) !== null && isOfKnownClient;
+  // An expired token still ends its session.
+  const isOver = !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
+  if (isOver && !endsSession) return false;
+  assertOwn(client, payload.client_id, payload.aud);
+  await revoke(ports, lifetime, { sub, jti, keepsSession: !endsSession }, { reason: null, dryRun: false });
   return true;
 }
 
@@ -56,14 +58,15 @@ async function endSession(
   });
   if (contents === null) return false;
   const { sub, family, request } = contents;
-  if (!isOwn(client, request.clientId) || !mayUseAudience(client, request.aud ?? defaultAudience))
-    return false;
+  assertOwn(client, request.clientId, request.aud ?? defaultAudience);
   const end = { sub, family, action: 'token.revoke', outcome: 'done', reason: null };
   await endFamily(administrationBy(actorOf(client)), lifetime, end);
   return true;
 }
 
 /** A token that names no client belongs to every client that may use its audience. */
-function isOwn({ id }: Client, clientId: unknown): boolean {
-  return clientId === undefined || clientId === id;
+function assertOwn(client: Client, clientId: unknown, aud: unknown): void {
+  if (clientId !== undefined && clientId !== client.id)
+    throw new JwtctlError('ERR_CLIENT_MISMATCH', 'The token was issued to another client.');
+  if (!mayUseAudience(client, aud)) throw forbidden('The client may not use the audience of the token.');
 }

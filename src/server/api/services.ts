@@ -11,6 +11,8 @@ import { type Clients, openClients } from './clients.js';
 export interface ApiServices {
   /** Null without configured clients. */
   clients: Clients | null;
+  /** The clients that can have sessions. */
+  sessionClients: readonly string[];
   hasLogout: boolean;
   issuer: RequestIssuer;
   /** Acts in the name of `actor`. */
@@ -41,6 +43,9 @@ export async function openApiServices(
   ]);
   return {
     ...{ clients, refreshTokens },
+    sessionClients: (serve.clients ?? [])
+      .filter(({ may }) => may.includes('issue') || may.includes('refresh'))
+      .map(({ id }) => id),
     hasLogout: serve.logout,
     issuer: new RequestIssuer(issuer, new AuditRowBatcher(database)),
     administrationBy: (actor) => ({ database, registry, clock, actor }),

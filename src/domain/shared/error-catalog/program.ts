@@ -13,6 +13,10 @@ export const PROGRAM_ERRORS = {
     'A client of the HTTP API lacks the right that the request needs, or is not allowed to use the audience.',
     "In `serve.clients`, add the right to the client's `may`, or the audience to the client's `audiences`.",
   ),
+  ERR_CLIENT_MISMATCH: refused(
+    'The token was issued to another client of the HTTP API than the one that revokes it.',
+    'Revoke it with the client that it was issued to, or by ID with a client that has no `audiences`.',
+  ),
   ERR_CLIENT_UNAUTHENTICATED: refused(
     'A client of the HTTP API did not authenticate, or its secret is wrong.',
     "Check the client's ID and secret against the settings of the server.",
