@@ -304,13 +304,32 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await status()).toEqual(['disabled', UNTIL, 2]);
         now = UNTIL;
         expect(await status()).toEqual(['enabled', undefined, 2]);
-        expect(await users.setStatus('alice', 'enabled', now)).toMatchObject({ changed: false });
         expect(await users.setStatus('alice', 'disabled', now)).toMatchObject({
           changed: true,
           user: { status: 'disabled', version: 3 },
         });
         now = UNTIL + 60;
         expect(await status()).toEqual(['disabled', undefined, 3]);
+      });
+
+      test('can be enabled once the time is over, for hosts whose clocks have not reached it', async () => {
+        await add('alice');
+        await users.setStatus('alice', 'disabled', AT, UNTIL);
+        now = UNTIL;
+        expect(await users.setStatus('alice', 'enabled', now)).toMatchObject({ changed: true });
+        expect(await users.setStatus('alice', 'enabled', now)).toMatchObject({ changed: false });
+        now = UNTIL - 1;
+        expect(await status()).toEqual(['enabled', undefined, 3]);
+      });
+
+      test('restoreStatus writes the end and the version as they are given', async () => {
+        await add('alice');
+        await users.setStatus('alice', 'disabled', AT);
+        await users.restoreStatus('alice', { status: 'disabled', disabledUntil: UNTIL, version: 7 }, AT + 1);
+        expect(await status()).toEqual(['disabled', UNTIL, 7]);
+        expect((await users.find('alice'))?.updatedAt).toBe(AT + 1);
+        await users.restoreStatus('alice', { status: 'enabled', version: 8 }, AT + 1);
+        expect(await status()).toEqual(['enabled', undefined, 8]);
       });
 
       test('stays disabled for the longest time, until it is enabled', async () => {

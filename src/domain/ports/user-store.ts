@@ -34,6 +34,12 @@ export interface UserStore extends UserDirectory {
     at: number,
     disabledUntil?: number | null,
   ): Promise<{ user: User; changed: boolean } | null>;
+  /** Sets exactly this, even if it shortens a ban: see `db recover`. */
+  restoreStatus(
+    sub: string,
+    state: { status: UserStatus; disabledUntil?: number | undefined; version: number },
+    at: number,
+  ): Promise<void>;
   /** Returns null if the user does not exist. */
   setName(sub: string, name: string | null, at: number): Promise<{ user: User; changed: boolean } | null>;
   remove(sub: string): Promise<User | null>;

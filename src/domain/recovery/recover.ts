@@ -245,8 +245,8 @@ async function applyAgain(
       await users.remove(sub);
       continue;
     }
-    await users.setStatus(sub, type === 'user_disabled' ? 'disabled' : 'enabled', at, disabledUntil);
-    await users.setVersion([sub], userVersion);
+    const status = type === 'user_disabled' ? 'disabled' : 'enabled';
+    await users.restoreStatus(sub, { status, disabledUntil, version: userVersion }, at);
   }
 }
 

@@ -199,6 +199,17 @@ test('a ban that has an end is applied again with its end', async () => {
   expect(await status()).toBe('enabled');
 });
 
+test('a ban that a shorter one replaced is not applied again', async () => {
+  const at = clock.now();
+  await addDisabled(at);
+  keep({ ...change('user_enabled', 3, at + 1), id: 1 });
+  keep({ ...change('user_disabled', 4, at + 2), disabledUntil: at + 60, id: 2 });
+  await settle(ports, await findLosses(ports), 'reapplied');
+  expect(await database.users.find('erin')).toMatchObject({
+    ...{ status: 'disabled', disabledUntil: at + 60, version: 4 },
+  });
+});
+
 test('of two changes with one version, the one that enables the user does not win', async () => {
   await database.users.add({ sub: 'erin', name: null, at: clock.now() });
   keep({ ...change('user_enabled', 3, clock.now() + 1), id: 1 });
