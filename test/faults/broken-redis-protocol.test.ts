@@ -138,6 +138,17 @@ test.each<[command: string, mode: Mode, words: string[]]>([
 );
 
 test.each([
+  ['lacks the outcome of the entry', '*2\r\n:1\r\n:1\r\n'],
+  ['has an outcome that no script returns', '*3\r\n:1\r\n:1\r\n:9\r\n'],
+  ['counts more entries than there are', '*4\r\n:1\r\n:2\r\n:4\r\n:4\r\n'],
+])('no token is issued if the reply to its registration %s', async (_, reply) => {
+  const { shell, stop } = await openThrough('standalone', 'evalsha', () => reply);
+  const { exitCode, stdout, error } = await shell.run(...ISSUE, '--json');
+  await stop();
+  expect([exitCode, stdout, error().code]).toEqual([4, '', 'ERR_REDIS_UNEXPECTED_REPLY']);
+});
+
+test.each([
   ['zmscore', false],
   ['zmscore', true],
   ['hello', true],

@@ -23,16 +23,18 @@ export async function registerInTurn(
   options: RegistrationOptions,
 ): Promise<RegistrationOutcome[]> {
   const { connection, keyspace, batcher } = session;
-  const outcomes = registrations.map((): RegistrationOutcome => 'known');
+  const outcomes: RegistrationOutcome[] = [];
   let idleCalls = 0;
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
     const { entries, meta, slot } = keyspace.keysOf(sub);
     const own: Array<string | number> = [];
+    let count = 0;
     for (let index = next; index < next + ENTRIES_PER_CALL; index++) {
       const registration = registrations[index];
       if (registration?.now !== now) break;
       addArguments(own, registration);
+      count += 1;
     }
     const [, done = 0, ...read] = await runInTime(connection, (deadline) =>
       batcher.read(
@@ -41,16 +43,24 @@ export async function registerInTurn(
       ),
     );
     idleCalls = done > 0 ? 0 : idleCalls + 1;
-    if (!(done >= 0) || idleCalls > MOST_IDLE_CALLS) throw connection.translate(new UnexpectedReplyError());
+    const isPossible = done >= 0 && done <= read.length && read.length <= count && read.every(isEntryOutcome);
+    if (!isPossible || idleCalls > MOST_IDLE_CALLS) throw connection.translate(new UnexpectedReplyError());
     for (const [offset, code] of read.entries()) {
       const index = next + offset;
       if (code === ENTRY_OUTCOME.REFUSED) outcomes[index] = tokenLimit(sub, registrations[index]);
       // An entry that is read in two calls is known in the second one.
       else if (code === ENTRY_OUTCOME.ADDED) outcomes[index] = 'added';
+      else outcomes[index] ??= 'known';
     }
     next += done;
   }
   return outcomes;
+}
+
+const ENTRY_OUTCOMES: ReadonlySet<number> = new Set(Object.values(ENTRY_OUTCOME));
+
+function isEntryOutcome(code: number): boolean {
+  return ENTRY_OUTCOMES.has(code);
 }
 
 /**
