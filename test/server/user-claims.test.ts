@@ -61,9 +61,10 @@ describe.each(BACKENDS)('users.claims on %s', (backend) => {
     ],
     ['scp=prefs', /claim scp is an object/],
     ['auth_time=role_name', /claim auth_time is a string; expected a NumericDate/],
+    ['auth_time=tenant_id', /auth_time is 1796000000000, which looks like milliseconds/],
   ])('a value that does not fit its claim is refused: %s', async (columns, message) => {
     await stores.query(`DELETE FROM accounts WHERE login = 'dave'`);
-    await stores.query(`INSERT INTO accounts VALUES ('dave', 'refresh', 5, '{"a":1}')`);
+    await stores.query(`INSERT INTO accounts VALUES ('dave', 'refresh', 1796000000000, '{"a":1}')`);
     for (const more of [[], ['--dry-run']]) {
       const flags = ['--users-claims', columns, '--json', ...more];
       const { exitCode, error } = await stores.run('token', 'issue', '--sub', 'dave', ...flags);

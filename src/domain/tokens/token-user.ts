@@ -1,6 +1,7 @@
 import type { User, UserDirectory } from '../ports/index.js';
 import { typeName } from '../shared/describe-value.js';
 import { JwtctlError } from '../shared/errors.js';
+import { isNumericDate, looksLikeMilliseconds } from '../verification/check-claims.js';
 import { checkClaimedType } from '../verification/token-type.js';
 import type { IssuerPolicy } from './token-request.js';
 
@@ -30,7 +31,7 @@ export function claimsOf(
   if (refusal !== null) throw invalid(sub, refusal.error.message);
   for (const [claim, { isValid, expected }] of Object.entries(INTERPRETED)) {
     if (!Object.hasOwn(claims, claim) || isValid(claims[claim])) continue;
-    throw invalid(sub, `The claim ${claim} is ${typeName(claims[claim])}; expected ${expected}.`);
+    throw invalid(sub, `The claim ${claim} is ${found(claim, claims[claim])}; expected ${expected}.`);
   }
   return claims;
 }
@@ -45,8 +46,16 @@ const SCOPES = {
 const INTERPRETED = {
   scope: SCOPES,
   scp: SCOPES,
-  auth_time: { isValid: (value: unknown) => typeof value === 'number', expected: 'a NumericDate in seconds' },
+  auth_time: {
+    isValid: (value: unknown) => isNumericDate(value) && !looksLikeMilliseconds(value),
+    expected: 'a NumericDate in seconds',
+  },
 };
+
+function found(claim: string, value: unknown): string {
+  const isTooLarge = claim === 'auth_time' && looksLikeMilliseconds(value);
+  return isTooLarge ? `${value}, which looks like milliseconds` : typeName(value);
+}
 
 function invalid(sub: string, problem: string): JwtctlError {
   const message = `A column of users.claims does not fit its claim for the user ${JSON.stringify(sub)}. ${problem}`;

@@ -173,12 +173,16 @@ function dateRefusal(claim: 'exp' | 'nbf' | 'iat', value: unknown): Refusal | nu
     return refuse('ERR_CLAIM_INVALID', message);
   }
   if (!isNumericDate(value)) return invalid(claim, value, 'a NumericDate in seconds');
-  return value < FIRST_MILLISECONDS
+  return !looksLikeMilliseconds(value)
     ? null
     : refuse(
         'ERR_CLAIM_INVALID',
         `The token's ${claim} is ${value}, which looks like milliseconds; expected seconds.`,
       );
+}
+
+export function looksLikeMilliseconds(value: unknown): boolean {
+  return isNumericDate(value) && value >= FIRST_MILLISECONDS;
 }
 
 /** As seconds, this is the year 5138; as milliseconds, 1973. */
@@ -236,7 +240,7 @@ function invalid(claim: string, value: unknown, expected: string): Refusal {
   );
 }
 
-function isNumericDate(value: unknown): value is number {
+export function isNumericDate(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
