@@ -58,7 +58,9 @@ export function fitRows(
       );
   return {
     ...{ shown, widths, natural, kinds },
-    rows: safe.map((row) => shown.map((index, place) => fitCell(row[index] ?? '', widths[place] ?? 0))),
+    rows: safe.map((row) =>
+      shown.map((index, place) => fitCell(row[index] ?? '', widths[place] ?? 0, columns[index] ?? '')),
+    ),
   };
 }
 
@@ -119,6 +121,12 @@ function importanceOf(column: Column): number {
   return typeof column === 'string'
     ? Number.POSITIVE_INFINITY
     : (column.importance ?? Number.POSITIVE_INFINITY);
+}
+
+export type Align = 'left' | 'right';
+
+export function alignOf(column: Column): Align {
+  return typeof column !== 'string' && column.align === 'right' ? 'right' : 'left';
 }
 
 export function nameOf(column: Column): string {
@@ -184,10 +192,12 @@ function printableCell(cell: Cell): Cell {
   return isBar(cell) ? cell : { ...cell, text: printable(cell.text) };
 }
 
-function fitCell(cell: Cell, width: number): Text {
-  if (typeof cell === 'string') return shorten(cell, width);
+function fitCell(cell: Cell, width: number, column: Column): Text {
+  // A number that lacks digits is wrong, so its row may be too long instead.
+  const fit = (text: string) => (alignOf(column) === 'right' ? text : shorten(text, width));
+  if (typeof cell === 'string') return fit(cell);
   if (isBar(cell)) return drawBar(cell.bar, width);
-  return { ...cell, text: shorten(cell.text, width) };
+  return { ...cell, text: fit(cell.text) };
 }
 
 function textOf(cell: Cell): string {

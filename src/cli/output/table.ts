@@ -1,7 +1,17 @@
 import type { ChalkInstance } from 'chalk';
 import Table from 'cli-table3';
 import { printable } from '../../domain/shared/text.js';
-import { type FittedRows, fitRows, GAP, nameOf, widthOf, wrap, wrapWords } from './layout.js';
+import {
+  type Align,
+  alignOf,
+  type FittedRows,
+  fitRows,
+  GAP,
+  nameOf,
+  widthOf,
+  wrap,
+  wrapWords,
+} from './layout.js';
 import { colorOf, painter } from './tones.js';
 import type { Cell, Column, Section, Text } from './view.js';
 
@@ -52,12 +62,6 @@ export function tableInParts(
     for (const row of fitted.rows) table.push(row.map((cell) => drawCell(cell, paint)));
     return trimLines(table.toString());
   };
-}
-
-type Align = 'left' | 'right';
-
-function alignOf(column: Column): Align {
-  return typeof column !== 'string' && column.align === 'right' ? 'right' : 'left';
 }
 
 function padRow(
