@@ -76,7 +76,7 @@ export class RedisTokenRegistry implements TokenRegistry {
   readonly marks: MarkStore;
   readonly #session: RegistrySession;
   readonly #tolerance: number;
-  readonly #idleTimeout: number | null;
+  readonly idleTimeoutSeconds: number | null;
 
   constructor(
     connection: RedisConnection,
@@ -86,7 +86,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     this.prefix = options.prefix;
     this.#session = { connection, keyspace: keyspace(options.prefix), batcher: new Batcher(connection) };
     this.#tolerance = options.clockToleranceSeconds;
-    this.#idleTimeout = options.idleTimeoutSeconds ?? null;
+    this.idleTimeoutSeconds = options.idleTimeoutSeconds ?? null;
     this.marks = redisMarkStore(this.#session);
   }
 
@@ -121,11 +121,11 @@ export class RedisTokenRegistry implements TokenRegistry {
     entry: { jti: string; keyId: number; iat: number },
     now: number,
   ): Promise<TokenRecord> {
-    const members = statusMembers(entry, this.#idleTimeout !== null);
+    const members = statusMembers(entry, this.idleTimeoutSeconds !== null);
     const keys = this.#session.keyspace.keysOf(sub);
     const { exp, user, lastSeen } = storedStatus(await readScores(this.#session, keys, members));
     const current = user !== null && user.until > now ? user : null;
-    const isIdle = lastSeen !== undefined && now - lastSeen >= (this.#idleTimeout ?? 0);
+    const isIdle = lastSeen !== undefined && now - lastSeen >= (this.idleTimeoutSeconds ?? 0);
     const serverStartedAt = isIdle ? await readStart(this.#session, keys) : undefined;
     return { exp: liveExp(exp, now, this.#tolerance), user: current, lastSeen, serverStartedAt };
   }
@@ -143,7 +143,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return new RedisStatusReader(this.#session, {
       ...options,
       tolerance: this.#tolerance,
-      recordsUse: this.#idleTimeout !== null,
+      recordsUse: this.idleTimeoutSeconds !== null,
     });
   }
 
@@ -152,7 +152,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const reader = new SubjectReader(this.#session, options);
     const keys = this.#session.keyspace.keysOf(sub);
     const entries = (await reader.list({ sub, ...keys })).sort(byAge);
-    return this.#idleTimeout === null ? entries : withLastSeen(this.#session, keys, entries);
+    return this.idleTimeoutSeconds === null ? entries : withLastSeen(this.#session, keys, entries);
   }
 
   async setUserStatus(
@@ -219,7 +219,7 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   get #registration(): RegistrationOptions {
-    return { tolerance: this.#tolerance, idleTimeoutSeconds: this.#idleTimeout };
+    return { tolerance: this.#tolerance, idleTimeoutSeconds: this.idleTimeoutSeconds };
   }
 
   /** Prepends the times that every script takes: see `includes/entries.lua`. */

@@ -6,6 +6,9 @@ import type { KnownUserStatus } from './token-status.js';
 
 /** Entries expire at `exp` plus the clock tolerance, and other data of a subject with its last entry. */
 export interface EntryStore extends UserStatusCache {
+  /** With it, a registration removes the idle others of the subject before it counts. */
+  readonly idleTimeoutSeconds: number | null;
+
   /**
    * Adds entries, those of one subject in order. Returns the outcome of each, which may be an error; rejects if the
    * registry fails as a whole. An entry may be registered despite an error of kind `unavailable`.

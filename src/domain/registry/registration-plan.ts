@@ -4,14 +4,18 @@ import { JwtctlError } from '../shared/errors.js';
 import { isUnavailable } from './register-many.js';
 import { tokenLimit } from './token-limit.js';
 
+type PlanRegistry = Pick<EntryStore & TokenStatusReader, 'idleTimeoutSeconds' | 'list' | 'tokenStatus'>;
+
 /** Predicts what a registration would return. Earlier predictions count toward the limit, and as known entries. */
 export class RegistrationPlan {
-  readonly #registry: Pick<EntryStore & TokenStatusReader, 'list' | 'tokenStatus'>;
-  /** By subject: the tokens that there would be, those of a session as one. */
+  readonly #registry: PlanRegistry;
+  /** By subject with `onLimit` refuse: the tokens that there would be, those of a session as one. */
   readonly #sessions = new Map<string, Set<string>>();
+  /** The lists that are being read, because many lines may be of one subject. */
+  readonly #lists = new Map<string, Promise<void>>();
   readonly #added = new Set<string>();
 
-  constructor(registry: Pick<EntryStore & TokenStatusReader, 'list' | 'tokenStatus'>) {
+  constructor(registry: PlanRegistry) {
     this.#registry = registry;
   }
 
@@ -31,12 +35,23 @@ export class RegistrationPlan {
   /** Returns whether the entry exists. */
   async #read({ sub, entry, now, maxPerSubject, onLimit }: Registration): Promise<boolean> {
     const { exp } = await this.#registry.tokenStatus(sub, entry, now);
-    if (exp === null && onLimit === 'refuse' && maxPerSubject !== undefined && !this.#sessions.has(sub)) {
-      const entries = await this.#registry.list(sub, now);
-      const sessions = new Set(entries.map(({ jti }) => sessionOf(jti)));
-      if (!this.#sessions.has(sub)) this.#sessions.set(sub, sessions);
-    }
+    const isLimited = exp === null && onLimit === 'refuse' && maxPerSubject !== undefined;
+    if (isLimited && !this.#sessions.has(sub)) await this.#listOnce(sub, now);
     return exp !== null;
+  }
+
+  #listOnce(sub: string, now: number): Promise<void> {
+    const listing = this.#lists.get(sub) ?? this.#list(sub, now).finally(() => this.#lists.delete(sub));
+    this.#lists.set(sub, listing);
+    return listing;
+  }
+
+  /** Right after a restart of Redis, a registration may still count a token that is idle here. */
+  async #list(sub: string, now: number): Promise<void> {
+    const timeout = this.#registry.idleTimeoutSeconds ?? Number.POSITIVE_INFINITY;
+    const entries = await this.#registry.list(sub, now);
+    const counted = entries.filter(({ lastSeen = now }) => now - lastSeen < timeout);
+    this.#sessions.set(sub, new Set(counted.map(({ jti }) => sessionOf(jti))));
   }
 
   #predict(registration: Registration | undefined): RegistrationOutcome {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Registration, RegistrationOutcome, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { RegistrationPlan } from '../../../src/domain/registry/registration-plan.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { IDLE_TIMEOUT_SECONDS } from '../../support/embedded.js';
 import { type EmbeddedService, openEmbeddedService } from '../../support/embedded-service.js';
 
 const FAMILY = 'a'.repeat(22);
@@ -51,6 +52,33 @@ test.each([
   const registered = await service.registry.registerMany(registrations([...jtis, 'a'], limit));
   expect(predicted).toEqual(registered);
   expect(predicted).toEqual(['added', 'known', 'added', 'known', 'known', 'known']);
+});
+
+test('does not count idle tokens, which a registration removes first', async () => {
+  const { recording } = service;
+  const lasting = { entry: { jti: 'c', keyId: 1, iat: now, exp: now + 10_000 } };
+  const [a, b] = registrations(['a', 'b'], {}).map((one) => ({
+    ...one,
+    entry: { ...one.entry, exp: now + 10_000 },
+  }));
+  await recording.registerMany([a, b].filter((one) => one !== undefined));
+  const later = { sub: 'alice', now: now + IDLE_TIMEOUT_SECONDS, ...lasting, ...REFUSING };
+  expect(await new RegistrationPlan(recording).predictMany([later])).toEqual(['added']);
+  expect(await recording.registerMany([later])).toEqual(['added']);
+});
+
+test('lists the tokens of each subject once', async () => {
+  let lists = 0;
+  const { registry } = service.withRegistry({
+    list: (...args) => {
+      lists += 1;
+      return service.registry.list(...args);
+    },
+  });
+  const plan = new RegistrationPlan(registry);
+  for (const sub of ['alice', 'bob']) await plan.predictMany(registrations(['a', 'b', 'c'], REFUSING, sub));
+  await plan.predictMany(registrations(['d'], REFUSING));
+  expect(lists).toBe(2);
 });
 
 test('counts what it planned before, each subject for itself', async () => {

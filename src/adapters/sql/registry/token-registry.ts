@@ -61,21 +61,21 @@ export class SqliteTokenRegistry implements TokenRegistry {
   readonly #db: Kysely<Schema>;
   readonly #file: string;
   readonly #tolerance: number;
-  readonly #idleTimeoutSeconds: number | null;
+  readonly idleTimeoutSeconds: number | null;
   readonly heartbeatLifetimeSeconds: number;
 
   constructor(db: Kysely<Schema>, options: SqliteRegistryOptions) {
     this.#db = db;
     this.#file = options.file;
     this.#tolerance = options.clockToleranceSeconds;
-    this.#idleTimeoutSeconds = options.idleTimeoutSeconds ?? null;
+    this.idleTimeoutSeconds = options.idleTimeoutSeconds ?? null;
     this.heartbeatLifetimeSeconds = heartbeatLifetime(this.#tolerance);
   }
 
   async registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]> {
     const [first] = registrations;
     if (first === undefined) return [];
-    const idleTimeoutSeconds = this.#idleTimeoutSeconds;
+    const idleTimeoutSeconds = this.idleTimeoutSeconds;
     return this.#write(first.now, async (db) => {
       const outcomes: RegistrationOutcome[] = [];
       for (const registration of registrations) {
@@ -89,7 +89,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
   advanceFamilies(steps: readonly FamilyStep[]): Promise<FamilyOutcome[]> {
     const [first] = steps;
     if (first === undefined) return Promise.resolve([]);
-    const idleTimeoutSeconds = this.#idleTimeoutSeconds;
+    const idleTimeoutSeconds = this.idleTimeoutSeconds;
     return this.#write(first.now, async (db) => {
       const outcomes: FamilyOutcome[] = [];
       for (const step of steps) outcomes.push(await advanceFamily(db, step, { idleTimeoutSeconds }));
