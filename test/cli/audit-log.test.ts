@@ -81,7 +81,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
     const seq = await nextSeq();
     for (const words of [
       ['users', 'disable', 'alice'],
-      ['token', 'revoke', '--sub', 'alice', '--all'],
+      ['token', 'revoke', '--sub', 'alice', '--all', '--yes'],
       ['users', 'enable', 'alice'],
     ]) {
       const { exitCode, stderr } = await host.run(...words, '--json');
@@ -195,10 +195,10 @@ describe('an account that can add to the audit log but cannot change it', () => 
     await stores.json('keys', 'generate', '--kid', 'second');
     await stores.json('keys', 'rotate', '--now');
     await stores.json('users', 'disable', 'alice');
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--yes');
     await stores.json('cache', 'reconcile');
-    await stores.json('keys', 'compromise', 'first', '--reason', 'test');
-    await stores.json('users', 'remove', 'alice');
+    await stores.json('keys', 'compromise', 'first', '--reason', 'test', '--yes');
+    await stores.json('users', 'remove', 'alice', '--yes');
     await stores.json('db', 'status');
 
     expect((await rowsOf(stores)).length).toBeGreaterThan(6);

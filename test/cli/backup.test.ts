@@ -130,7 +130,7 @@ describe.each(BACKENDS)('backup and restore, on %s', { timeout: 60_000 }, (backe
 
     stores.clock.advance(40);
     await stores.json('token', 'revoke', '--sub', 'alice', '--jti', tokens.alone.jti);
-    await stores.json('token', 'revoke', '--sub', 'rita', '--all');
+    await stores.json('token', 'revoke', '--sub', 'rita', '--all', '--yes');
     await stores.json('users', 'remove', 'rob', '--yes');
     await stores.json('users', 'disable', 'dora');
     await stores.json('users', 'remove', 'rex', '--yes');

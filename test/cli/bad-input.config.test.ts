@@ -94,7 +94,7 @@ describe('without a configured store', () => {
     ],
     ...[
       ['token', 'verify', 'a.b.c'],
-      ['token', 'revoke', '--sub', 'a', '--all'],
+      ['token', 'revoke', '--sub', 'a', '--all', '--yes'],
       ['cache', 'inspect'],
     ],
     ...[

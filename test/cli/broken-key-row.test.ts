@@ -38,8 +38,8 @@ describe.each(BACKENDS)('a row of the key store that another program changed, on
     await stores.json('keys', 'generate', '--kid', 'other');
     await stores.query(`UPDATE keystore SET ${column} = ? WHERE kid = ?`, [value, 'broken']);
     await stores.json('users', 'disable', 'alice');
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
-    await stores.json('users', 'remove', 'alice');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--yes');
+    await stores.json('users', 'remove', 'alice', '--yes');
     const compromise = ['keys', 'compromise', 'other', '--reason', 'leaked', '--yes', '--json'];
     const { stdout } = await stores.run(...compromise);
     expect(JSON.parse(stdout)).toMatchObject({ kid: 'other', state: 'compromised' });

@@ -16,7 +16,7 @@ describe.each(BACKENDS)('concurrent reconciles on %s', (backend) => {
     for (let index = 0; index < STALE_ENTRIES; index++) {
       const sub = `user-${index}`;
       const { jti, iat, exp } = await stores.json('token', 'issue', '--sub', sub, '--create-user');
-      await stores.json('token', 'revoke', '--sub', sub, '--all');
+      await stores.json('token', 'revoke', '--sub', sub, '--all', '--yes');
       await plantEntry(sub, { keyId: Number(row?.id), jti, iat, exp });
     }
   });

@@ -109,7 +109,7 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
 
   test('removes the entries of a revoked subject, and shows it in the table', async () => {
     const staleTokens = [await issue('bob'), await issue('bob')];
-    await stores.json('token', 'revoke', '--sub', 'bob', '--all');
+    await stores.json('token', 'revoke', '--sub', 'bob', '--all', '--yes');
     for (const stale of staleTokens) await plantAgain('bob', stale);
     const tried = await stores.run('cache', 'reconcile', '-n');
     expect(tried.lines()[0]).toBe('3 tokens of 2 subjects: 2 to fix');
@@ -152,7 +152,7 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     await expectRepair({ statusesCached: 1 });
     expect(await planted.cachedStatus('carol')).toBe('enabled 3');
     expect(await verdict(token)).toBe('active');
-    await stores.json('users', 'remove', 'carol');
+    await stores.json('users', 'remove', 'carol', '--yes');
   });
 
   test('removes the entries of a user whose row another program removed', async () => {

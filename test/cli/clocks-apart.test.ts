@@ -46,14 +46,14 @@ describe('revoking covers all tokens while the registry cannot be reached', () =
   test('from a host that is ahead within the tolerance', async () => {
     stores.clock.advance(Math.floor(Date.now() / 1000) - stores.clock.now() + 4);
     const { token } = await issue('alice');
-    const { exitCode } = await runApart(0, ['token', 'revoke', '--sub', 'alice', '--all'], away);
+    const { exitCode } = await runApart(0, ['token', 'revoke', '--sub', 'alice', '--all', '--yes'], away);
     expect(exitCode).toBe(4);
     expect(await verdict(token)).toBe('ERR_TOKEN_REVOKED');
   }, 60_000);
 
   test.each([
-    { sub: 'bob', argv: ['token', 'revoke', '--sub', 'bob', '--all'] },
-    { sub: 'carol', argv: ['users', 'remove', 'carol'] },
+    { sub: 'bob', argv: ['token', 'revoke', '--sub', 'bob', '--all', '--yes'] },
+    { sub: 'carol', argv: ['users', 'remove', 'carol', '--yes'] },
     { sub: 'dave', argv: ['token', 'revoke', '--kid', 'first', '--yes'] },
   ])(
     'on a host two hours behind: $argv',

@@ -42,7 +42,7 @@ describe.each(BACKENDS)('entries with an iat in the future, on %s', (backend) =>
   const events = () => stores.query('SELECT * FROM security_log ORDER BY id');
 
   const WAYS = [
-    ['token revoke --sub', ['token', 'revoke', '--sub', 'alice', '--all']],
+    ['token revoke --sub', ['token', 'revoke', '--sub', 'alice', '--all', '--yes']],
     ['token revoke --kid', ['token', 'revoke', '--kid', 'k1', '--yes']],
     ['users remove', ['users', 'remove', 'alice', '--yes']],
   ] as const;
@@ -78,14 +78,14 @@ describe.each(BACKENDS)('entries with an iat in the future, on %s', (backend) =>
     stores.clock.advance(600);
     await stores.json('token', 'issue', '--sub', 'alice', '--refresh');
     stores.clock.advance(-600);
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--yes');
     expect((await events()).map(({ type }) => type)).toEqual(['family_revoked', 'subject_revoked']);
   });
 
   test('any number of them adds a limited number of events, which are kept for a limited time', async () => {
     const { token, jti, iat, exp } = await issueAhead(60);
     for (let index = 0; index < 1100; index++) await plant(`forged-${index}`, 100 * YEAR + index);
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--yes');
     expect(await registry.jtis('alice')).toEqual([]);
     const recorded = await events();
     expect(recorded).toHaveLength(501);

@@ -18,7 +18,7 @@ describe.each(BACKENDS)('events of the security log, on %s', (backend) => {
     const { token, jti } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     await stores.json('users', 'add', 'bob');
     await stores.json('cache', 'snapshot', 'before');
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--yes');
 
     stores.clock.advance(26 * 3600);
     await stores.json('users', 'disable', 'bob');
@@ -38,7 +38,7 @@ describe.each(BACKENDS)('events of the security log, on %s', (backend) => {
   test.each(['keys rotate', 'cache reconcile'])(
     'are removed by %s a week after they expired',
     async (command) => {
-      await stores.json('token', 'revoke', '--sub', 'carol', '--all');
+      await stores.json('token', 'revoke', '--sub', 'carol', '--all', '--yes');
       const count = async () =>
         (await stores.query("SELECT id FROM security_log WHERE sub = 'carol'")).length;
       await stores.query(

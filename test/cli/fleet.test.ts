@@ -188,11 +188,11 @@ describe.each(BACKENDS)('running verifiers, on %s', (backend) => {
     });
     const commands = (): Array<[string, string[]]> => [
       ['a token', ['token', 'revoke', token]],
-      ['a subject', ['token', 'revoke', '--sub', sub, '--all']],
+      ['a subject', ['token', 'revoke', '--sub', sub, '--all', '--yes']],
       ['all tokens', ['token', 'revoke', '--issued-before', '2030-01-01T00:00:00Z', '--yes']],
       ['a user', ['users', 'disable', sub]],
-      ['a user for good', ['users', 'remove', sub]],
-      ['a key', ['keys', 'compromise', 'first', '--reason', 'leaked']],
+      ['a user for good', ['users', 'remove', sub, '--yes']],
+      ['a key', ['keys', 'compromise', 'first', '--reason', 'leaked', '--yes']],
     ];
 
     test('succeeds when all of them have read the event', async () => {
@@ -222,6 +222,7 @@ describe.each(BACKENDS)('running verifiers, on %s', (backend) => {
         'leaked',
         '--wait-fleet',
         '1s',
+        '--yes',
       );
       expect(again.fleet).toMatchObject({ verifiers: 3, acknowledged: 3 });
     }, 40_000);
@@ -256,7 +257,15 @@ describe.each(BACKENDS)('running verifiers, on %s', (backend) => {
       expect(shown.exitCode).toBe(5);
       expect(shown.stdout).toMatch(/^read by +0 of 1 verifier$/m);
       expect(shown.stderr).toMatch(/Recorded, but .* within 3s: api-2.*killed verifier stays listed for 15s/);
-      const compromised = await stores.run('keys', 'compromise', 'first', '--reason', 'x', '--wait-fleet');
+      const compromised = await stores.run(
+        'keys',
+        'compromise',
+        'first',
+        '--reason',
+        'x',
+        '--wait-fleet',
+        '--yes',
+      );
       expect({ exitCode: compromised.exitCode, stdout: compromised.stdout }).toMatchObject({
         ...{ exitCode: 5, stdout: expect.stringMatching(/^read by +0 of 1 verifier$/m) },
       });
@@ -275,7 +284,7 @@ describe.each(BACKENDS)('running verifiers, on %s', (backend) => {
       const dryRemoval = await stores.run('users', 'remove', sub, '--wait-fleet', '--dry-run');
       expect(dryRemoval).toMatchObject({ exitCode: 0, stdout: expect.not.stringContaining('read by') });
       expect(dryRemoval.stdout).toMatch(/^status +would be removed$/m);
-      const removed = await stores.run('users', 'remove', sub, '--wait-fleet=1s');
+      const removed = await stores.run('users', 'remove', sub, '--wait-fleet=1s', '--yes');
       expect(removed.exitCode).toBe(5);
       expect(removed.stdout).toMatch(/^status +removed$/m);
       expect(removed.stdout).toMatch(/^read by +0 of 1 verifier$/m);
@@ -375,7 +384,7 @@ describe('with Redis unreachable', () => {
 
   test('keys compromise --wait-fleet reports that it cannot ask the fleet, and exits 5', async () => {
     const shell = await withoutRedis();
-    const words = ['keys', 'compromise', 'first', '--reason', 'leaked', '--wait-fleet=1s', '--json'];
+    const words = ['keys', 'compromise', 'first', '--reason', 'leaked', '--wait-fleet=1s', '--json', '--yes'];
     const { exitCode, json, stderr } = await shell.run(...words);
     expect({ exitCode, state: json().state, fleet: json().fleet }).toEqual({
       ...{ exitCode: 5, state: 'compromised', fleet: null },

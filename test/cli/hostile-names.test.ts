@@ -105,7 +105,9 @@ describe.each(BACKENDS)('subjects with special characters, on %s', (backend) => 
       const one = await stores.json('token', 'revoke', `--sub=${sub}`, `--jti=${first?.jti}`);
       expect({ sub, revoked: one.revoked }).toEqual({ sub, revoked: 1 });
       if (index % 2 === 0) {
-        expect(await stores.json('token', 'revoke', `--sub=${sub}`, '--all')).toMatchObject({ revoked: 1 });
+        expect(await stores.json('token', 'revoke', `--sub=${sub}`, '--all', '--yes')).toMatchObject({
+          revoked: 1,
+        });
       } else {
         expect(await stores.json('cache', 'flush', `--sub=${sub}`, '--yes')).toMatchObject({ removed: 1 });
       }
@@ -131,7 +133,7 @@ describe.each(BACKENDS)('subjects with special characters, on %s', (backend) => 
       ['users', 'remove', '--yes', '--json', '--', sub],
       ['token', 'issue', '--json', `--sub=${sub}`, '--create-user'],
       ['token', 'list', '--json', `--sub=${sub}`],
-      ['token', 'revoke', '--json', `--sub=${sub}`, '--all'],
+      ['token', 'revoke', '--json', `--sub=${sub}`, '--all', '--yes'],
       ['cache', 'flush', '--json', `--sub=${sub}`, '--yes'],
       ['cache', 'inspect', '--json', `--sub=${sub}`],
     ]) {

@@ -49,7 +49,7 @@ test.each([
   ['keys', 'usage'],
   ['cache', 'nodes'],
   ['cache', 'flush', '--kid', 'k1', '-n'],
-  ['token', 'revoke', '--sub', 'zoe', '--all'],
+  ['token', 'revoke', '--sub', 'zoe', '--all', '--yes'],
 ])('a quiet command prints nothing on stderr if the result is complete: %s %s', async (...words) => {
   expect(await stores.run(...words, '-q')).toMatchObject({ exitCode: 0, stderr: '' });
 });

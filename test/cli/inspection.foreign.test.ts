@@ -105,7 +105,7 @@ test.each([
 });
 
 test('a subject whose key has the wrong type can be revoked', async () => {
-  const { revoked } = await stores.json('token', 'revoke', '--sub', 'theirs', '--all');
+  const { revoked } = await stores.json('token', 'revoke', '--sub', 'theirs', '--all', '--yes');
   expect(revoked).toBe(0);
   const [event] = await stores.query("SELECT type FROM security_log WHERE sub = 'theirs'");
   expect(event).toMatchObject({ type: 'subject_revoked' });

@@ -19,7 +19,7 @@ async function openLeaked(backend: (typeof BACKENDS)[number]): Promise<Stores> {
   return stores;
 }
 
-const COMPROMISE = ['keys', 'compromise', 'leaked', '--reason', 'found in a backup'];
+const COMPROMISE = ['keys', 'compromise', 'leaked', '--reason', 'found in a backup', '--yes'];
 
 describe.each(BACKENDS)('keys compromise, on %s', (backend) => {
   let stores: Stores;

@@ -101,7 +101,7 @@ describe.each(BACKENDS)('a command killed at any moment, on %s', { timeout: TIME
     await json('keys', 'generate', '--count', '2');
     const others = await issue(SUBJECTS);
     await json('keys', 'rotate', '--now');
-    const words = (kid: string) => ['keys', 'compromise', kid, '--reason', 'found in public'];
+    const words = (kid: string) => ['keys', 'compromise', kid, '--reason', 'found in public', '--yes'];
     const kills = await planKills(stores, words(activeIn(await keysNow('before'))));
     const tally = new Tally();
     for (const delayMs of kills.delaysMs) {

@@ -43,7 +43,7 @@ describe.each(BACKENDS)('the progress of a walk, on %s', (backend) => {
     { words: ['keys', 'usage'], labels: ['Counting'] },
     { words: ['token', 'revoke', '--issued-before', '1000', '--yes'], labels: ['Counting', 'Removing'] },
     { words: ['keys', 'compromise', 'k2', '--reason', 'test', '-n'], labels: ['Counting'] },
-    { words: ['keys', 'compromise', 'k2', '--reason', 'test'], labels: ['Removing, then counting'] },
+    { words: ['keys', 'compromise', 'k2', '--reason', 'test', '--yes'], labels: ['Removing, then counting'] },
   ])('is reported by $words', async ({ words, labels }) => {
     expect((await runAt({}, stores, ...words)).exitCode).toBe(0);
     expect(reported.map(({ label }) => label)).toEqual(labels);

@@ -114,7 +114,15 @@ describe('a project file that points to a foreign server', () => {
   test.skipIf(!isRoot)('is refused if another user owns it', async () => {
     const { shell, file } = shellBeside(leadingAway());
     chownSync(file, NO_VERIFIERS, NO_VERIFIERS);
-    const { exitCode, error } = await shell.run('token', 'revoke', '--sub', 'alice', '--all', '--json');
+    const { exitCode, error } = await shell.run(
+      'token',
+      'revoke',
+      '--sub',
+      'alice',
+      '--all',
+      '--json',
+      '--yes',
+    );
     expect([exitCode, error().code]).toEqual([2, 'ERR_CONFIG_FILE_UNSAFE']);
     expect(foreignServer.connections).toBe(0);
   });

@@ -71,7 +71,11 @@ describe.each(BACKENDS)('sessions, on %s', (backend) => {
   test.each<{ what: string; words: string[]; code: string }>([
     { what: 'users disable', words: ['users', 'disable'], code: 'ERR_REFRESH_REVOKED' },
     { what: 'users remove', words: ['users', 'remove', '--yes'], code: 'ERR_REFRESH_REVOKED' },
-    { what: 'token revoke --all', words: ['token', 'revoke', '--all', '--sub'], code: 'ERR_REFRESH_REVOKED' },
+    {
+      what: 'token revoke --all',
+      words: ['token', 'revoke', '--all', '--yes', '--sub'],
+      code: 'ERR_REFRESH_REVOKED',
+    },
     { what: 'cache flush', words: ['cache', 'flush', '--yes', '--sub'], code: 'ERR_REFRESH_INVALID' },
     {
       what: 'cache flush --backup',

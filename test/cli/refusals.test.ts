@@ -146,10 +146,10 @@ describe.each(BACKENDS)('token verify on %s refuses', (backend) => {
     for (const words of [
       [token],
       ['--sub', 'alice', '--jti', jti],
-      ['--sub', 'alice', '--all'],
+      ['--sub', 'alice', '--all', '--yes'],
       ['--kid', kid, '--yes'],
       ['--issued-before', String(stores.clock.now()), '--yes'],
-      ['--sub', 'alice', '--issued-before', String(stores.clock.now())],
+      ['--sub', 'alice', '--issued-before', String(stores.clock.now()), '--yes'],
     ]) {
       // A revocation covers its whole second, and an issuer waits for the next one.
       const fresh = await stores.json('token', 'issue', '--sub', 'alice');

@@ -40,5 +40,5 @@ test('a revocation does not report zero tokens for a subject with newer tokens',
   const { exitCode, stderr } = await stores.run(...words, '--dry-run');
   expect(exitCode).toBe(0);
   expect(stderr).toContain('issued at that time or earlier');
-  expect((await stores.json('users', 'remove', 'alice')).revoked).toBe(1);
+  expect((await stores.json('users', 'remove', 'alice', '--yes')).revoked).toBe(1);
 });

@@ -4,7 +4,7 @@ import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const COMMANDS = [
   ['users', 'disable', 'alice'],
-  ['token', 'revoke', '--sub', 'alice', '--all'],
+  ['token', 'revoke', '--sub', 'alice', '--all', '--yes'],
   ['users', 'remove', 'alice', '--yes'],
   ['token', 'issue', '--sub', 'alice'],
   ['keys', 'generate'],

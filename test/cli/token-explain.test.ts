@@ -79,7 +79,7 @@ describe.each(BACKENDS)('token explain, on %s', (backend) => {
   test('shows who revoked all tokens of the subject, and the latest first', async () => {
     await stores.json('token', 'revoke', token, '--actor', 'bob');
     stores.clock.advance(10);
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--actor', 'dave');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--actor', 'dave', '--yes');
     const { registry } = await explain(token);
     const actors = registry.revocations.map(({ origin }: { origin: { actor: string } }) => origin.actor);
     expect(actors).toEqual(['dave', 'bob']);

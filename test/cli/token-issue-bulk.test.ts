@@ -360,7 +360,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
   });
 
   test('issues valid tokens after a revocation in the same second', async () => {
-    await stores.json('token', 'revoke', '--sub', 'bob', '--all');
+    await stores.json('token', 'revoke', '--sub', 'bob', '--all', '--yes');
     const { exitCode, stdout } = await stores.run('token', 'issue', '--sub-file', '-', {
       stdin: 'alice\nbob\n',
     });

@@ -79,7 +79,9 @@ describe.each(BACKENDS)('60 live tokens of a Flask application with PyJWT, on %s
       expect(revoked).toBe(1);
     }
     await acceptedAfterChange(57);
-    expect(await stores.json('token', 'revoke', '--sub', '30', '--all')).toMatchObject({ revoked: 2 });
+    expect(await stores.json('token', 'revoke', '--sub', '30', '--all', '--yes')).toMatchObject({
+      revoked: 2,
+    });
     await acceptedAfterChange(55);
 
     const again = await stores.run('token', 'register', '--legacy', '--token-file', file, '-o', 'ndjson');

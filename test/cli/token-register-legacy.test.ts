@@ -230,7 +230,7 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
     });
 
     test('a token that may have been issued before a revocation', async () => {
-      await stores.json('token', 'revoke', '--sub', 'u-19', '--all');
+      await stores.json('token', 'revoke', '--sub', 'u-19', '--all', '--yes');
       stores.clock.advance(2);
       const error = await refusal(await legacyToken({ sub: 'u-19' }), '--legacy');
       expect(error).toMatchObject({ code: 'ERR_TOKEN_REVOKED', message: expect.stringContaining('no iat') });
@@ -342,7 +342,7 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
       await stores.json('users', 'disable', 'u-3');
       stores.clock.advance(1);
       const now = String(stores.clock.now());
-      await stores.json('token', 'revoke', '--sub', 'u-4', '--issued-before', now);
+      await stores.json('token', 'revoke', '--sub', 'u-4', '--issued-before', now, '--yes');
       await serving.verifier.verify('x');
       const codes = await Promise.all(
         [byToken, byId, byFlush, byUser, last].map((one) => once(one as string)),
@@ -388,7 +388,7 @@ describe.each(BACKENDS)('token register --legacy, on %s', (backend) => {
     test('stays revoked if its entry comes back with a later time', async () => {
       const token = await registered({ sub: 'u-18' });
       expect(await verdicts(token)).toEqual(both('active'));
-      await stores.json('token', 'revoke', '--sub', 'u-18', '--all');
+      await stores.json('token', 'revoke', '--sub', 'u-18', '--all', '--yes');
       await bringBack('u-18', token, stores.clock.now() + 600);
       stores.clock.advance(1);
       await expect.poll(() => verdicts(token)).toEqual(both('ERR_TOKEN_REVOKED'));

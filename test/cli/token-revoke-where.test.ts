@@ -12,7 +12,8 @@ describe.each(BACKENDS)('token revoke --where, on %s', (backend) => {
 
   const issue = (sub: string, ...flags: string[]) =>
     stores.json('token', 'issue', '--create-user', '--sub', sub, ...flags);
-  const revoke = (sub: string, ...flags: string[]) => stores.json('token', 'revoke', '--sub', sub, ...flags);
+  const revoke = (sub: string, ...flags: string[]) =>
+    stores.json('token', 'revoke', '--sub', sub, ...flags, '--yes');
   const live = async (sub: string) =>
     (await stores.json('token', 'list', '--sub', sub)).map(({ jti }: { jti: string }) => jti);
 
@@ -55,7 +56,7 @@ describe.each(BACKENDS)('token revoke --where, on %s', (backend) => {
     await issue('dave', '--meta', 'device=phone');
     await issue('dave', '--meta', 'device=car');
     await issue('dave');
-    const argv = ['token', 'revoke', '--sub', 'dave', '--where', 'device=phone'];
+    const argv = ['token', 'revoke', '--sub', 'dave', '--where', 'device=phone', '--yes'];
     const planned = await stores.run(...argv, '--dry-run');
     expect(planned.stderr).toContain('2 other live tokens of the subject without meta would stay.');
     const revoked = await stores.run(...argv);
@@ -75,6 +76,7 @@ describe.each(BACKENDS)('token revoke --where, on %s', (backend) => {
       'carol',
       '--where',
       'device=car',
+      '--yes',
     );
     expect([exitCode, stderr]).toEqual([0, expect.stringContaining('no live tokens with this meta')]);
     expect(await stores.content()).toBe(before);

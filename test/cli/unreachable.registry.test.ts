@@ -62,7 +62,7 @@ describe('with one of the two stores unreachable', () => {
     },
     {
       form: 'a subject',
-      words: () => ['--sub', 'alice', '--all'],
+      words: () => ['--sub', 'alice', '--all', '--yes'],
       event: () => ({ type: 'subject_revoked', sub: 'alice', jti: null }),
     },
     {

@@ -142,7 +142,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     await stores.json('users', 'import', path);
     const { token } = await stores.json('token', 'issue', '--sub', 'again-2');
     await stores.json('users', 'disable', 'again-1');
-    await stores.json('users', 'remove', 'again-2');
+    await stores.json('users', 'remove', 'again-2', '--yes');
     const before = await stores.json('users', 'show', 'again-1');
     stores.clock.advance(5);
 

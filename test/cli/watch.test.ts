@@ -47,7 +47,7 @@ describe.each(BACKENDS)('cache inspect --watch, on %s', (backend) => {
       async () => {
         await issue('alice');
         await issue('dave');
-        await stores.json('token', 'revoke', '--sub', 'bob', '--all');
+        await stores.json('token', 'revoke', '--sub', 'bob', '--all', '--yes');
       },
       async () => {},
     ]);

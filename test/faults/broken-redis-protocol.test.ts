@@ -90,7 +90,7 @@ async function openThrough(
 
 const VERIFY = ['token', 'verify', 'TOKEN'];
 const ISSUE = ['token', 'issue', '--sub', 'alice'];
-const REVOKE = ['token', 'revoke', '--sub', 'bob', '--all'];
+const REVOKE = ['token', 'revoke', '--sub', 'bob', '--all', '--yes'];
 
 test.each<[command: string, mode: Mode, words: string[]]>([
   ['cluster slots', 'cluster', VERIFY],

@@ -72,7 +72,9 @@ describe.each([
     expect([4, 5]).toContain(inspected.outcome.exitCode);
     expect.soft(inspected.elapsedMs).toBeLessThan(LONGEST_MS);
 
-    const compromised = await timed(stores.run('keys', 'compromise', kid, '--reason', 'leaked', '--json'));
+    const compromised = await timed(
+      stores.run('keys', 'compromise', kid, '--reason', 'leaked', '--json', '--yes'),
+    );
     expect(compromised.outcome.exitCode).toBe(5);
     expect(compromised.outcome.json().complete).toBe(false);
     // This also generates key pairs and walks the registry a second time.

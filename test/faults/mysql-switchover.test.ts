@@ -138,7 +138,7 @@ test('changes on the new primary apply to tokens and issuers, and no unknown key
 
   await mysql.switchOver();
   proxy.switchTo(mysql.b.url);
-  await stores.json('keys', 'compromise', revoked.kid, '--reason', 'leaked');
+  await stores.json('keys', 'compromise', revoked.kid, '--reason', 'leaked', '--yes');
   const issued = await issuer.issue({ sub: 'alice' });
   expect(issued.kid).not.toBe(revoked.kid);
   expect(await verdictsUntil('accepted', verifier, issued.token)).not.toContain('ERR_KEY_UNKNOWN');

@@ -80,7 +80,7 @@ test('one master that loads its data: what needs it is refused and names it, the
   expect(await verify(other)).toMatchObject({ exitCode: 0, output: { active: true } });
   expect(await outcomeOf(shell, 'token', 'issue', '--sub', other)).toMatchObject({ exitCode: 0 });
   expect(await outcomeOf(shell, 'cache', 'nodes')).toMatchObject({ exitCode: 0 });
-  expect(await outcomeOf(shell, 'token', 'revoke', '--sub', sub, '--all')).toMatchObject({
+  expect(await outcomeOf(shell, 'token', 'revoke', '--sub', sub, '--all', '--yes')).toMatchObject({
     ...{ exitCode: 4, code: 'ERR_RECORDED_NOT_APPLIED', message: expect.stringContaining(node) },
   });
   await loading;
@@ -104,7 +104,7 @@ test('one full master: it registers nothing and is named, and everything else wo
     exitCode: 0,
     output: { complete: true },
   });
-  expect(await outcomeOf(shell, 'token', 'revoke', '--sub', sub, '--all')).toMatchObject({
+  expect(await outcomeOf(shell, 'token', 'revoke', '--sub', sub, '--all', '--yes')).toMatchObject({
     ...{ exitCode: 0, output: { revoked: 1, complete: true } },
   });
   expect(await verify()).toMatchObject({ output: { error: { code: 'ERR_TOKEN_REVOKED' } } });
@@ -122,7 +122,7 @@ test('a cluster whose nodes speak only TLS, also to each other', async () => {
   });
   const { output: nodes } = await outcomeOf(shell, 'cache', 'nodes');
   expect(nodes.map((node: { reachable: boolean }) => node.reachable)).toEqual(Array(6).fill(true));
-  const revoked = await outcomeOf(shell, 'token', 'revoke', '--sub', 'user-0', '--all');
+  const revoked = await outcomeOf(shell, 'token', 'revoke', '--sub', 'user-0', '--all', '--yes');
   expect(revoked.output).toMatchObject({ revoked: 1, replicasConfirmed: 1 });
   const verify = (sub: string) => outcomeOf(shell, 'token', 'verify', tokens.get(sub) ?? '');
   expect(await verify('user-0')).toMatchObject({ output: { error: { code: 'ERR_TOKEN_REVOKED' } } });

@@ -153,7 +153,7 @@ describe('an attacker who can write to Redis', () => {
     await bringBack();
     expect(await verdicts(token)).toEqual(all('active'));
 
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--yes');
     await bringBack();
     await advance(2);
     await expect.poll(() => verdicts(token)).toEqual(all('ERR_TOKEN_REVOKED'));

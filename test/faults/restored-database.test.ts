@@ -77,7 +77,7 @@ async function comeBackFromBackup() {
   const ban = ['alice', '--reason', 'left', '--for', '12h'];
   const { disabledUntil } = await stores.json('users', 'disable', ...ban);
   await stores.json('token', 'revoke', tokens.bob);
-  await stores.json('keys', 'compromise', leaked, '--reason', 'leaked');
+  await stores.json('keys', 'compromise', leaked, '--reason', 'leaked', '--yes');
   await until(async () => (await verdict(verifier, tokens.carol)) === 'ERR_KEY_NOT_TRUSTED');
   await backup.restore();
   return { tokens, verifier, issuer, disabledUntil };
@@ -159,7 +159,7 @@ test('granting access fails with a clear error, and revoking still works', async
     }
   }
   await stores.json('users', 'disable', 'bob');
-  await stores.json('token', 'revoke', '--sub', 'carol', '--all');
+  await stores.json('token', 'revoke', '--sub', 'carol', '--all', '--yes');
   // Writes on the older state do not hide that changes are missing.
   expect((await stores.run('token', 'issue', '--sub', 'carol', '--json')).exitCode).toBe(3);
 });

@@ -188,7 +188,7 @@ describe.each(BACKENDS)('POST /v1/tokens on %s', (backend) => {
   test('a user whose tokens were ended in this second waits, and does not delay others', async () => {
     const one = await serving();
     await post(one, { sub: 'alice' });
-    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all', '--yes');
     const answered: string[] = [];
     const login = async (sub: string) => {
       const { statusCode } = await post(one, { sub });

@@ -130,7 +130,7 @@ describe.each(BACKENDS)('a long-running verifier on %s', (backend) => {
     for (let round = 0; round < 5; round++) expect(await verdict(verifier, token)).toBe('active');
     expect(verifier.health().signatures).toMatchObject({ entries: 1, hits: 4, misses: 1 });
 
-    await stores.json('keys', 'compromise', kid, '--reason', 'leaked');
+    await stores.json('keys', 'compromise', kid, '--reason', 'leaked', '--yes');
     expect(await verdict(verifier, token)).not.toBe('active');
     await advance(1);
     await expect.poll(() => verdict(verifier, token)).toBe('ERR_KEY_NOT_TRUSTED');

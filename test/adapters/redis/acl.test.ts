@@ -89,8 +89,8 @@ async function* story(): AsyncGenerator<{ words: string; exitCode: number; text:
   yield tell('cache', 'restore', `snapshot-${run}`);
   yield tell('cache', 'reconcile');
   yield tell('keys', 'usage');
-  yield tell('token', 'revoke', '--sub', sub, '--all');
-  yield tell('users', 'remove', other);
+  yield tell('token', 'revoke', '--sub', sub, '--all', '--yes');
+  yield tell('users', 'remove', other, '--yes');
   yield tell('cache', 'flush', '--all', '--yes');
 }
 
