@@ -69,7 +69,7 @@ show('token verify -', { stdin: second, from: 'SECOND', quiet: true });
 
 chapter('A key leaks');
 say('The key is refused, the next key signs, and every token under it is removed.');
-show('keys compromise 2027-q1 --reason leaked');
+show('keys compromise 2027-q1 --reason leaked --yes');
 show('token verify -', { stdin: second, from: 'SECOND', exitCode: 1 });
 
 console.log(`

@@ -32,8 +32,9 @@ ${flagTable(help, help.flagsOf(program).global)}
 - A token or a file can be \`-\` for standard input, or \`@file\`. You never have to put a secret on the command line.
 - To pass a value that starts with a dash, write \`--sub=-x\`, or put it after \`--\`.
 - A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
-- Commands that can affect more items than you named ask for a confirmation: \`cache flush\`, \`token revoke\` with \`--kid\` or
-  \`--issued-before\`, \`keys purge\` without an age, and \`audit prune\`. Without a terminal, they exit with 2 unless you pass \`--yes\`.
+- Commands that end several tokens or cannot be undone ask for a confirmation: \`keys compromise\`, \`keys purge\`, \`users remove\`,
+  \`token revoke\` with \`--all\`, \`--where\`, \`--kid\`, or \`--issued-before\`, \`cache flush\`, and \`audit prune\`. If they end tokens,
+  the question says how many tokens of how many subjects. Without a terminal, they exit with 2 unless you pass \`--yes\`.
 
 ## Output
 

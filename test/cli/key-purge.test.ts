@@ -31,11 +31,13 @@ describe.each(BACKENDS)('keys purge, on %s', (backend) => {
   });
   afterEach(() => stores?.close());
 
-  test('lists and removes old rows without asking with --older-than', async () => {
+  test('lists and removes only old rows with --older-than', async () => {
     expect(await stores.json('keys', 'purge', '--older-than', '1h', '-n')).toEqual({
       ...{ dryRun: true, purged: [], wouldPurge: ['second'] },
     });
-    expect(await stores.json('keys', 'purge', '--older-than', '1h')).toEqual({ purged: ['second'] });
+    const refused = await stores.run('keys', 'purge', '--older-than', '1h', '--json');
+    expect([refused.exitCode, refused.error().code]).toEqual([2, 'ERR_CONFIRMATION_NEEDED']);
+    expect(await stores.json('keys', 'purge', '--older-than', '1h', '--yes')).toEqual({ purged: ['second'] });
     expect((await stores.run('keys', 'list', '-q')).lines()).toEqual(['first', 'third']);
     const wrong = await stores.run('keys', 'purge', '--older-than', '0', '--json');
     expect([wrong.exitCode, wrong.error().code]).toEqual([2, 'ERR_DURATION_INVALID']);
@@ -74,7 +76,7 @@ describe.each(BACKENDS)('keys purge, on %s', (backend) => {
   test('allows the kid and the material to be used again', async () => {
     const refused = await stores.run(...IMPORT, '--json', { stdin: privateKey });
     expect([refused.exitCode, refused.error().code]).toEqual([3, 'ERR_KEY_RETIRED']);
-    await stores.json('keys', 'purge', '--older-than', '1h');
+    await stores.json('keys', 'purge', '--older-than', '1h', '--yes');
     expect(await stores.json(...IMPORT, { stdin: privateKey })).toMatchObject({ state: 'pending' });
     expect((await stores.run('keys', 'purge', '--help')).stdout.replace(/\s+/g, ' ')).toContain(
       'can then be imported again',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
 import { openStores } from '../support/stores.js';
+import { runAtTerminal } from '../support/terminal.js';
 
 async function hintOf(line: string): Promise<string> {
   const { exitCode, stdout, error } = await cli().run(...line.split(' '), '--json');
@@ -248,14 +249,18 @@ test('token revoke --issued-before asks even if it matches no token', async () =
   expect(await stores.json(...words, '--yes')).toMatchObject({ revoked: 0 });
 });
 
-test('token revoke --kid asks nothing if the key has no tokens', async () => {
+test('token revoke --kid asks nothing at a terminal if the key has no tokens', async () => {
   const stores = await openStores('SQLite');
   const { kid } = await stores.json('keys', 'generate');
-  expect(await stores.json('token', 'revoke', '--kid', kid, '--no-input')).toMatchObject({ revoked: 0 });
+  const words = ['token', 'revoke', '--kid', kid];
+  const asksNothing = await runAtTerminal(stores, ...words, '--json');
+  expect([asksNothing.exitCode, asksNothing.json()]).toMatchObject([0, { revoked: 0 }]);
+  const refused = await stores.run(...words, '--json');
+  expect([refused.exitCode, refused.error().code]).toEqual([2, 'ERR_CONFIRMATION_NEEDED']);
   await stores.json('users', 'add', 'alice');
   stores.clock.advance(5);
   await stores.json('token', 'issue', '--sub', 'alice');
-  const { exitCode, error } = await stores.run('token', 'revoke', '--kid', kid, '--no-input', '--json');
+  const { exitCode, error } = await stores.run(...words, '--no-input', '--json');
   expect({ exitCode, code: error().code }).toEqual({ exitCode: 2, code: 'ERR_CONFIRMATION_NEEDED' });
 });
 

@@ -8,6 +8,8 @@ const MAX_PASSES = 3;
 
 export interface RemovedKeyEntries {
   before: number;
+  /** Subjects with entries before the removal. */
+  subjects: number;
   removed: number;
   /** Counted by a second walk after the removal; null if that walk was incomplete. */
   after: number | null;
@@ -62,6 +64,7 @@ function reportOf(removals: readonly GlobalRemoval[], proof: GlobalRemoval | nul
   const { complete, missed } = proof ?? (removals[0] as GlobalRemoval);
   return {
     before: sum(removals.map(({ matched }) => matched)),
+    subjects: (removals[0] as GlobalRemoval).subjects,
     removed: sum(removals.map(({ removed }) => removed)),
     after: proof?.complete ? proof.matched : null,
     byNode: [...nodes.values()],

@@ -245,6 +245,7 @@ describe('a second run', () => {
     );
     expect(first.entries).toEqual({
       before: 0,
+      subjects: 0,
       removed: 0,
       after: null,
       byNode: [],
@@ -444,6 +445,7 @@ describe('confirming the removal', () => {
     expect(asked).toEqual([false, true, false, true]);
     expect(entries).toEqual({
       before: 3,
+      subjects: 0,
       removed: 3,
       after: 0,
       byNode: [

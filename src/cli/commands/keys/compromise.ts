@@ -1,9 +1,11 @@
 import { type CompromiseReport, compromiseKey } from '../../../domain/keys/compromise.js';
+import { requireKey } from '../../../domain/keys/find-key.js';
 import { asSentence, parseReason } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { compromiseReport, isComplete, unfinishedWork } from '../../output/views/keys/compromise.js';
 import { NOT_PRE_PUBLISHED } from '../../output/views/keys/rotation.js';
+import { confirmEnding } from '../shared/confirm-ending.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
@@ -13,7 +15,7 @@ export const defineCompromise: DefineCommand = (group, run) => {
     .command('compromise')
     .argument('<kid>', 'key ID')
     .description(
-      'End a leaked key and every token signed with it.\n\nThe key is refused at once, another key becomes active, and all tokens of the key are removed from the registry. The registry is then counted to confirm that none is left.',
+      'End a leaked key and every token signed with it.\n\nThe key is refused at once, another key becomes active, and all tokens of the key are removed from the registry. The registry is then counted to confirm that none is left. Asks for confirmation.',
     )
     .requiredOption(
       '--reason <text>',
@@ -28,23 +30,36 @@ export const defineCompromise: DefineCommand = (group, run) => {
     .action(run(compromise));
 };
 
+// A leaked key has to be refused soon, so the question does not wait for a walk through a large cluster.
+const COUNT_LIMIT_MS = 10_000;
+
 const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (invocation, flags, kid) => {
   const { context: open, globals, signal, withProgress } = invocation;
   const context = await open();
   const { settings } = context;
   const ports = await keyPorts(context);
   const { dryRun } = globals;
+  const input = {
+    kid,
+    reason: flags.reason,
+    policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+    alg: settings.keys.algorithm,
+    bits: settings.keys.bits,
+    signal,
+  };
+  await requireKey(ports.database, kid);
+  const count = async () => {
+    const control = { dryRun: true, signal: AbortSignal.any([signal, AbortSignal.timeout(COUNT_LIMIT_MS)]) };
+    const { entries } = await withProgress('Counting', (onProgress) =>
+      compromiseKey(ports, { ...input, ...control, onProgress }),
+    );
+    return { tokens: entries.before, subjects: entries.subjects, complete: entries.complete };
+  };
+  await confirmEnding(invocation, `Compromise key ${kid} permanently?`, count, {
+    always: true,
+  });
   const report = await withProgress(dryRun ? 'Counting' : 'Removing, then counting', (onProgress) =>
-    compromiseKey(ports, {
-      kid,
-      reason: flags.reason,
-      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
-      alg: settings.keys.algorithm,
-      bits: settings.keys.bits,
-      dryRun,
-      signal,
-      onProgress,
-    }),
+    compromiseKey(ports, { ...input, dryRun, onProgress }),
   );
   return afterFleet(invocation, flags, report.eventId, {
     view: compromiseReport(report, dryRun),

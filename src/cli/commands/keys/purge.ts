@@ -9,14 +9,14 @@ export const definePurge: DefineCommand = (group, run) => {
   group
     .command('purge')
     .description(
-      'Delete retired keys from the database.\n\nTheir key IDs and key pairs can then be imported again. Compromised keys stay on record. Asks for confirmation unless --older-than is given.',
+      'Delete retired keys from the database.\n\nTheir key IDs and key pairs can then be imported again. Compromised keys stay on record. Asks for confirmation.',
     )
     .option(
       '--older-than <duration>',
       'delete only keys that were retired at least this long ago',
       durationFlag,
     )
-    .examples('jwtctl keys purge --older-than 365d', 'jwtctl keys purge --dry-run')
+    .examples('jwtctl keys purge --older-than 365d --yes', 'jwtctl keys purge --dry-run')
     .action(run(purge));
 };
 
@@ -29,10 +29,9 @@ const purge: Action<{ olderThan?: number }, []> = async (
   const ports = { database: await context.database(), clock: await context.databaseClock(), actor };
   const purgeable = await findPurgeable(ports, olderThan);
   if (globals.dryRun) return { view: purgeReport(purgeable, true) };
-  // --older-than selects the keys itself, so that cron can run it.
-  if (olderThan === undefined && purgeable.length > 0) {
+  if (purgeable.length > 0) {
     await confirm(
-      `Delete ${pluralize(purgeable.length, 'retired key')}? Their key IDs and key pairs can then be imported again.`,
+      `Delete ${pluralize(purgeable.length, 'retired key')}? Their key IDs and key pairs can then be imported again. This ends no valid tokens: tokens of retired keys are already refused.`,
     );
   }
   return { view: purgeReport(await purgeKeys(ports, purgeable, lifetimePolicy(context.settings)), false) };

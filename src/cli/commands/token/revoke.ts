@@ -7,9 +7,11 @@ import type { TokenMeta } from '../../../domain/model/token-meta.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
+import { ifReachable } from '../../../domain/shared/unavailable.js';
 import { identifyToken } from '../../../domain/tokens/identify-token.js';
 import {
   countGlobal,
+  type GlobalCount,
   type RevocationOutcome,
   revokeGlobally,
   revokeSubject,
@@ -19,7 +21,9 @@ import { revokeSelected } from '../../../domain/tokens/revoke-selected.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
+import { isoTime } from '../../output/time.js';
 import { revocation } from '../../output/views/tokens.js';
+import { confirmEnding, countOfSubject, type EndingCount, oneSubject } from '../shared/confirm-ending.js';
 import { contradiction, momentFlag, repeatedFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
@@ -126,6 +130,8 @@ type Selection =
   | { by: 'where'; sub: string; where: TokenMeta }
   | { by: 'global'; kid?: string; issuedBefore?: number | undefined };
 
+type GroupSelection = Extract<Selection, { by: 'sub' | 'where' | 'global' }>;
+
 const FORMS =
   'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --sub S --where NAME=VALUE, --kid K, --issued-before T, or --kid K --issued-before T';
 
@@ -170,36 +176,78 @@ async function revokeSelection(
       return revokeToken(ports, policy, await identify(context, text), options);
     case 'jti':
       return revokeToken(ports, policy, selection, options);
-    case 'sub':
-      return revokeSubject(ports, policy, selection, options);
+    case 'sub': {
+      const revokeTokens = (dryRun: boolean) =>
+        revokeSubject(ports, policy, selection, { ...options, dryRun });
+      const count = async () =>
+        countOfSubject(ports.registry, selection, (await revokeTokens(true)).revoked, ports.clock.now());
+      await confirmRevocation(invocation, selection, () => ifReachable(count, null));
+      return revokeTokens(globals.dryRun);
+    }
     case 'where': {
-      const { sub, where } = selection;
-      return revokeSelected(ports, policy, { sub, where }, options);
+      const revokeTokens = (dryRun: boolean) =>
+        revokeSelected(ports, policy, selection, { ...options, dryRun });
+      await confirmRevocation(invocation, selection, async () => {
+        const { revoked, sessions } = await revokeTokens(true);
+        return oneSubject(revoked, sessions);
+      });
+      return revokeTokens(globals.dryRun);
     }
     case 'global': {
       const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
       const scope = { key, issuedBefore: selection.issuedBefore };
       const { withProgress } = invocation;
-      const found = await withProgress('Counting', (onProgress) =>
-        countGlobal(ports, policy, scope, { signal, onProgress }),
-      );
-      const { matched, subjects, issuedBefore, ahead, complete, missed } = found;
+      // The removal needs the count, too.
+      let counted: Promise<GlobalCount> | undefined;
+      const counting = () => {
+        counted ??= withProgress('Counting', (onProgress) =>
+          countGlobal(ports, policy, scope, { signal, onProgress }),
+        );
+        return counted;
+      };
+      await confirmRevocation(invocation, selection, async () => {
+        const { matched: tokens, subjects, complete } = await counting();
+        return { tokens, subjects, complete };
+      });
+      const { matched, issuedBefore, ahead, complete, missed } = await counting();
       if (globals.dryRun) {
         const nothing = { sessions: 0, alreadyGone: 0, replicasConfirmed: 0, eventId: null };
         return { revoked: matched, ...nothing, complete, missed };
       }
       signal.throwIfAborted();
-      // A key without tokens is the only selection that cannot match one by mistake.
-      if (selection.kid === undefined || matched > 0 || !complete) {
-        await invocation.confirm(
-          `Revoke ${pluralize(matched, 'token')} of ${pluralize(subjects, 'subject')} permanently?`,
-        );
-      }
       return withProgress('Removing', (onProgress) =>
         revokeGlobally(ports, policy, { ...scope, issuedBefore, ahead }, { ...options, onProgress }),
       );
     }
   }
+}
+
+function confirmRevocation(
+  invocation: Invocation,
+  selection: GroupSelection,
+  count: () => Promise<EndingCount | null>,
+): Promise<void> {
+  const question = `Revoke ${describeSelection(selection)} permanently?`;
+  // Any other selection ends nothing if it matches no token. A time is asked for, because it may be mistaken.
+  const always = selection.by === 'global' && selection.kid === undefined;
+  return confirmEnding(invocation, question, count, { always });
+}
+
+function describeSelection(selection: GroupSelection): string {
+  const { issuedBefore } = { issuedBefore: undefined, ...selection };
+  return [
+    'all tokens',
+    ...('sub' in selection ? [`of ${JSON.stringify(selection.sub)}`] : []),
+    ...(selection.by === 'where' ? [`with ${pairsOf(selection.where)}`] : []),
+    ...('kid' in selection && selection.kid !== undefined ? [`of key ${selection.kid}`] : []),
+    ...(issuedBefore === undefined ? [] : [`issued at ${isoTime(issuedBefore)} or earlier`]),
+  ].join(' ');
+}
+
+function pairsOf(where: TokenMeta): string {
+  return Object.entries(where)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' and ');
 }
 
 /** Requires a valid signature of a known key, in any state. */
