@@ -194,10 +194,10 @@ function printableCell(cell: Cell): Cell {
 
 function fitCell(cell: Cell, width: number, column: Column): Text {
   // A number that lacks digits is wrong, so its row may be too long instead.
-  const fit = (text: string) => (alignOf(column) === 'right' ? text : shorten(text, width));
-  if (typeof cell === 'string') return fit(cell);
+  const textFor = (text: string) => (alignOf(column) === 'right' ? text : shorten(text, width));
+  if (typeof cell === 'string') return textFor(cell);
   if (isBar(cell)) return drawBar(cell.bar, width);
-  return { ...cell, text: fit(cell.text) };
+  return { ...cell, text: textFor(cell.text) };
 }
 
 function textOf(cell: Cell): string {
