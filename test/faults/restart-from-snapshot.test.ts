@@ -58,11 +58,20 @@ async function verdict(verifier: LiveVerifier, token: string): Promise<string> {
   return result.active ? 'active' : result.error.code;
 }
 
+async function restart(): Promise<void> {
+  await redis.stop();
+  await group.launch({
+    name: 'redis',
+    program: 'redis-server',
+    args: [join(group.folder, 'redis', 'redis.conf')],
+  });
+}
+
 const issue = (sub = 'alice') =>
   stores.run('token', 'issue', '--sub', sub, '--create-user', '--ttl', '12h', '--json');
 
 test.each([{ nearCache: false }, { nearCache: true }])(
-  'a restart from an old snapshot ends no token in use, and revives no other: %o',
+  'a restart from an old snapshot ends no token in use, and revives none that was unused for long: %o',
   async ({ nearCache }) => {
     const before = await open(nearCache);
     const unused = JSON.parse((await issue('bob')).stdout).token;
@@ -76,12 +85,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     }
     await before.close();
     advance(5 * MINUTE);
-    await redis.stop();
-    await group.launch({
-      name: 'redis',
-      program: 'redis-server',
-      args: [join(group.folder, 'redis', 'redis.conf')],
-    });
+    await restart();
 
     const after = await open(nearCache);
     expect(await verdict(after, inUse)).toBe('active');
@@ -97,6 +101,28 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     const later = await open(nearCache);
     expect(await verdict(later, inUse)).toBe('ERR_TOKEN_IDLE');
     expect((await stores.run('token', 'verify', inUse)).exitCode).toBe(1);
+  },
+  60_000,
+);
+
+test.each([{ nearCache: false }, { nearCache: true }])(
+  'with an append-only file, a restart revives no token: %o',
+  async ({ nearCache }) => {
+    await redisCli(redis.node, 'CONFIG', 'SET', 'appendonly', 'yes');
+    await redisCli(redis.node, 'CONFIG', 'REWRITE');
+    advance(40 * MINUTE);
+    const { token } = JSON.parse((await issue()).stdout);
+    advance(40 * MINUTE);
+    const before = await open(nearCache);
+    expect(await verdict(before, token)).toBe('ERR_TOKEN_IDLE');
+    await before.close();
+    advance(40 * MINUTE);
+    await restart();
+
+    const after = await open(nearCache);
+    expect(await verdict(after, token)).toBe('ERR_TOKEN_IDLE');
+    expect((await stores.run('token', 'verify', token)).exitCode).toBe(1);
+    expect([await issue(), await issue()].map(({ exitCode }) => exitCode)).toEqual([0, 0]);
   },
   60_000,
 );

@@ -3,7 +3,7 @@ import { type BulkStrings, stringAt } from './bulk-strings.js';
 import { numberIn } from './info.js';
 import type { Command } from './pipeline.js';
 
-export const SERVER_INFO: Command = ['info', 'server', 'replication', 'memory', 'stats'];
+export const SERVER_INFO: Command = ['info', 'server', 'persistence', 'replication', 'memory', 'stats'];
 export const TRACKING_LIMIT: Command = ['config', 'get', 'tracking-table-max-keys'];
 
 /** Redis's default, used if the account may not read the setting. 0 means no limit. */
@@ -38,8 +38,12 @@ export class Lifetime {
   }
 }
 
-/** Returns when the server started, by its own clock; null if it does not say. */
+/**
+ * Returns when the server started, by its own clock, if it may have lost writes then. Null if it does not say, or has an
+ * append-only file, which loses at most about a second.
+ */
 export function startedAt(info: Map<string, string>): number | null {
+  if (info.get('aof_enabled') === '1') return null;
   const [time, uptimeSeconds] = [numberIn(info, 'server_time_usec'), numberIn(info, 'uptime_in_seconds')];
   const seconds = Math.floor((time ?? Number.NaN) / 1e6) - (uptimeSeconds ?? Number.NaN);
   return Number.isSafeInteger(seconds) ? seconds : null;

@@ -21,8 +21,10 @@ end
 local function read_idle(timeout)
   local last_use = horizon + tolerance - timeout
   local found = seen_by(last_use)
-  local info = #found > 0 and redis.pcall('INFO', 'server')
-  local uptime = type(info) == 'string' and tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
+  local info = #found > 0 and redis.pcall('INFO', 'server', 'persistence')
+  -- An append-only file loses almost nothing in a restart.
+  local may_lose = type(info) == 'string' and not string.find(info, 'aof_enabled:1', 1, true)
+  local uptime = may_lose and tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
   local started = uptime and time[1] - uptime
   if started and last_use < started then found = seen_by(math.min(last_use, started - timeout - LOST_BY_RESTART_SECONDS)) end
   members_read = members_read + #found
