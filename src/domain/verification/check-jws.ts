@@ -67,10 +67,13 @@ export function parseJws(token: string): (CompactJws & { alg: SigningAlgorithm }
   const jws = parseCompactJws(token);
   if (typeof jws === 'string')
     return refuse('ERR_TOKEN_MALFORMED', `This is not a JWS in Compact Serialization: ${jws}.`);
-  const { alg, crit } = jws.header;
+  const { alg, b64, crit } = jws.header;
   // RFC 7515 §4.1.11: refuse unknown extensions.
   if (crit !== undefined)
     return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a crit, which is not supported.');
+  // RFC 7797 §7: a JWT never has an unencoded payload.
+  if (b64 !== undefined && b64 !== true)
+    return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a b64 other than true.');
   if (!isSigningAlgorithm(alg)) {
     return refuse(
       'ERR_ALG_NOT_ALLOWED',

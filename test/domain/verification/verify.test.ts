@@ -385,6 +385,10 @@ describe('the JWS', () => {
     expect(asked.statusReader).toMatchObject([{ sub: 'alice' }]);
   });
 
+  test.each([false, null, 'true', 0])('with b64 %j is refused (RFC 7797 §7)', async (b64) => {
+    await expectRefusedEarly(await signed({}, { b64 }), malformed);
+  });
+
   test.each([[['exp']], [['b64']], [[]], 'exp', null, {}, false, 0])(
     'with crit %j is refused',
     async (crit) => {
