@@ -1,9 +1,14 @@
 import type { RegistryNode } from '../../../../domain/ports/index.js';
+import {
+  evicts,
+  FULL_SHARE,
+  isFilling,
+  lacksReplica,
+  SAFE_POLICY,
+} from '../../../../domain/registry/node-faults.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
 import { groupedOrDash, share, size } from '../../number-format.js';
 import type { Cell, JsonObject, ListView } from '../../view.js';
-
-const SAFE_POLICY = 'noeviction';
 
 export function registryNodes(nodes: readonly RegistryNode[]): ListView {
   return {
@@ -44,15 +49,6 @@ export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
   ];
 }
 
-const FULL_SHARE = 0.95;
-
-function isFilling({ role, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy }: RegistryNode): boolean {
-  if (role !== 'master' || maxmemoryPolicy !== SAFE_POLICY) return false;
-  return (
-    usedMemoryBytes !== null && maxmemoryBytes !== null && usedMemoryBytes >= FULL_SHARE * maxmemoryBytes
-  );
-}
-
 function fillNote({ node, usedMemoryBytes, maxmemoryBytes, warnings }: RegistryNode): string {
   const used = share(usedMemoryBytes ?? 0, maxmemoryBytes ?? 1);
   return warnings.includes('memory_full')
@@ -83,16 +79,6 @@ function fillCell(used: number, max: number): Cell {
   const text = share(used, max);
   const fill = used / max;
   return fill < 0.8 ? text : { text, tone: fill < FULL_SHARE ? 'warn' : 'bad' };
-}
-
-function evicts({ maxmemoryPolicy }: RegistryNode): boolean {
-  return maxmemoryPolicy !== null && maxmemoryPolicy !== SAFE_POLICY;
-}
-
-/** Always false for a single server, which has no slots. */
-function lacksReplica({ node, role, slots }: RegistryNode, nodes: readonly RegistryNode[]): boolean {
-  const hasOne = nodes.some(({ master, reachable }) => master === node && reachable);
-  return role === 'master' && slots !== null && slots > 0 && !hasOne;
 }
 
 function nodeData(node: RegistryNode): JsonObject {
