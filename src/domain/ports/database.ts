@@ -25,4 +25,6 @@ export interface Database extends Stores {
 export interface DatabaseServer {
   id: string;
   isReadOnly: boolean;
+  /** The server's clock. */
+  time: number;
 }

@@ -111,5 +111,7 @@ export interface RegistryNode {
   warnings: MasterWarning[];
   /** How far a replica's offset is behind its master's, in bytes; null for other servers. */
   lagBytes: number | null;
+  /** The server's clock when it answered; null if it did not, and for SQLite. */
+  time: number | null;
   reachable: boolean;
 }

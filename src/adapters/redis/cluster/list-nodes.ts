@@ -138,6 +138,7 @@ const UNREACHABLE: NodeState = {
   maxmemoryBytes: null,
   maxmemoryPolicy: null,
   warnings: [],
+  time: null,
   reachable: false,
 };
 
@@ -167,6 +168,7 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
       maxmemoryBytes: numberIn(info, 'maxmemory') || null,
       maxmemoryPolicy: info.get('maxmemory_policy') ?? null,
       warnings: masterWarnings(info, limit),
+      time: serverTime(info),
       reachable: true,
     };
     return {
@@ -178,6 +180,11 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
     if (error instanceof JwtctlError && error.code === 'ERR_REDIS_FORBIDDEN') throw error;
     return null;
   }
+}
+
+function serverTime(info: Map<string, string>): number | null {
+  const microseconds = numberIn(info, 'server_time_usec');
+  return microseconds === null ? null : Math.floor(microseconds / 1e6);
 }
 
 function lag(master: number | null | undefined, replica: number | null | undefined): number | null {

@@ -256,6 +256,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         maxmemoryPolicy: null,
         warnings: [],
         lagBytes: null,
+        time: null,
         reachable: true,
       },
     ];

@@ -61,10 +61,15 @@ async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
 
 /** `server_uuid` exists only in MySQL, which reads the comment. `read_only` is a word since MariaDB 12. */
 async function readServer(db: SqlExecutor): Promise<DatabaseServer> {
-  const query = sql<{ id: string; readOnly: string; engineReadOnly: string }>`
+  const query = sql<{ id: string; readOnly: string; engineReadOnly: string; time: number }>`
     select concat_ws('/', @@server_id, @@hostname, @@port /*!80000 , @@server_uuid */) as id,
-      concat(@@global.read_only) as readOnly, concat(@@innodb_read_only) as engineReadOnly`;
+      concat(@@global.read_only) as readOnly, concat(@@innodb_read_only) as engineReadOnly,
+      unix_timestamp() as time`;
   const [row] = (await query.execute(db)).rows;
   const isWritable = (value: string | undefined) => value === '0' || value === 'OFF';
-  return { id: row?.id ?? '', isReadOnly: !isWritable(row?.readOnly) || !isWritable(row?.engineReadOnly) };
+  return {
+    id: row?.id ?? '',
+    isReadOnly: !isWritable(row?.readOnly) || !isWritable(row?.engineReadOnly),
+    time: Number(row?.time),
+  };
 }
