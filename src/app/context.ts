@@ -65,8 +65,8 @@ export interface Context {
   /** Reads the keys in another program's table. @throws JwtctlError `ERR_KEY_TABLE_UNREADABLE` (usage) */
   readKeyTable(options: KeyTableOptions): Promise<KeyTableRow[]>;
   generator(): Promise<KeyPairGenerator>;
-  /** Null without `keys.publishUrl`. */
-  publishedKeys(): Promise<PublishedKeys | null>;
+  /** @param url default: `keys.publishUrl`. Without either, the result is null. */
+  publishedKeys(url?: string): Promise<PublishedKeys | null>;
   schema(): Promise<{
     status(): Promise<SchemaStatus>;
     /** Performs the checks of `migrate`. */
@@ -364,8 +364,8 @@ export function createContext(options: ContextOptions): Context {
       return new JweBackupFiles(await sealer());
     }),
     generator: once(async () => (await import('../adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
-    publishedKeys: async () => {
-      const { publishUrl } = settings.keys;
+    publishedKeys: async (url) => {
+      const publishUrl = url ?? settings.keys.publishUrl;
       if (publishUrl === null) return null;
       const [{ httpPublishedKeys }, { readPublishCa }] = await Promise.all([
         import('../adapters/published-keys/http-published-keys.js'),

@@ -65,6 +65,13 @@ const GROUPS: readonly Group[] = [
     load: async () => [(await import('./commands/status.js')).defineStatus],
   },
   {
+    name: 'doctor',
+    aliases: [],
+    description:
+      'Check the installation, and say what to do about each fault.\n\nMakes all checks at the same time, and changes nothing. Exits with 1 if a check finds an error.',
+    load: async () => [(await import('./commands/doctor.js')).defineDoctor],
+  },
+  {
     name: 'serve',
     aliases: [],
     description:

@@ -173,6 +173,7 @@ test('a command group is loaded only when called', () => {
   const loading = groups.filter(({ kind }) => kind === 'dynamic').map(({ to }) => to);
   expect(loading.sort()).toEqual([
     ...['audit', 'cache', 'config', 'db'].map((name) => `cli/commands/${name}/index.ts`),
+    'cli/commands/doctor.ts',
     'cli/commands/help.ts',
     'cli/commands/keys/index.ts',
     'cli/commands/serve.ts',

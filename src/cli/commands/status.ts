@@ -2,6 +2,7 @@ import { readStatus, type Status } from '../../domain/doctor/read-status.js';
 import type { Action, DefineCommand } from '../invocation.js';
 import { EXIT } from '../output/exit-code.js';
 import { installationStatus } from '../output/views/status.js';
+import { statusPolicy } from './shared/status-policy.js';
 
 export const defineStatus: DefineCommand = (command, run) => {
   command.examples('jwtctl status', 'jwtctl status --json').action(run(status));
@@ -9,12 +10,7 @@ export const defineStatus: DefineCommand = (command, run) => {
 
 const status: Action<object, []> = async ({ context: open, signal, withProgress }) => {
   const context = await open();
-  const { keys, token } = context.settings;
-  const policy = {
-    rotateAfterSeconds: keys.rotateAfter,
-    publishLeadSeconds: keys.publishLead,
-    clockToleranceSeconds: token.clockTolerance,
-  };
+  const policy = statusPolicy(context.settings);
   const found = await withProgress('Reading', (onProgress) =>
     readStatus(context, policy, { signal, onProgress }),
   );

@@ -1,15 +1,14 @@
-import { type Fleet, nameVerifiers, withoutKey } from '../fleet/running-verifiers.js';
+import type { Fleet } from '../fleet/running-verifiers.js';
 import { inspectRegistry } from '../inspection/inspect.js';
 import type { Inspection, InspectionProgress } from '../inspection/types.js';
-import { dueAt } from '../keys/rotation-plan.js';
-import { type ScheduledStart, signingSchedule } from '../keys/signing-schedule.js';
-import { longestWaitSeconds, signsFrom } from '../keys/signing-start.js';
 import type { SchemaStatus } from '../model/schema-status.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, Database, RegistryNode, TokenRegistry, WalkControl } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { formatDuration } from '../shared/duration.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
+import { type KeyStatus, keyStatus, noActiveKey, secondsLate } from './key-status.js';
+import { verifiersWithoutKeys } from './verifiers-without-keys.js';
 
 /** The composition root has these. Each opens its store when it is called. */
 export interface StatusPorts {
@@ -36,13 +35,6 @@ export interface Status {
   fleet: Fleet | null;
   problems: readonly JwtctlError[];
   warnings: readonly string[];
-}
-
-export interface KeyStatus {
-  active: SigningKey | null;
-  pending: number;
-  /** Null without an active key. The `kid` is null if no key is pending. */
-  nextRotation: { at: number; kid: string | null } | null;
 }
 
 /** Reads everything that can be read. @throws JwtctlError kind `usage`, which no store can cause */
@@ -105,37 +97,16 @@ async function readFleet({ registry: open }: StatusPorts, at: number): Promise<F
   }
 }
 
-function keyStatus(keys: readonly SigningKey[], policy: StatusPolicy, now: number): KeyStatus {
-  const active = keys.find(({ state }) => state === 'active') ?? null;
-  const schedule = signingSchedule(keys, policy, now);
-  const [kid = null] = [...schedule].find(([, { place }]: [string, ScheduledStart]) => place === 1) ?? [];
-  const next = keys.find((key) => key.kid === kid);
-  return {
-    active,
-    pending: schedule.size,
-    nextRotation: active && { at: signsFrom(next, dueAt(active, policy), policy, now), kid },
-  };
-}
-
-function noActiveKey(pending: number): JwtctlError {
-  const hint = pending > 0 ? 'Run `jwtctl keys rotate`.' : 'Run `jwtctl keys generate`.';
-  return new JwtctlError('ERR_NO_ACTIVE_KEY', 'No key is active, so no token can be issued.', { hint });
-}
-
-function keyWarnings(
-  { active, pending, nextRotation }: KeyStatus,
-  policy: StatusPolicy,
-  now: number,
-): string[] {
-  if (active === null || nextRotation === null) return [];
-  if (pending === 0)
+function keyWarnings(keys: KeyStatus, policy: StatusPolicy, now: number): string[] {
+  if (keys.active === null) return [];
+  if (keys.pending === 0)
     return [
       'No pending key is published, so verifiers cannot load the next key in advance. Run `jwtctl keys rotate`, and schedule it.',
     ];
-  const lateSeconds = now - nextRotation.at;
-  if (lateSeconds <= longestWaitSeconds(policy)) return [];
+  const late = secondsLate(keys, policy, now);
+  if (late === 0) return [];
   return [
-    `The rotation of key ${active.kid} is late by ${formatDuration(lateSeconds)}. Run \`jwtctl keys rotate\`, and check that its job runs.`,
+    `The rotation of key ${keys.active?.kid} is late by ${formatDuration(late)}. Run \`jwtctl keys rotate\`, and check that its job runs.`,
   ];
 }
 
@@ -153,15 +124,5 @@ function tokenWarnings({ anomalies: { unknownKid, malformed } }: Inspection): st
 function fleetWarnings(fleet: Fleet, keys: readonly SigningKey[]): string[] {
   if (fleet.unavailableReason !== null)
     return [`The running verifiers could not be listed: ${fleet.unavailableReason}`];
-  // Verifiers report only these keys.
-  return keys
-    .filter(({ state }) => state === 'active' || state === 'pending')
-    .flatMap(({ kid, state }) => {
-      const without = withoutKey(fleet, kid);
-      return without.length === 0
-        ? []
-        : [
-            `These verifiers have not loaded the ${state} key ${kid}: ${nameVerifiers(without)}. Check that they can reach the database.`,
-          ];
-    });
+  return verifiersWithoutKeys(fleet, keys).map((text) => `${text} Check that they can reach the database.`);
 }

@@ -1,0 +1,58 @@
+import { Option } from 'commander';
+import { type DoctorPorts, runChecks } from '../../domain/doctor/check.js';
+import { CHECKS } from '../../domain/doctor/checks/index.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import type { Action, DefineCommand, Invocation, ReportProgress } from '../invocation.js';
+import { EXIT } from '../output/exit-code.js';
+import { checkList, doctorReport } from '../output/views/doctor.js';
+import { statusPolicy } from './shared/status-policy.js';
+
+export const defineDoctor: DefineCommand = (command, run) => {
+  command
+    .option('--list', 'list the checks, and make none')
+    .addOption(new Option('--only <check>', 'make only this check').choices(CHECKS.map(({ name }) => name)))
+    .option('--url <url>', 'address of the served JWK Set (default: keys.publishUrl)', parseUrl)
+    .examples('jwtctl doctor', 'jwtctl doctor --only private-keys --json')
+    .action(run(doctor));
+};
+
+interface DoctorFlags {
+  list?: true;
+  only?: string;
+  url?: string;
+}
+
+const doctor: Action<DoctorFlags, []> = async (invocation, { list, only, url }) => {
+  const checks = CHECKS.filter(({ name }) => only === undefined || name === only);
+  if (list) return { view: checkList(checks) };
+  const results = await invocation.withProgress('Checking', async (onProgress) =>
+    runChecks(checks, await portsOf(invocation, { url, onProgress })),
+  );
+  const hasError = results.some(({ findings }) => findings.some(({ level }) => level === 'error'));
+  return { view: doctorReport(results), exitCode: hasError ? EXIT.refused : EXIT.done };
+};
+
+async function portsOf(
+  { configSources, context: open, signal }: Invocation,
+  { url, onProgress }: { url: string | undefined; onProgress: ReportProgress },
+): Promise<DoctorPorts> {
+  const context = await open();
+  return {
+    ...context,
+    publishedKeys: () => context.publishedKeys(url),
+    configuration: async () => (await import('../../config/show-config.js')).validateConfig(configSources),
+    policy: statusPolicy(context.settings),
+    signal,
+    onProgress,
+  };
+}
+
+function parseUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:')
+    throw new JwtctlError(
+      'ERR_FLAG_INVALID',
+      '--url is not an http or https address, such as https://id.example/jwks.json.',
+    );
+  return url.href;
+}

@@ -1,0 +1,76 @@
+import type { InspectionProgress } from '../inspection/types.js';
+import type { Database, PublishedKeys, Sealer, UserDirectory } from '../ports/index.js';
+import { ERROR_CODES, type ErrorCode } from '../shared/error-catalog/index.js';
+import { JwtctlError } from '../shared/errors.js';
+import type { StatusPolicy, StatusPorts } from './read-status.js';
+
+/** One check of `jwtctl doctor`. It changes nothing. */
+export interface Check {
+  readonly name: string;
+  /** What is right if the check finds nothing. */
+  readonly title: string;
+  /** @throws JwtctlError if the check cannot be made, for example because a store is away */
+  run(ports: DoctorPorts): Promise<CheckOutcome>;
+}
+
+export type CheckOutcome =
+  | readonly Finding[]
+  /** Why there is nothing to check here. */
+  | { notMade: string };
+
+export interface Finding {
+  level: 'warning' | 'error';
+  message: string;
+  /** What to do. */
+  remedy: string;
+  code?: ErrorCode | undefined;
+}
+
+export interface DoctorPorts extends StatusPorts {
+  database(): Promise<Database>;
+  users(): Promise<UserDirectory>;
+  sealer(): Promise<Sealer>;
+  /** Null if no URL is known. */
+  publishedKeys(): Promise<PublishedKeys | null>;
+  /** Judges the settings and the files that they name. */
+  configuration(): Promise<{ problems: readonly JwtctlError[]; warnings: readonly string[] }>;
+  readonly policy: StatusPolicy;
+  readonly signal: AbortSignal;
+  onProgress?: ((progress: InspectionProgress) => void) | undefined;
+}
+
+export interface CheckResult {
+  check: Check;
+  findings: readonly Finding[];
+  /** Null for a check that was made. */
+  notMade: string | null;
+}
+
+/** Makes all checks at the same time. A check that fails is an error, and the others go on. */
+export function runChecks(checks: readonly Check[], ports: DoctorPorts): Promise<CheckResult[]> {
+  return Promise.all(checks.map((check) => makeCheck(check, ports)));
+}
+
+async function makeCheck(check: Check, ports: DoctorPorts): Promise<CheckResult> {
+  try {
+    const outcome = await check.run(ports);
+    return 'notMade' in outcome
+      ? { check, findings: [], notMade: outcome.notMade }
+      : { check, findings: outcome, notMade: null };
+  } catch (error) {
+    if (!(error instanceof JwtctlError) || error.kind === 'bug' || error.kind === 'interrupted') throw error;
+    return { check, findings: [errorFinding(error)], notMade: null };
+  }
+}
+
+export function errorFinding({ code, message, hint }: JwtctlError): Finding {
+  return { level: 'error', message, remedy: hint ?? ERROR_CODES[code].remedy, code };
+}
+
+export function warning(message: string, remedy: string): Finding {
+  return { level: 'warning', message, remedy };
+}
+
+export function fault(message: string, remedy: string): Finding {
+  return { level: 'error', message, remedy };
+}

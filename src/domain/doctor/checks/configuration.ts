@@ -1,0 +1,11 @@
+import { type Check, errorFinding, warning } from '../check.js';
+
+export const configuration: Check = {
+  name: 'configuration',
+  title: 'The settings fit together, and only this account can read the files with secrets.',
+  run: async ({ configuration }) => {
+    const { problems, warnings } = await configuration();
+    const remedy = 'Run `jwtctl config validate` after the change.';
+    return [...problems.map(errorFinding), ...warnings.map((text) => warning(text, remedy))];
+  },
+};

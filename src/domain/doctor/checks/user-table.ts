@@ -1,0 +1,12 @@
+import type { Check } from '../check.js';
+
+export const userTable: Check = {
+  name: 'users',
+  title: 'The users can be read as `users.*` says.',
+  run: async (ports) => {
+    const users = await ports.users();
+    await users.check?.();
+    await users.find('jwtctl');
+    return [];
+  },
+};
