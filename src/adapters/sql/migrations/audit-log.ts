@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Migration } from 'kysely';
 import { GENESIS } from '../../../domain/audit-log/audit-chain.js';
 import { type Engine, textColumn, word } from './column-types.js';
-import { createTable, insertOnce } from './create-table.js';
+import { createIndexOnce, createTable, insertOnce } from './create-table.js';
 
 /**
  * One row per command that changed something. `hash` covers the row and `previous_hash` under a key that is
@@ -25,6 +25,11 @@ export const auditLog = {
           .addColumn('previous_hash', word(engine, 64), (column) => column.notNull())
           .addColumn('hash', word(engine, 64), (column) => column.notNull()),
       ),
+  }),
+
+  /** For the row of an event, and for rows of a time range. `target` is too wide for an index. */
+  atIndex: (engine: Engine): Migration => ({
+    up: (db: Kysely<unknown>) => createIndexOnce(db, engine, 'audit_log', ['at']),
   }),
 
   /** A single row: the end of the chain, and the lock for appending to it. */

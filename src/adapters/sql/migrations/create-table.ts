@@ -2,6 +2,7 @@ import type { ColumnBuilderCallback, ColumnDataType, CreateTableBuilder, Express
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isDuplicateKey } from '../stores/conflicts.js';
 import { tableName } from '../table-prefix.js';
+import type { Engine } from './column-types.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: the column names differ from table to table
 type AnyTableBuilder = CreateTableBuilder<string, any>;
@@ -61,4 +62,29 @@ export async function insertOnce(
   } catch (error) {
     if (!isDuplicateKey(error)) throw error;
   }
+}
+
+/**
+ * Names the index after the table and its first column. MySQL has no CREATE INDEX IF NOT EXISTS, and SQLite no error
+ * code for an existing index.
+ */
+export async function createIndexOnce(
+  db: Kysely<unknown>,
+  engine: Engine,
+  table: string,
+  columns: readonly string[],
+): Promise<void> {
+  const create = db.schema
+    .createIndex(`${table}_${columns[0]}`)
+    .on(table)
+    .columns([...columns]);
+  try {
+    await (engine === 'sqlite' ? create.ifNotExists() : create).execute();
+  } catch (error) {
+    if (!hasDriverCode(error, 'ER_DUP_KEYNAME')) throw error;
+  }
+}
+
+function hasDriverCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }

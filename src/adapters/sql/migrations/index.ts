@@ -36,5 +36,6 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
     '015_security_log_except': eventException(engine),
     '016_users_disabled_until': usersDisabledUntil(),
     ...(engine === 'sqlite' ? { '017_registry_entries_last_seen': tokenRegistry.entriesLastSeen() } : {}),
+    '018_audit_log_at': auditLog.atIndex(engine),
   };
 }

@@ -1,6 +1,6 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import { bytes, type Engine, generatedId, textColumn, word } from './column-types.js';
-import { addColumnOnce, createTable } from './create-table.js';
+import { addColumnOnce, createIndexOnce, createTable } from './create-table.js';
 
 /** Events stay until the last affected token has expired. */
 export function securityLog(engine: Engine): Migration {
@@ -25,7 +25,7 @@ export function securityLog(engine: Engine): Migration {
       );
       // No query uses `at` yet, but adding an index to a large log later locks or copies the table.
       for (const columns of [['sub', 'jti'], ['kid'], ['type'], ['at'], ['expires_at']]) {
-        await createIndexOnce(db, engine, `security_log_${columns[0]}`, columns);
+        await createIndexOnce(db, engine, 'security_log', columns);
       }
     },
   };
@@ -52,26 +52,4 @@ export function eventException(engine: Engine): Migration {
   return {
     up: (db: Kysely<unknown>) => addColumnOnce(db, 'security_log', 'except_jti', bytes(engine, 255)),
   };
-}
-
-/** MySQL has no CREATE INDEX IF NOT EXISTS, and SQLite no error code for an existing index. */
-async function createIndexOnce(
-  db: Kysely<unknown>,
-  engine: Engine,
-  name: string,
-  columns: readonly string[],
-): Promise<void> {
-  const create = db.schema
-    .createIndex(name)
-    .on('security_log')
-    .columns([...columns]);
-  try {
-    await (engine === 'sqlite' ? create.ifNotExists() : create).execute();
-  } catch (error) {
-    if (!hasDriverCode(error, 'ER_DUP_KEYNAME')) throw error;
-  }
-}
-
-function hasDriverCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
