@@ -25,20 +25,24 @@ export interface PrunePlan {
 export async function planPrune(
   { database, clock, macKeys }: PrunePorts,
   olderThanSeconds: number,
-  { force = false, ...control }: Omit<AuditVerificationControl, 'onRow'> & { force?: boolean },
+  {
+    force = false,
+    ...control
+  }: Pick<AuditVerificationControl, 'signal' | 'onProgress'> & { force?: boolean },
 ): Promise<PrunePlan> {
   const latest = clock.now() - olderThanSeconds;
-  const plan: Omit<PrunePlan, 'report'> = { upTo: null, rows: 0 };
-  let isOld = true;
+  let plan: Omit<PrunePlan, 'report'> = { upTo: null, rows: 0 };
   const report = await verifyAuditLog(
     { auditLog: database.auditLog, findKey: (id) => macKeys.find(id) },
     {
       ...control,
-      onRow: ({ seq, hash, at }) => {
-        isOld &&= at <= latest;
-        if (!isOld) return;
-        plan.upTo = { seq, hash };
-        plan.rows += 1;
+      onWalk: () => {
+        plan = { upTo: null, rows: 0 };
+        let isOld = true;
+        return ({ seq, hash, at }) => {
+          isOld &&= at <= latest;
+          if (isOld) plan = { upTo: { seq, hash }, rows: plan.rows + 1 };
+        };
       },
     },
   );

@@ -10,8 +10,12 @@ export interface AuditReport {
   start: AuditHead;
   rows: number;
   faults: AuditFinding[];
-  /** Rows of hosts without a keyring. */
+  /** Rows of hosts without a keyring, unless they count as faults. */
   unauthenticated: AuditFinding[];
+  /** How many rows no master key authenticates. */
+  unauthenticatedRows: number;
+  /** The last row that a master key authenticates. */
+  lastAuthenticated: AuditHead | null;
   /** The number of findings that are not listed. */
   omitted: number;
 }
@@ -24,8 +28,10 @@ export interface AuditVerificationPorts {
 
 export interface AuditVerificationControl {
   signal?: AbortSignal | undefined;
-  /** Called with each row of the chain, in order. */
-  onRow?: ((row: AuditRow) => void) | undefined;
+  /** Whether rows that no master key authenticates are faults. Default: false */
+  requireAuthenticated?: boolean | undefined;
+  /** Called at the start of a walk, which may be the second. Returns what to call with each row of the chain, in order. */
+  onWalk?: (() => (row: AuditRow) => void) | undefined;
   onProgress?: ((progress: { done: number; total: number; unit: string }) => void) | undefined;
 }
 
@@ -39,21 +45,36 @@ const PROGRESS_EVERY = 1_000;
  */
 export async function verifyAuditLog(
   { auditLog, findKey }: AuditVerificationPorts,
-  { signal, onRow, onProgress }: AuditVerificationControl = {},
+  control: AuditVerificationControl = {},
+): Promise<AuditReport> {
+  const ports = { auditLog, findKey: remembered(findKey) };
+  const report = await walk(ports, control);
+  // A prune during the walk looks like removed rows.
+  return report.faults.some(({ finding }) => finding === 'removed') ? walk(ports, control) : report;
+}
+
+async function walk(
+  { auditLog, findKey }: AuditVerificationPorts,
+  { signal, requireAuthenticated = false, onWalk, onProgress }: AuditVerificationControl,
 ): Promise<AuditReport> {
   const head = await auditLog.head();
-  const range = { firstSeq: 1, lastSeq: head.seq };
-  const start = await startOf(auditLog.rows(range));
+  const { first, rows } = await peeked(auditLog.rows({ firstSeq: 1, lastSeq: head.seq }));
+  const start = startBefore(first);
   const findings = new AuditFindings(MOST_LISTED);
-  let rows = 0;
+  const seen = { rows: 0, unauthenticatedRows: 0, lastAuthenticated: null as AuditHead | null };
   let pruned: AuditHead | null = null;
+  const onRow = onWalk?.();
   await verifyAuditChain({
-    ...{ head, start, findings, rows: auditLog.rows(range), findKey: remembered(findKey) },
+    ...{ head, start, findings, rows, findKey },
     onRow: (row, state) => {
-      if (state === 'authentic') pruned = furthest(pruned, prunedUpTo(row));
-      rows += 1;
+      seen.rows += 1;
+      if (state === 'unauthenticated') seen.unauthenticatedRows += 1;
+      if (state === 'authentic') {
+        seen.lastAuthenticated = { seq: row.seq, hash: row.hash };
+        pruned = furthest(pruned, prunedUpTo(row));
+      }
       onRow?.(row);
-      if (rows % PROGRESS_EVERY !== 0) return;
+      if (seen.rows % PROGRESS_EVERY !== 0) return;
       signal?.throwIfAborted();
       onProgress?.({ done: row.seq - start.seq, total: head.seq - start.seq, unit: 'rows' });
     },
@@ -61,20 +82,31 @@ export async function verifyAuditLog(
   for (const { firstSeq, lastSeq } of await auditLog.outliers()) findings.add('inserted', firstSeq, lastSeq);
   const missing = missingStart(start, pruned);
   const all = [...(missing === null ? [] : [missing]), ...findings.list()];
-  const isFault = ({ finding }: AuditFinding) => finding !== 'unauthenticated';
+  const isFault = ({ finding }: AuditFinding) => requireAuthenticated || finding !== 'unauthenticated';
   return {
-    ...{ head, start, rows, omitted: findings.omitted },
+    ...{ head, start, ...seen, omitted: findings.omitted },
     faults: all.filter(isFault),
     unauthenticated: all.filter((one) => !isFault(one)),
   };
 }
 
-/** Returns the row that the oldest one says is before it. */
-async function startOf(rows: AsyncIterable<AuditRow>): Promise<AuditHead> {
-  for await (const { seq, previousHash } of rows) {
-    return seq === 1 ? GENESIS : { seq: seq - 1, hash: previousHash };
+/** Reads the first row, and returns it with an iteration that begins with it. */
+async function peeked(
+  source: AsyncIterable<AuditRow>,
+): Promise<{ first: AuditRow | null; rows: AsyncIterable<AuditRow> }> {
+  const rest = source[Symbol.asyncIterator]();
+  const { value, done } = await rest.next();
+  async function* rows() {
+    if (done) return;
+    yield value;
+    yield* { [Symbol.asyncIterator]: () => rest };
   }
-  return GENESIS;
+  return { first: done ? null : value, rows: rows() };
+}
+
+/** Returns the row that the oldest one says is before it. */
+function startBefore(first: AuditRow | null): AuditHead {
+  return first === null || first.seq === 1 ? GENESIS : { seq: first.seq - 1, hash: first.previousHash };
 }
 
 /** Of two prunes at once, the shorter one may have been recorded last. */

@@ -2,7 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { auditHash, GENESIS } from '../../../src/domain/audit-log/audit-chain.js';
 import { PRUNE_ACTION, pruneTarget } from '../../../src/domain/audit-log/prune-row.js';
-import { type AuditReport, verifyAuditLog } from '../../../src/domain/audit-log/verify-audit-log.js';
+import {
+  type AuditReport,
+  type AuditVerificationControl,
+  verifyAuditLog,
+} from '../../../src/domain/audit-log/verify-audit-log.js';
 import type { AuditHead, AuditRow, MacKey } from '../../../src/domain/ports/index.js';
 
 const KEY: MacKey = { id: 'mk-1', secret: randomBytes(32) };
@@ -23,16 +27,25 @@ function logOf(count: number): AuditRow[] {
   return rows;
 }
 
-async function verify(rows: readonly AuditRow[]): Promise<AuditReport> {
-  const last = rows.at(-1) ?? GENESIS;
+function verify(rows: readonly AuditRow[], control: AuditVerificationControl = {}): Promise<AuditReport> {
+  const walk = { head: rows.at(-1) ?? GENESIS, rows };
+  return verifyWalks([walk, walk], control);
+}
+
+/** Each walk reads another state of the log. */
+function verifyWalks(
+  walks: ReadonlyArray<{ head: AuditHead; rows: readonly AuditRow[] }>,
+  control: AuditVerificationControl = {},
+): Promise<AuditReport> {
+  let next = 0;
   const auditLog = {
-    head: async () => ({ seq: last.seq, hash: last.hash, chainId: CHAIN }),
+    head: async () => ({ ...(walks[next]?.head ?? GENESIS), chainId: CHAIN }),
     rows: async function* () {
-      yield* rows;
+      yield* walks[next++]?.rows ?? [];
     },
     outliers: async () => [],
   };
-  return verifyAuditLog({ auditLog, findKey: async (id) => (id === KEY.id ? KEY : null) });
+  return verifyAuditLog({ auditLog, findKey: async (id) => (id === KEY.id ? KEY : null) }, control);
 }
 
 const faultsOf = async (rows: readonly AuditRow[]) => (await verify(rows)).faults;
@@ -81,6 +94,58 @@ describe('a log without its oldest rows', () => {
   test('is not valid if a row in the rest is missing too', async () => {
     expect(await faultsOf([...rows.slice(4), pruning(third)])).toEqual([
       { finding: 'removed', firstSeq: 4, lastSeq: 4 },
+    ]);
+  });
+});
+
+describe('a log whose end was rewritten without a key', () => {
+  const [first, second] = logOf(2) as [AuditRow, AuditRow];
+  const third = rowAfter(second, { actor: 'mallory' }, null);
+  const rows = [first, second, third, rowAfter(third, {}, null)];
+
+  test('names the last authenticated row, and counts the others', async () => {
+    expect(await verify(rows)).toMatchObject({
+      ...{ faults: [], unauthenticatedRows: 2, lastAuthenticated: { seq: 2, hash: second.hash } },
+    });
+  });
+
+  test('is not valid if all rows must be authenticated', async () => {
+    const { faults } = await verify(rows, { requireAuthenticated: true });
+    expect(faults).toEqual([{ finding: 'unauthenticated', firstSeq: 3, lastSeq: 4 }]);
+  });
+});
+
+describe('a prune during the verification', () => {
+  const rows = logOf(4);
+  const [, second, third, last] = rows as [AuditRow, AuditRow, AuditRow, AuditRow];
+  const prune = rowAfter(last, { action: PRUNE_ACTION, target: pruneTarget(third) });
+
+  test.each([
+    ['before the first row is read', [last]],
+    ['between two pages', [rows[0] as AuditRow, last]],
+    ['after a first portion', [third, last]],
+  ])('is no fault: %s', async (_, read) => {
+    const walks = [
+      { head: last, rows: read },
+      { head: prune, rows: [last, prune] },
+    ];
+    const seen: number[][] = [];
+    const report = await verifyWalks(walks, {
+      onWalk: () => {
+        const seqs: number[] = [];
+        seen.push(seqs);
+        return ({ seq }) => seqs.push(seq);
+      },
+    });
+    expect(report).toMatchObject({ faults: [], start: { seq: 3 } });
+    expect(seen.at(-1)).toEqual([4, 5]);
+  });
+
+  test('hides no row that was removed in another way', async () => {
+    const walk = { head: last, rows: [second, last] };
+    expect((await verifyWalks([walk, walk])).faults).toEqual([
+      { finding: 'removed', firstSeq: 1, lastSeq: 1 },
+      { finding: 'removed', firstSeq: 3, lastSeq: 3 },
     ]);
   });
 });

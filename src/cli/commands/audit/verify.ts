@@ -10,15 +10,22 @@ export const defineVerify: DefineCommand = (group, run) => {
     .description(
       'Verify the hash chain of the audit log.\n\nLists rows that were changed, removed, or inserted, and exits with 1 if there are any. Compares the last rows with the high-water mark in Redis, and exits with 4 if Redis cannot be reached, or 5 if it has no mark.',
     )
+    .option('--require-authenticated', 'count rows that no master key authenticates as faults')
     .examples('jwtctl audit verify', 'jwtctl audit verify --json')
     .action(run(verify));
 };
 
-const verify: Action<object, []> = async ({ signal, withProgress, context: open }) => {
+const verify: Action<{ requireAuthenticated?: true }, []> = async (
+  { signal, withProgress, context: open },
+  { requireAuthenticated },
+) => {
   const context = await open();
   const [{ auditLog }, macKeys] = await Promise.all([context.database(), context.auditKeys()]);
   const report = await withProgress('Verifying', (onProgress) =>
-    verifyAuditLog({ auditLog, findKey: (id) => macKeys.find(id) }, { signal, onProgress }),
+    verifyAuditLog(
+      { auditLog, findKey: (id) => macKeys.find(id) },
+      { requireAuthenticated, signal, onProgress },
+    ),
   );
   const comparison = await (await context.guard()).compare();
   return {
@@ -26,7 +33,7 @@ const verify: Action<object, []> = async ({ signal, withProgress, context: open 
     exitCode: exitCode(report, comparison),
     warnings: [
       ...(report.faults.some(({ finding }) => finding === 'key_unknown') ? [KEY_UNKNOWN] : []),
-      ...(report.unauthenticated.length > 0 ? [UNAUTHENTICATED] : []),
+      ...(report.unauthenticatedRows > 0 ? [UNAUTHENTICATED] : []),
       ...COMPARED[comparison],
     ],
   };

@@ -2,7 +2,7 @@ import type { AuditFinding } from '../../../domain/audit-log/audit-findings.js';
 import type { ExportedAuditRow } from '../../../domain/audit-log/export-audit-log.js';
 import type { PruneOutcome, PrunePlan } from '../../../domain/audit-log/prune-audit-log.js';
 import type { AuditReport } from '../../../domain/audit-log/verify-audit-log.js';
-import type { AuditRow } from '../../../domain/ports/index.js';
+import type { AuditHead, AuditRow } from '../../../domain/ports/index.js';
 import type { MarkComparison } from '../../../domain/recovery/database-guard.js';
 import { printableJson } from '../../../domain/shared/text.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../columns.js';
@@ -46,7 +46,8 @@ export function auditRowData(row: AuditRow): JsonObject {
 }
 
 export function auditReport(report: AuditReport, comparison: MarkComparison): View {
-  const { head, start, rows, faults, unauthenticated, omitted } = report;
+  const { head, start, rows, faults, unauthenticated, unauthenticatedRows, lastAuthenticated, omitted } =
+    report;
   const isBehind = isUnknown(comparison) ? null : comparison === 'behind';
   const isValid = faults.length > 0 ? false : isBehind === null ? null : !isBehind;
   const found = [...faults, ...unauthenticated];
@@ -60,15 +61,19 @@ export function auditReport(report: AuditReport, comparison: MarkComparison): Vi
       behind: isBehind,
       faults: faults.map(findingData),
       unauthenticated: unauthenticated.map(findingData),
+      unauthenticatedRows,
+      lastAuthenticated:
+        lastAuthenticated === null ? null : { seq: lastAuthenticated.seq, hash: lastAuthenticated.hash },
       omitted,
     },
     id: faults.map(({ firstSeq, lastSeq }) => rangeText(firstSeq, lastSeq)),
     sections: [
       {
-        title: verdict(isValid, rows),
+        title: verdict(isValid, report),
         lines: [
           ...(start.seq === 0 ? [] : [`The rows up to ${grouped(start.seq)} were pruned.`]),
           `The last row is ${grouped(head.seq)}, with the hash ${head.hash}.`,
+          ...(unauthenticatedRows === 0 ? [] : [lastAuthenticatedText(lastAuthenticated)]),
         ],
         columns: [],
         rows: [],
@@ -84,10 +89,24 @@ export function auditReport(report: AuditReport, comparison: MarkComparison): Vi
 const isUnknown = (comparison: MarkComparison) => comparison === 'unreachable' || comparison === 'no_mark';
 
 /** @param isValid null if the end of the log was not compared */
-function verdict(isValid: boolean | null, rows: number): Text {
+function verdict(
+  isValid: boolean | null,
+  { rows, unauthenticatedRows }: Pick<AuditReport, 'rows' | 'unauthenticatedRows'>,
+): Text {
   const what = `${pluralize(rows, 'row')} of the audit log`;
   if (isValid === null) return { text: `! end not checked: ${what}`, tone: 'warn' };
+  if (isValid && unauthenticatedRows > 0)
+    return {
+      text: `! valid, ${pluralize(unauthenticatedRows, 'row')} not authenticated: ${what}`,
+      tone: 'warn',
+    };
   return isValid ? { text: `✓ valid: ${what}`, tone: 'good' } : { text: `✗ not valid: ${what}`, tone: 'bad' };
+}
+
+function lastAuthenticatedText(last: AuditHead | null): string {
+  return last === null
+    ? 'No row is authenticated.'
+    : `The last authenticated row is ${grouped(last.seq)}, with the hash ${last.hash}.`;
 }
 
 function findingSection(found: readonly AuditFinding[]): Section {
