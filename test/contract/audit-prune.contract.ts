@@ -24,7 +24,12 @@ export function auditPruneContract(engine: SqlEngine): void {
       const findKey = async (id: string) => (id === KEY.id ? KEY : null);
       ports = {
         database: sqlDatabase(opened.db, { author: { login: 'root@web-1', macKey: async () => KEY } }),
-        ...{ clock, actor: 'ops', macKeys: { current: async () => KEY, find: findKey } },
+        ...{
+          clock,
+          actor: 'ops',
+          guard: { assertCurrent: async () => 0 },
+          macKeys: { current: async () => KEY, find: findKey },
+        },
       };
       for (let index = 1; index <= ROWS; index++) {
         await append(`user-${index}`);

@@ -7,6 +7,8 @@ export interface PrunePorts {
   database: Database;
   clock: Pick<Clock, 'now'>;
   actor: string;
+  /** Throws `ERR_DATABASE_BEHIND` if the database lacks changes. */
+  guard: { assertCurrent(): Promise<unknown> };
   macKeys: { current(): Promise<MacKey | null>; find(id: string): Promise<MacKey | null> };
 }
 
@@ -20,16 +22,18 @@ export interface PrunePlan {
 
 /**
  * Verifies the log, and finds the rows before the first one that is not old enough.
- * @throws JwtctlError `ERR_AUDIT_LOG_FAULTY` (state) unless `force` is set; `ERR_MASTER_KEY_MISSING` (state)
+ * @throws JwtctlError `ERR_AUDIT_LOG_FAULTY` (state) unless `force` is set; `ERR_DATABASE_BEHIND` (state);
+ *   `ERR_MASTER_KEY_MISSING` (state)
  */
 export async function planPrune(
-  { database, clock, macKeys }: PrunePorts,
+  { database, clock, guard, macKeys }: PrunePorts,
   olderThanSeconds: number,
   {
     force = false,
     ...control
   }: Pick<AuditVerificationControl, 'signal' | 'onProgress'> & { force?: boolean },
 ): Promise<PrunePlan> {
+  await guard.assertCurrent();
   const latest = clock.now() - olderThanSeconds;
   let plan: Omit<PrunePlan, 'report'> = { upTo: null, rows: 0 };
   const report = await verifyAuditLog(

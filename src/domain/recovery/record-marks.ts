@@ -1,4 +1,4 @@
-import type { Database, KeyStore, MacKey, SecurityLog, Stores } from '../ports/index.js';
+import type { AuditLog, Database, KeyStore, MacKey, SecurityLog, Stores } from '../ports/index.js';
 import type { DatabaseHeads, MarkStore } from '../ports/mark-store.js';
 import {
   authenticated,
@@ -36,7 +36,7 @@ export interface Written {
   keys: KnownKeyState[] | null;
 }
 
-/** Calls `onWritten` after each transaction that changed keys or appended to the security log. */
+/** Calls `onWritten` after each transaction that changed keys, appended to the security log, or pruned the audit log. */
 export function markedDatabase(database: Database, onWritten: (written: Written) => void): Database {
   return {
     ...database,
@@ -50,8 +50,12 @@ export function markedDatabase(database: Database, onWritten: (written: Written)
         const securityLog = overlaid<SecurityLog>(stores.securityLog, ['append'], (id, [event]) =>
           events.push({ ...event, id }),
         );
-        const found = await work({ ...stores, keys, securityLog });
-        return { result: found, written: await writtenBy(stores, events, isKeyChanged) };
+        let isPruned = false;
+        const auditLog = overlaid<AuditLog>(stores.auditLog, ['removeUpTo'], () => {
+          isPruned = true;
+        });
+        const found = await work({ ...stores, keys, securityLog, auditLog });
+        return { result: found, written: await writtenBy(stores, events, { isKeyChanged, isPruned }) };
       });
       if (written !== null) onWritten(written);
       return result;
@@ -67,9 +71,9 @@ const KEY_WRITES = ['insert', 'apply', 'raiseMaxTtl', 'removeRetired', 'recover'
 async function writtenBy(
   stores: Stores,
   appended: readonly AppendedEvent[],
-  isKeyChanged: boolean,
+  { isKeyChanged, isPruned }: { isKeyChanged: boolean; isPruned: boolean },
 ): Promise<Written | null> {
-  if (appended.length === 0 && !isKeyChanged) return null;
+  if (appended.length === 0 && !isKeyChanged && !isPruned) return null;
   const heads = await stores.heads();
   const events = appended.map((event) => ({ ...event, recoveredAt: heads.recoveredAt }));
   if (!isKeyChanged) return { heads, events, keys: null };

@@ -28,12 +28,13 @@ const prune: Action<PruneFlags, []> = async (invocation, { olderThan, force = fa
   const { globals, signal, withProgress, confirm } = invocation;
   const context = await invocation.context();
   const { actor } = context;
-  const [database, clock, macKeys] = await Promise.all([
+  const [database, clock, guard, macKeys] = await Promise.all([
     context.database(),
     context.databaseClock(),
+    context.guard(),
     context.auditKeys(),
   ]);
-  const ports = { database, clock, actor, macKeys };
+  const ports = { database, clock, actor, guard, macKeys };
   const plan = await withProgress('Verifying', (onProgress) =>
     planPrune(ports, olderThan, { force, signal, onProgress }),
   );
