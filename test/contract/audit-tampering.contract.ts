@@ -3,14 +3,16 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AuditLogTable } from '../../src/adapters/sql/schema.js';
 import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import { auditHash } from '../../src/domain/audit-log/audit-chain.js';
+import { PRUNE_ACTION, pruneTarget } from '../../src/domain/audit-log/prune-row.js';
 import { type AuditReport, verifyAuditLog } from '../../src/domain/audit-log/verify-audit-log.js';
-import type { Database, MacKey } from '../../src/domain/ports/index.js';
+import type { AuditHead, Database, MacKey } from '../../src/domain/ports/index.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
 const AT = 1_700_000_000;
 const KEY: MacKey = { id: 'mk-1', secret: randomBytes(32) };
 const ROWS = 30;
 const TAMPERINGS = 100;
+const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
 
 /** Each value differs from that of every row. */
 const CHANGES: Partial<AuditLogTable> = {
@@ -61,6 +63,20 @@ export function auditTamperingContract(engine: SqlEngine): void {
       await set(row.seq, { ...parts, mac_key_id: null, hash });
     }
 
+    async function insertAfterLast(row: AuditLogTable): Promise<void> {
+      await insert({ ...row, seq: (await keyed(KEY).auditLog.head()).seq + 1 });
+    }
+
+    /** Removes the rows up to this one, as `audit prune` does. */
+    async function prune(seq: number): Promise<void> {
+      await keyed(KEY).transaction(async ({ auditLog }) => {
+        const target = pruneTarget((await auditLog.lastUpTo(seq)) as AuditHead);
+        const parts = { actor: 'ops', outcome: 'done', reason: null };
+        await auditLog.append({ ...parts, at: AT + ROWS, action: PRUNE_ACTION, target });
+        await auditLog.removeUpTo(seq, ROWS);
+      });
+    }
+
     type Tampering = (row: AuditLogTable, other: AuditLogTable) => Promise<unknown>;
     const tamperings: Array<[string, Tampering]> = [
       ...Object.entries(CHANGES).map(([column, value]): [string, Tampering] => [
@@ -70,7 +86,7 @@ export function auditTamperingContract(engine: SqlEngine): void {
       ['changes target and hash', (row) => setAndHash(row, { target: 'z' })],
       ['deletes', (row) => remove(row.seq)],
       ['inserts before the first row', (row) => insert({ ...row, seq: 0 })],
-      ['inserts after the last row', (row) => insert({ ...row, seq: ROWS + 1 })],
+      ['inserts after the last row', (row) => insertAfterLast(row)],
       [
         'swaps',
         async (row, other) => {
@@ -87,17 +103,26 @@ export function auditTamperingContract(engine: SqlEngine): void {
       ],
     ];
 
-    test(`finds each of ${TAMPERINGS} random ones, and names the row`, async () => {
+    test.each([
+      ['a whole log', 0],
+      ['a pruned log', 10],
+    ])(`finds each of ${TAMPERINGS} random ones in %s, and names the row`, async (_, pruned) => {
+      if (pruned > 0) await prune(pruned);
       const before = await rows();
+      const last = before.at(-1)?.seq ?? 0;
+      const random = randomFrom(SEED);
       expect((await verify()).faults).toEqual([]);
       for (let count = 0; count < TAMPERINGS; count++) {
         const [name, tamper] = tamperings[count % tamperings.length] as [string, Tampering];
-        const [row, other] = twoOf(before);
+        const [row, other] = twoOf(before, random);
         await tamper(row, other);
-        const named = name.startsWith('inserts before') ? 0 : name.startsWith('inserts') ? ROWS + 1 : row.seq;
+        const named = name.startsWith('inserts before') ? 0 : name.startsWith('inserts') ? last + 1 : row.seq;
         const { faults } = await verify();
         const isNamed = faults.some(({ firstSeq, lastSeq }) => firstSeq <= named && named <= lastSeq);
-        expect(isNamed, `${name} row ${row.seq} (${other.seq}): ${JSON.stringify(faults)}`).toBe(true);
+        expect(
+          isNamed,
+          `seed ${SEED}, ${name} row ${row.seq} (${other.seq}): ${JSON.stringify(faults)}`,
+        ).toBe(true);
 
         await opened.db.deleteFrom('audit_log').execute();
         await opened.db.insertInto('audit_log').values(before).execute();
@@ -136,8 +161,17 @@ export function auditTamperingContract(engine: SqlEngine): void {
   });
 }
 
-function twoOf(rows: readonly AuditLogTable[]): [AuditLogTable, AuditLogTable] {
-  const first = Math.floor(Math.random() * rows.length);
-  const second = (first + 1 + Math.floor(Math.random() * (rows.length - 1))) % rows.length;
+function twoOf(rows: readonly AuditLogTable[], random: () => number): [AuditLogTable, AuditLogTable] {
+  const first = Math.floor(random() * rows.length);
+  const second = (first + 1 + Math.floor(random() * (rows.length - 1))) % rows.length;
   return [rows[first] as AuditLogTable, rows[second] as AuditLogTable];
+}
+
+/** A linear congruential generator (Numerical Recipes), so that a failure can be repeated. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
 }
