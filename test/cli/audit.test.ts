@@ -53,6 +53,13 @@ describe.each(BACKENDS)('the audit commands, on %s', (backend) => {
     expect(cut.stderr).toContain('--limit');
     const all = await stores.run('audit', 'list', '--limit', '1000');
     expect(all.stderr).not.toContain('--limit');
+    expect((await stores.run('audit', 'list', '--limit', '1', '--json')).stderr).not.toContain('--limit');
+  });
+
+  test('list --search looks at all texts of a row, and ignores the case', async () => {
+    expect(await targets('--search', 'HER PHONE')).toEqual(['alice']);
+    expect(await targets('--search', 'ops-alice')).toEqual(['Alice', 'alice']);
+    expect(await targets('--search', 'keys.gen', '--limit', '1')).toEqual(['first']);
   });
 
   test('verify accepts the log, and names its last row', async () => {

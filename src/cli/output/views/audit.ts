@@ -9,9 +9,9 @@ import { numberColumn, plainColumn, shortenedColumn } from '../columns.js';
 import { grouped } from '../number-format.js';
 import { pluralize } from '../pluralize.js';
 import { isoTime } from '../time.js';
-import type { Cell, JsonObject, ListItem, Section, Text, View } from '../view.js';
+import type { Cell, JsonObject, ListItem, ListView, Section, Text, View } from '../view.js';
 
-export function auditList(rows: AsyncIterable<AuditRow>): View {
+export function auditList(rows: AsyncIterable<AuditRow>): ListView {
   return {
     shape: 'list',
     items: listItems(rows),
