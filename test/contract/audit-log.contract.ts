@@ -105,6 +105,15 @@ export function auditLogContract(engine: SqlEngine): void {
       },
     );
 
+    test('lists the rows of these times only', async () => {
+      for (const [index, target] of ['first', 'second', 'third', 'fourth'].entries())
+        await append(target, { at: AT + index });
+      const found: string[] = [];
+      for await (const { target } of database.auditLog.list({ at: [AT + 3, AT + 1, AT + 9] }))
+        found.push(target);
+      expect(found).toEqual(['fourth', 'second']);
+    });
+
     test('chains a row without a key by SHA-256, unauthenticated', async () => {
       await append('first');
       await keyed(null).transaction(({ auditLog }) => auditLog.append(entry('second')));

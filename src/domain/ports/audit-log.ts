@@ -27,6 +27,8 @@ export interface AuditRange {
 
 /** An absent member does not restrict. Texts are compared byte for byte. */
 export interface AuditFilter {
+  /** One of these times; at most a few. */
+  at?: readonly number[] | undefined;
   /** Inclusive. */
   since?: number | undefined;
   /** Inclusive. */

@@ -126,8 +126,9 @@ async function* pages(
   }
 }
 
-function matching(db: SqlExecutor, { since, until, actor, action, target }: AuditFilter) {
+function matching(db: SqlExecutor, { at, since, until, actor, action, target }: AuditFilter) {
   let query = db.selectFrom('audit_log').selectAll();
+  if (at !== undefined) query = query.where('at', 'in', at);
   if (since !== undefined) query = query.where('at', '>=', since);
   if (until !== undefined) query = query.where('at', '<=', until);
   if (actor !== undefined) query = query.where('actor', '=', actor);
