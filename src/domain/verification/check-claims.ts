@@ -75,11 +75,7 @@ export function checkLegacyClaims(
   policy: ClaimsPolicy,
   now: number,
 ): { claims: LegacyClaims } | Refusal {
-  const { exp } = payload;
-  const [nbf, iat, iss, aud] = [payload.nbf, payload.iat, payload.iss, payload.aud].map(
-    (value) => value ?? undefined,
-  );
-  const sub = legacySubject(payload.sub);
+  const { exp, nbf, iat, iss, aud, sub } = legacyForm(payload);
   const refusal =
     claimsRefusal({ exp, nbf, iat, iss, aud, sub }, { mayLack: true }, policy, now) ??
     checkClaimedType(payload, policy.acceptTypes);
@@ -94,30 +90,37 @@ export function checkLegacyClaims(
   return { claims };
 }
 
-/** Returns what {@link checkClaims} refuses, without stopping at the first. */
+/**
+ * Returns what {@link checkClaims} refuses, without stopping at the first.
+ * @param options.isLegacy whether to return what {@link checkLegacyClaims} refuses. Default: false
+ */
 export function claimsRefusals(
   payload: Record<string, unknown>,
   policy: ClaimsPolicy,
   now: number,
+  { isLegacy = false } = {},
 ): Refusal[] {
-  const { exp, nbf, iat, iss, aud, sub } = payload;
+  const { exp, nbf, iat, iss, aud, sub } = isLegacy ? legacyForm(payload) : payload;
+  const lacks = (value: unknown) => isLegacy && value === undefined;
   const dates = [
     dateRefusal('exp', exp),
     nbf === undefined ? null : dateRefusal('nbf', nbf),
-    dateRefusal('iat', iat),
+    lacks(iat) ? null : dateRefusal('iat', iat),
   ];
   const areDates = dates.every((refusal) => refusal === null);
-  const first = checkClaims(payload, policy, now);
+  const first = (isLegacy ? checkLegacyClaims : checkClaims)(payload, policy, now);
   const all = [
-    // First, so that this list is never empty where checkClaims refuses.
+    // First, so that this list is never empty where the check refuses.
     'active' in first ? first : null,
     ...dates,
-    areDates ? timesRefusal(exp as number, nbf as number | undefined, iat as number, policy, now) : null,
-    issuerRefusal(iss, policy),
-    audienceRefusal(aud, policy),
+    areDates
+      ? timesRefusal(exp as number, nbf as number | undefined, iat as number | undefined, policy, now)
+      : null,
+    lacks(iss) ? null : issuerRefusal(iss, policy),
+    lacks(aud) ? null : audienceRefusal(aud, policy),
     subjectRefusal(sub),
     checkClaimedType(payload, policy.acceptTypes),
-    isJti(payload.jti) ? null : invalid('jti', payload.jti, 'a string of 1 to 255 bytes'),
+    isLegacy || isJti(payload.jti) ? null : invalid('jti', payload.jti, 'a string of 1 to 255 bytes'),
   ].filter((refusal) => refusal !== null);
   const messages = new Set<string>();
   return all.filter(({ error }) => !messages.has(error.message) && messages.add(error.message));
@@ -140,6 +143,17 @@ function claimsRefusal(
     (lacks(aud) ? null : audienceRefusal(aud, policy)) ??
     subjectRefusal(sub)
   );
+}
+
+/** Returns the claims of a legacy token, undefined instead of null. */
+function legacyForm({ exp, nbf, iat, iss, aud, sub }: Record<string, unknown>): Record<string, unknown> {
+  const optional = {
+    nbf: nbf ?? undefined,
+    iat: iat ?? undefined,
+    iss: iss ?? undefined,
+    aud: aud ?? undefined,
+  };
+  return { ...optional, exp, sub: legacySubject(sub) };
 }
 
 /** Writes an integer `sub` in decimal. */
