@@ -3,22 +3,22 @@ import { RevocationIndex } from '../domain/security-log/revocation-index.js';
 import type { LegacyPorts } from '../domain/verification/check-legacy.js';
 import { findStatus } from '../domain/verification/find-status.js';
 import type { VerificationPorts } from '../domain/verification/verify.js';
+import type { AskedStores } from './asked-once.js';
 import { KeyCache } from './key-cache.js';
 
-/** Does not count as a use of the token: see `token.idleTimeout`. */
-export async function storeVerification(context: Context): Promise<VerificationPorts> {
+/**
+ * Does not count as a use of the token: see `token.idleTimeout`.
+ * @param stores Default: those of the context
+ */
+export async function storeVerification(context: Context, stores?: AskedStores): Promise<VerificationPorts> {
   const { settings, clock } = context;
-  const [database, registry, users] = await Promise.all([
-    context.database(),
-    context.registry(),
-    context.users(),
-  ]);
-  const keyCache = new KeyCache(database.keys, clock);
+  const { keys, securityLog, users, registry } = stores ?? (await openStores(context));
+  const keyCache = new KeyCache(keys, clock);
   const ports = {
     registry,
     users,
     clock,
-    securityLog: database.securityLog,
+    securityLog,
     statusTtlSeconds: settings.users.statusTtl,
     clockToleranceSeconds: settings.token.clockTolerance,
     logsUserChanges: settings.users.source === 'managed',
@@ -29,7 +29,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
     findEntry: (sub, id) => registry.findLegacyEntry(sub, id),
     findKey: (keyId) => keyCache.findById(keyId),
     isRevoked: async (sub, id) => {
-      const events = await database.securityLog.findNaming([{ sub, jti: id }]);
+      const events = await securityLog.findNaming([{ sub, jti: id }]);
       return new RevocationIndex(events).names(sub, id);
     },
   };
@@ -50,4 +50,13 @@ export async function storeVerification(context: Context): Promise<VerificationP
     },
     now: clock.now,
   };
+}
+
+async function openStores(context: Context): Promise<AskedStores> {
+  const [{ keys, securityLog }, registry, users] = await Promise.all([
+    context.database(),
+    context.registry(),
+    context.users(),
+  ]);
+  return { keys, securityLog, users, registry };
 }

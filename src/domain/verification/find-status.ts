@@ -13,9 +13,9 @@ import { evaluateStatus, type IdlePolicy, type TokenStatus } from './check-statu
 import { lastUse } from './idle.js';
 
 export interface StatusPorts extends StatusPolicy, IdlePolicy {
-  registry: TokenStatusReader & UserStatusCache;
-  securityLog: SecurityLog;
-  users: UserDirectory;
+  registry: Pick<TokenStatusReader, 'tokenStatus'> & UserStatusCache;
+  securityLog: Pick<SecurityLog, 'findConcerning'>;
+  users: Pick<UserDirectory, 'find'>;
   clock: Clock;
 }
 
