@@ -3,6 +3,10 @@ import { everythingPrinted } from '../support/cli.js';
 import { rsaPair, signJws } from '../support/signing.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
+function claimsOf(token: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+}
+
 describe.each(BACKENDS)('token explain, on %s', (backend) => {
   let stores: Stores;
   let kid = '';
@@ -85,6 +89,76 @@ describe.each(BACKENDS)('token explain, on %s', (backend) => {
     expect(actors).toEqual(['dave', 'bob']);
   });
 
+  test('shows who revoked a token first if two admins do it in one second', async () => {
+    await stores.json('token', 'revoke', token, '--reason', 'phone lost', '--actor', 'bob');
+    await stores.json('token', 'revoke', token, '--reason', 'to be sure', '--actor', 'dave');
+    const { registry } = await explain(token);
+    expect(registry.revocations).toMatchObject([{ reason: 'phone lost', origin: { actor: 'bob' } }]);
+  });
+
+  test('shows who revoked all tokens, for one that the event names because its iat is ahead', async () => {
+    stores.clock.advance(1_000);
+    const { token: ahead } = await stores.json('token', 'issue', '--sub', 'alice');
+    stores.clock.advance(-900);
+    await stores.json(
+      'token',
+      'revoke',
+      '--sub',
+      'alice',
+      '--all',
+      '--yes',
+      '--reason',
+      'moved',
+      '--actor',
+      'bob',
+    );
+    const { registry } = await explain(ahead);
+    expect(registry.revocations).toMatchObject([
+      { type: 'token_revoked', origin: { actor: 'bob', target: 'alice' } },
+    ]);
+    stores.clock.advance(900);
+  });
+
+  /** As if the events had expired. */
+  const forgetEvents = () => stores.query("DELETE FROM security_log WHERE sub = 'alice'");
+
+  test('shows who disabled a user for a time long ago', async () => {
+    stores.clock.advance(10);
+    await stores.json('users', 'disable', 'alice', '--actor', 'eve');
+    await stores.json('users', 'enable', 'alice', '--actor', 'carol');
+    stores.clock.advance(10);
+    await stores.json('users', 'disable', 'alice', '--for', '1d', '--reason', 'left', '--actor', 'bob');
+    await forgetEvents();
+    const { user } = await explain(token);
+    expect(user.lastChange).toMatchObject({ action: 'users.disable', actor: 'bob', reason: 'left' });
+  });
+
+  test('names no cause if the last change in the audit log enabled the user', async () => {
+    stores.clock.advance(10);
+    await stores.json('users', 'disable', 'alice', '--actor', 'eve');
+    stores.clock.advance(10);
+    await stores.json('users', 'enable', 'alice', '--actor', 'carol');
+    await stores.query("UPDATE users SET status = 'disabled' WHERE sub = 'alice'");
+    await forgetEvents();
+    const { user, text } = await explain(token);
+    expect(user).toMatchObject({ status: 'disabled', lastChange: null });
+    expect(text).toContain('the audit log does not say who disabled the user');
+  });
+
+  test('checks the typ of a token whose signature is invalid', async () => {
+    const forged = await signJws(rsaPair(), { alg: 'RS256', typ: 'logout+jwt', kid }, claimsOf(token));
+    expect(codesOf((await explain(forged)).checks.claims)).toEqual(['ERR_TOKEN_TYPE_REFUSED']);
+  });
+
+  test('writes nothing', async () => {
+    const forged = await signJws(rsaPair(), { alg: 'RS256', kid }, claimsOf(token));
+    // The cached status of the user has expired, so a verification would store it again.
+    stores.clock.advance(600);
+    const before = await stores.content();
+    for (const candidate of [forged, token]) await stores.run('token', 'explain', '--', candidate);
+    expect(await stores.content()).toBe(before);
+  });
+
   test('performs every check of an expired token of a disabled user with another audience', async () => {
     stores.clock.advance(3_700);
     await stores.json('users', 'disable', 'alice', '--reason', 'left', '--actor', 'bob', '--for', '1d');
@@ -102,7 +176,7 @@ describe.each(BACKENDS)('token explain, on %s', (backend) => {
   });
 
   test('shows the contents of a forged token as not verified', async () => {
-    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    const claims = claimsOf(token);
     const forged = await signJws(rsaPair(), { alg: 'RS256', kid }, { ...claims, role: 'admin' });
     const explained = await explain(forged);
     expect(explained.verdicts).toBe('refused passed passed passed');
@@ -112,7 +186,7 @@ describe.each(BACKENDS)('token explain, on %s', (backend) => {
   });
 
   test('explains a token of an unknown key, and of an unknown user', async () => {
-    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    const claims = claimsOf(token);
     const foreign = await signJws(rsaPair(), { alg: 'RS256', kid: 'foreign' }, { ...claims, sub: 'zoe' });
     const explained = await explain(foreign);
     expect(explained.verdicts).toBe('refused passed not_checked refused');

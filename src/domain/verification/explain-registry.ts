@@ -1,14 +1,6 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type {
-  AuditRow,
-  Database,
-  ListedEntry,
-  SecurityEvent,
-  SubjectLocation,
-  TokenRegistry,
-} from '../ports/index.js';
+import type { AuditRow, ListedEntry, SecurityEvent, SubjectLocation } from '../ports/index.js';
 import { RevocationIndex } from '../security-log/revocation-index.js';
-import { findOrigin } from './event-origin.js';
 
 export interface ExplainedRegistry extends SubjectLocation {
   sub: string;
@@ -25,39 +17,33 @@ export interface ExplainedEvent {
   origin: AuditRow | null;
 }
 
-interface NamedToken {
+export interface NamedToken {
   sub: string;
   jti: string;
-  kid: string | null;
   iat: number;
-  key: SigningKey | null;
 }
 
-export async function explainRegistry(
-  {
-    database: { securityLog, auditLog },
-    registry,
-  }: {
-    database: Pick<Database, 'securityLog' | 'auditLog'>;
-    registry: Pick<TokenRegistry, 'list' | 'locate'>;
-  },
-  { sub, jti, kid, iat, key }: NamedToken,
-  now: number,
-): Promise<ExplainedRegistry> {
-  const [location, entries, events] = await Promise.all([
-    registry.locate(sub),
-    registry.list(sub, now),
-    kid === null ? securityLog.findNaming([{ sub, jti }]) : securityLog.findConcerning({ sub, jti, kid }),
-  ]);
-  const sameId = entries.filter((entry) => entry.jti === jti);
-  const exact = sameId.find((entry) => entry.keyId === key?.id && entry.iat === iat);
-  const token = { sub, jti, kid: kid ?? '', iat };
-  const covering = events.filter((event) => new RevocationIndex([event]).covers(token)).reverse();
-  const revocations: ExplainedEvent[] = [];
-  for (const event of covering.slice(0, MOST_EVENTS))
-    revocations.push({ event, origin: await findOrigin(auditLog, event) });
-  return { ...location, sub, jti, entry: exact ?? sameId[0] ?? null, revocations };
-}
-
-/** Each asks the audit log. */
+/** More events about one token are rarely useful. */
 const MOST_EVENTS = 10;
+
+/** Returns the events that cover a token, the newest first. */
+export function coveringEvents(
+  events: readonly SecurityEvent[],
+  token: NamedToken,
+  kid: string | null,
+): SecurityEvent[] {
+  return events
+    .filter((event) => new RevocationIndex([event]).covers({ ...token, kid: kid ?? '' }))
+    .reverse()
+    .slice(0, MOST_EVENTS);
+}
+
+/** Returns the entry of a token, or one with its `jti` under another key or with another `iat`. */
+export function entryOf(
+  entries: readonly ListedEntry[],
+  { jti, iat }: NamedToken,
+  key: SigningKey | null,
+): ListedEntry | null {
+  const sameId = entries.filter((entry) => entry.jti === jti);
+  return sameId.find((entry) => entry.keyId === key?.id && entry.iat === iat) ?? sameId[0] ?? null;
+}

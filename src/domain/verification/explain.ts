@@ -1,22 +1,35 @@
-import { type CompactJws, decodeToken, parseCompactJws, parseJsonObject } from '../jose/jws.js';
-import { isJti } from '../model/jti.js';
+import { decodeToken, parseCompactJws } from '../jose/jws.js';
+import { toVerificationKey } from '../jose/verification-key.js';
 import { isKid } from '../model/kid.js';
-import { legacyId } from '../model/legacy-id.js';
+import { isLegacyId } from '../model/legacy-id.js';
 import { CHECKS, type CheckName, checkOf, type Refusal } from '../model/refusal-codes.js';
 import type { SigningKey } from '../model/signing-key.js';
-import { subjectFault } from '../model/subject.js';
-import type { AuditRow, Database, TokenRegistry, User, UserDirectory } from '../ports/index.js';
+import type {
+  AuditLog,
+  AuditRow,
+  KeyStore,
+  ListedEntry,
+  SecurityEvent,
+  SecurityLog,
+  TokenRegistry,
+  User,
+  UserDirectory,
+} from '../ports/index.js';
 import { claimsRefusals } from './check-claims.js';
-import { isLegacy } from './check-legacy.js';
+import { checkKey, parseJws } from './check-jws.js';
 import { checkEntry, checkUser } from './check-status.js';
-import { findOrigin } from './event-origin.js';
-import { type ExplainedRegistry, explainRegistry } from './explain-registry.js';
+import { disablingOf, historyOf, isUserChange, originOf, readRowsAt, timesOf } from './event-origin.js';
+import { chooseJti, findTokenKey, readClaims, type TokenClaims } from './explain-names.js';
+import { coveringEvents, type ExplainedRegistry, entryOf } from './explain-registry.js';
+import { checkType } from './token-type.js';
 import { type Verification, type VerificationPorts, verifyWithKey } from './verify.js';
 
 export interface ExplainPorts {
   /** The same as for a verification, so that both come to the same result. */
   verification: VerificationPorts;
-  database: Pick<Database, 'keys' | 'securityLog' | 'auditLog'>;
+  keys: Pick<KeyStore, 'snapshot'>;
+  securityLog: Pick<SecurityLog, 'findConcerning'>;
+  auditLog: Pick<AuditLog, 'list'>;
   registry: Pick<TokenRegistry, 'list' | 'locate'>;
   users: Pick<UserDirectory, 'find'>;
 }
@@ -31,6 +44,7 @@ export interface Explanation extends Pick<Verification, 'result' | 'kid'> {
   checks: Record<CheckName, ExplainedCheck>;
   /** Null if the token cannot be read. */
   contents: { header: Record<string, unknown>; payload: Record<string, unknown>; isVerified: boolean } | null;
+  /** The key, and who changed its state, the newest first. */
   key: { key: SigningKey; history: AuditRow[] } | null;
   /** Null without a usable `sub`. */
   registry: ExplainedRegistry | null;
@@ -43,41 +57,58 @@ export interface Explanation extends Pick<Verification, 'result' | 'kid'> {
  * refuses there refuses here, whatever has changed in between.
  */
 export async function explainToken(token: string, ports: ExplainPorts): Promise<Explanation> {
-  const { verification, database, registry, users } = ports;
+  const { verification, securityLog, registry, users } = ports;
   const verified = await verifyWithKey(token, verification);
   const now = verification.now();
-  const facts = { ...notRead(verified, now), checks: checksOf(verified) };
+  const facts = notRead(verified, now);
   const decoded = decodeToken(token);
   const jws = parseCompactJws(token);
   if (typeof decoded === 'string' || typeof jws === 'string') return facts;
 
   const { header } = decoded;
-  // The decoded one has the digits of large numbers as text, for people.
-  const payload = parseJsonObject(jws.payload) ?? {};
-  const isVerified = verified.passed.includes('signature');
-  const kid = verified.kid ?? (isKid(header.kid) ? header.kid : null);
-  const key = kid === null ? null : await database.keys.find(kid);
-  const mayBeLegacy = (verification.legacy?.acceptUntil ?? null) !== null;
-  const hasKey = key !== null && header.kid === kid;
-  const isRegisteredAsLegacy = mayBeLegacy && isLegacy(payload, { hasKey });
-  const names = { ...namesIn(jws, payload, verified, isRegisteredAsLegacy), kid };
-  const { sub } = names;
-  const [history, ofRegistry, user] = await Promise.all([
-    key === null ? [] : newest(database.auditLog.list({ target: key.kid })),
-    sub === null ? null : explainRegistry({ database, registry }, { ...names, sub, key }, now),
-    sub === null ? null : explainUser({ database, users }, sub),
+  const acceptsLegacy = now < (verification.legacy?.acceptUntil ?? 0);
+  const claims = readClaims(jws, acceptsLegacy);
+  const { sub, jtis } = claims;
+  const [{ keys }, entries, location, user] = await Promise.all([
+    ports.keys.snapshot(),
+    sub === null ? [] : registry.list(sub, now),
+    sub === null ? null : registry.locate(sub),
+    sub === null ? null : users.find(sub),
   ]);
-  const refusals = await furtherRefusals(ports, { ...names, key, payload }, user?.user ?? null, now);
-  for (const name of CHECKS) {
-    if (facts.checks[name].verdict !== 'passed')
-      facts.checks[name] = joined(facts.checks[name], refusals[name]);
-  }
+  const key = await findTokenKey(token, { kid: verified.kid ?? header.kid, jtis }, keys, entries);
+  const kid = key?.kid ?? (isKid(header.kid) ? header.kid : null);
+  const events = sub === null ? [] : await findEvents(securityLog, { sub, jtis, kid });
+  const { jti, isFound } = chooseJti(claims, verified, entries, events);
+  const named = { ...claims, sub: sub ?? '', jti };
+  const entry = entryOf(entries, named, key);
+  const covering = coveringEvents(events, named, kid);
+  const change = events.findLast(({ type }) => isUserChange(type));
+  const times = [...covering, ...(change === undefined ? [] : [change])].map(({ at }) => at);
+  const rows = await readRowsAt(ports.auditLog, [
+    ...times,
+    ...(key === null ? [] : timesOf(key)),
+    user?.updatedAt,
+  ]);
+
+  const isLegacy = isLegacyId(jti) && (isFound || acceptsLegacy);
+  const further = await furtherRefusals(
+    verification,
+    { ...claims, jti, token, header, key, entry, isLegacy, user },
+    now,
+  );
+  const checks = { ...facts.checks };
+  for (const name of CHECKS)
+    if (checks[name].verdict !== 'passed') checks[name] = joined(checks[name], further[name]);
+  const lastChange = change === undefined ? user && disablingOf(user, rows) : originOf(change, rows);
+  const revocations = covering.map((event) => ({ event, origin: originOf(event, rows, kid) }));
   return {
     ...facts,
-    contents: { header, payload: decoded.payload, isVerified },
-    key: key && { key, history },
-    registry: ofRegistry,
-    user,
+    checks,
+    // The decoded payload has the digits of large numbers as text, for people.
+    contents: { ...decoded, isVerified: checks.signature.verdict === 'passed' },
+    key: key && { key, history: historyOf(key, rows) },
+    registry: location && { ...location, sub: named.sub, jti, entry, revocations },
+    user: sub === null ? null : { sub, user, lastChange },
   };
 }
 
@@ -105,81 +136,52 @@ function joined({ refusals }: ExplainedCheck, further: readonly Refusal[] | null
   return { verdict: further === null ? 'not_checked' : 'passed', refusals: [] };
 }
 
-interface TokenNames {
-  kid: string | null;
-  sub: string | null;
-  /** For a legacy token, its registry ID. */
+async function findEvents(
+  securityLog: Pick<SecurityLog, 'findConcerning'>,
+  { sub, jtis, kid }: { sub: string; jtis: readonly string[]; kid: string | null },
+): Promise<SecurityEvent[]> {
+  const found = await Promise.all(
+    jtis.map((jti) => securityLog.findConcerning({ sub, jti, kid: kid ?? '' })),
+  );
+  const byId = new Map(found.flat().map((event) => [event.id, event]));
+  return [...byId.values()].sort((a, b) => a.id - b.id);
+}
+
+interface Facts extends TokenClaims {
+  token: string;
+  header: Record<string, unknown>;
   jti: string;
-  /** 0 if the token has none. */
-  iat: number;
-  exp: number;
+  key: SigningKey | null;
+  entry: ListedEntry | null;
+  isLegacy: boolean;
+  user: User | null;
 }
-
-function namesIn(
-  { signingInput }: CompactJws,
-  payload: Record<string, unknown>,
-  { result }: Verification,
-  isRegisteredAsLegacy: boolean,
-): Omit<TokenNames, 'kid'> {
-  const claims = result.active ? result.payload : payload;
-  const { sub, iat, exp } = claims;
-  return {
-    sub: typeof sub === 'string' && subjectFault(sub) === null ? sub : null,
-    jti: isJti(claims.jti) && !isRegisteredAsLegacy ? claims.jti : legacyId(signingInput),
-    iat: typeof iat === 'number' ? Math.ceil(iat) : 0,
-    exp: typeof exp === 'number' ? Math.floor(exp) : 0,
-  };
-}
-
-type Named = TokenNames & { key: SigningKey | null; payload: Record<string, unknown> };
 
 /** Performs the checks that a verification does not reach. Null: a check that cannot be performed. */
 async function furtherRefusals(
-  { verification }: ExplainPorts,
-  { kid, sub, jti, iat, exp, key, payload }: Named,
-  user: User | null,
+  { findStatus, policy }: VerificationPorts,
+  { token, header, payload, sub, jti, iat: issuedAt, exp, key, entry, isLegacy, user }: Facts,
   now: number,
 ): Promise<Record<CheckName, Refusal[] | null>> {
-  const none = { signature: null, claims: claimsRefusals(payload, verification.policy, now) };
-  const ofUser = checkUser({ user: user?.status ?? 'unknown' });
-  const onlyUser = sub === null ? null : listed(ofUser);
-  if (kid === null || key === null || sub === null) return { ...none, registry: null, user: onlyUser };
-  const status = await verification.findStatus({ sub, jti, kid, iat, exp, issuedAt: iat });
-  return {
-    ...none,
-    registry: listed(checkEntry(status, { iat, exp }, kid)),
-    user: listed(checkUser(status)),
-  };
+  const claims = [
+    ...listed(checkType(header, policy.acceptTypes)),
+    ...claimsRefusals(payload, policy, now, { isLegacy }),
+  ];
+  const signature = key === null ? null : listed(await signatureRefusal(token, key));
+  const ofUser = sub === null ? null : listed(checkUser({ user: user?.status ?? 'unknown' }));
+  if (key === null || sub === null) return { signature, claims, registry: null, user: ofUser };
+  const { kid } = key;
+  // For a legacy token without iat, the entry has the time of its registration.
+  const iat = isLegacy && issuedAt === 0 ? (entry?.iat ?? 0) : issuedAt;
+  const status = await findStatus({ sub, jti, kid, iat, exp, issuedAt });
+  return { signature, claims, registry: listed(checkEntry(status, { iat, exp }, kid)), user: ofUser };
+}
+
+async function signatureRefusal(token: string, key: SigningKey): Promise<Refusal | null> {
+  const jws = parseJws(token);
+  return 'active' in jws ? jws : checkKey(jws, toVerificationKey(key));
 }
 
 function listed(refusal: Refusal | null): Refusal[] {
   return refusal === null ? [] : [refusal];
-}
-
-async function explainUser(
-  { database, users }: Pick<ExplainPorts, 'database' | 'users'>,
-  sub: string,
-): Promise<Explanation['user']> {
-  const { auditLog, securityLog } = database;
-  const [user, events] = await Promise.all([users.find(sub), securityLog.findNaming([{ sub, jti: null }])]);
-  const change = events.findLast(({ type }) => USER_CHANGES.has(type));
-  if (change !== undefined) return { sub, user, lastChange: await findOrigin(auditLog, change) };
-  if (user?.status !== 'disabled') return { sub, user, lastChange: null };
-  // The event of a change long ago has expired.
-  const [row = null] = await newest(auditLog.list({ target: sub, action: 'users.disable' }), 1);
-  return { sub, user, lastChange: row };
-}
-
-const USER_CHANGES: ReadonlySet<string> = new Set(['user_disabled', 'user_enabled', 'user_removed']);
-
-/** More rows about one thing are rarely useful. */
-const MOST_ROWS = 20;
-
-async function newest(rows: AsyncIterable<AuditRow>, most = MOST_ROWS): Promise<AuditRow[]> {
-  const found: AuditRow[] = [];
-  for await (const row of rows) {
-    found.push(row);
-    if (found.length === most) break;
-  }
-  return found;
 }

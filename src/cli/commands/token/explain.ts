@@ -1,5 +1,6 @@
 import { refuse } from '../../../domain/model/refusal-codes.js';
 import { explainToken, notRead } from '../../../domain/verification/explain.js';
+import { askedOnce } from '../../../verifier/asked-once.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
@@ -22,21 +23,22 @@ export const defineExplain: DefineCommand = (group, run) => {
 const explain: Action<{ aud?: string }, [string]> = async (invocation, flags, token) => {
   const { token: text, fault } = await readPastedToken(invocation, token);
   const context = await invocation.context();
-  const [stores, database, registry, users] = await Promise.all([
-    storeVerification(context),
+  const [{ auditLog, ...database }, registry, users] = await Promise.all([
     context.database(),
     context.registry(),
     context.users(),
   ]);
+  const stores = askedOnce({ ...database, registry, users });
+  const ports = await storeVerification(context, stores);
   const audience =
-    flags.aud === undefined ? stores.policy.audience : checkAudience(flags.aud, invocation.caution);
-  const verification = { ...stores, policy: { ...stores.policy, audience } };
+    flags.aud === undefined ? ports.policy.audience : checkAudience(flags.aud, invocation.caution);
+  const verification = { ...ports, policy: { ...ports.policy, audience } };
   const explained =
     fault === null
-      ? await explainToken(text, { verification, database, registry, users })
+      ? await explainToken(text, { ...stores, verification, auditLog, registry })
       : notRead(
           { result: refuse('ERR_TOKEN_MALFORMED', notToken(fault).message), kid: null, passed: [] },
-          stores.now(),
+          ports.now(),
         );
   return {
     view: explanation(explained),

@@ -71,7 +71,8 @@ const factsOf: Record<CheckName, (explained: Explanation) => string[]> = {
     const { sub, lastChange } = user;
     const { status = 'not in the user directory', disabledUntil } = user.user ?? {};
     const until = disabledUntil === undefined ? '' : `, until ${timeText(disabledUntil, now)}`;
-    return [`${sub}: ${status}${until}`, ...(lastChange === null ? [] : [rowText(lastChange)])];
+    const unknown = status === 'disabled' ? ['the audit log does not say who disabled the user'] : [];
+    return [`${sub}: ${status}${until}`, ...(lastChange === null ? unknown : [rowText(lastChange)])];
   },
 };
 
