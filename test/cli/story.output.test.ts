@@ -101,10 +101,7 @@ describe.each(BACKENDS)('output formats on %s', (backend) => {
   });
 
   test('commands of later versions do not exist', async () => {
-    for (const words of [
-      ...[['audit', 'list'], ['init'], ['doctor'], ['metrics'], ['completion', 'bash']],
-      ['token', 'explain', token],
-    ]) {
+    for (const words of [['init'], ['metrics'], ['completion', 'bash'], ['events', 'follow']]) {
       const { exitCode, stdout } = await stores.run(...words, '--yes');
       expect({ words, exitCode, stdout }).toEqual({ words, exitCode: 2, stdout: '' });
     }

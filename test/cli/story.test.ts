@@ -139,7 +139,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
         'byNode',
         'ttl',
       ],
-      ...['topSubjects', 'anomalies'],
+      ...['expiry', 'topSubjects', 'anomalies'],
     ]);
     expect(report).toMatchObject({
       backend: stores.isCluster ? 'redis-cluster' : 'sqlite',
