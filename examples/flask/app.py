@@ -131,7 +131,7 @@ def sessions():
 
 
 def with_cookies(access_token, refresh_token):
-    """Without a token, deletes its cookie."""
+    """Sets both cookies. A missing token deletes its cookie."""
     response = make_response("", 204)
     for name, value in (("access_token", access_token), ("refresh_token", refresh_token)):
         response.set_cookie(name, value or "", max_age=None if value else 0, **COOKIE)

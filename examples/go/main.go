@@ -54,7 +54,7 @@ type app struct {
 	client                          *http.Client
 }
 
-// A user is who sent the request.
+// A user is the authenticated sender of a request.
 type user struct{ sub, jti, role string }
 
 // A handler returns an error instead of writing it.

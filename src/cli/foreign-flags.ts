@@ -2,11 +2,11 @@
 const ADVICE: ReadonlyArray<readonly [names: string, advice: string]> = [
   [
     'use key-use key-ops kty key-type',
-    'jwtctl makes only RSA keys for signatures (`use` is `sig`), so no flag is needed.',
+    'jwtctl creates only RSA signing keys (`use` is `sig`), so no flag is needed.',
   ],
   [
     'ssl ssl-mode skip-ssl tls mysql-ssl mysql-ssl-mode mysql-tls redis-tls redis-ssl',
-    'Write TLS into the address: mysql://…?ssl-mode=REQUIRED in mysql.url, and rediss:// in redis.nodes.',
+    'Turn on TLS in the address: mysql://…?ssl-mode=REQUIRED in mysql.url, and rediss:// in redis.nodes.',
   ],
   [
     'ssl-ca ssl-capath ssl-cert ssl-key ssl-verify-server-cert cacert cert tls-ca tls-cert mysql-ssl-ca redis-cacert insecure tls-skip-verify skip-verify no-verify',

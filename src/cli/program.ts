@@ -68,7 +68,7 @@ const GROUPS: readonly Group[] = [
     name: 'doctor',
     aliases: [],
     description:
-      'Check the installation, and say what to do about each fault.\n\nMakes all checks at the same time, and changes nothing. Exits with 1 if a check finds an error.',
+      'Check the installation, and show how to fix each fault.\n\nRuns all checks in parallel, and changes nothing. Exits with 1 if a check finds an error.',
     load: async () => [(await import('./commands/doctor.js')).defineDoctor],
   },
   {

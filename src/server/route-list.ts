@@ -42,7 +42,7 @@ export function listRoutes(
 function forEveryMethod(route: ListedRoute, policies: readonly string[]): ListedRoute[] {
   const any = { ...route, method: 'any' };
   if (policies.length === 0) return [any];
-  const purpose = `The same, by a policy: ${policies.join(', ')}`;
+  const purpose = `The same, with a policy: ${policies.join(', ')}`;
   return [any, { ...any, path: `${route.path}/@NAME`, purpose }];
 }
 

@@ -30,7 +30,7 @@ test('keys rotate says in sentences what it did and what follows', async () => {
   );
   const rotated = await rotate();
   expect(rotated).toBe(
-    `Rotated: key ${k2} signs now, in place of key k1.\nNext is key ${await pending()}; it will sign from ${dateAfter(30 * 86_400)} (in 30d). Nothing else to do.\nNot checked: programs that read the JWK Set, because keys.publishUrl is not set.\n`,
+    `Rotated: key ${k2} signs now, in place of key k1.\nNext is key ${await pending()}; it will sign from ${dateAfter(30 * 86_400)} (in 30d). Nothing else to do.\nPrograms that read the JWK Set were not checked, because keys.publishUrl is not set.\n`,
   );
 
   const k3 = await pending();

@@ -64,7 +64,7 @@ describe.each(BACKENDS)('status, on %s', (backend) => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^status +✓ ok$/m);
     expect(stdout).toMatch(/^live tokens +3 tokens of 1 user$/m);
-    expect(stdout).toMatch(/^active key +k1, RS256, active since now$/m);
+    expect(stdout).toMatch(/^active key +k1, RS256, activated now$/m);
     expect(stdout).toMatch(/^next rotation +in \S+ \(.*\), to k2$/m);
     expect(stdout).toMatch(stores.isCluster ? /3 masters and 3 replicas/ : /in the embedded store/);
     expect(`${stdout}${stderr}`).not.toMatch(/mysql:\/\//);

@@ -58,9 +58,13 @@ describe.each(BACKENDS)('token revoke --where, on %s', (backend) => {
     await issue('dave');
     const argv = ['token', 'revoke', '--sub', 'dave', '--where', 'device=phone', '--yes'];
     const planned = await stores.run(...argv, '--dry-run');
-    expect(planned.stderr).toContain('2 other live tokens of the subject without meta would stay.');
+    expect(planned.stderr).toContain(
+      '2 other live tokens of the subject have no meta, so they would not be revoked.',
+    );
     const revoked = await stores.run(...argv);
-    expect(revoked.stderr).toContain('2 other live tokens of the subject without meta stay.');
+    expect(revoked.stderr).toContain(
+      '2 other live tokens of the subject have no meta, so they are not revoked.',
+    );
     expect(await live('dave')).toContain(lost.jti);
     expect(await revoke('dave', '--where', 'device=car')).toMatchObject({ revoked: 1, withoutMeta: 2 });
     expect(await revoke('dave', '--all')).not.toHaveProperty('withoutMeta');

@@ -9,8 +9,8 @@ import { statusPolicy } from './shared/status-policy.js';
 
 export const defineDoctor: DefineCommand = (command, run) => {
   command
-    .option('--list', 'list the checks, and make none')
-    .addOption(new Option('--only <check>', 'make only this check').choices(CHECKS.map(({ name }) => name)))
+    .option('--list', 'list the checks without running them')
+    .addOption(new Option('--only <check>', 'run only this check').choices(CHECKS.map(({ name }) => name)))
     .option('--url <url>', 'address of the served JWK Set (default: keys.publishUrl)', parseUrl)
     .examples('jwtctl doctor', 'jwtctl doctor --only private-keys --json')
     .action(run(doctor));

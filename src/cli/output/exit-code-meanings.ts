@@ -1,7 +1,7 @@
 /** Exit code, kinds of errors, and meaning, for the help and the documentation. */
 export const EXIT_CODE_MEANINGS: ReadonlyArray<readonly [code: number, kinds: string, meaning: string]> = [
   [0, '', 'done; also "nothing to do", "not due", and "another run just did it"'],
-  [1, 'refused', 'the answer is no: a token or a client is refused, or a check found an error'],
+  [1, 'refused', 'a token or a client was refused, or a check found an error'],
   [2, 'usage', 'wrong usage or configuration, or a confirmation is needed and there is no terminal'],
   [
     3,

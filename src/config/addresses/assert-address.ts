@@ -40,7 +40,7 @@ const FLAG = /\s--?[a-z][\w-]*(?:[=\s]|$)/i;
 const COMMAND_LINE =
   /^(?:-{1,2}[a-z][\w-]*(?:[=\s]|$)|(?:mysql|mariadb|mysqlsh|mysqladmin|mysqldump|redis-cli|valkey-cli|docker|kubectl)\s)/i;
 
-/** A password may look like one of these only by design. */
+/** Placeholders that a real password is very unlikely to contain. */
 const PLACEHOLDERS: ReadonlyArray<readonly [form: RegExp, shown: string]> = [
   [/\{\{.*?\}\}/s, '{{ … }}'],
   [/\$\{\w+[^}]*\}|\$\(\w+\)/, '$(…)'],

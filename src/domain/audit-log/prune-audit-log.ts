@@ -52,8 +52,7 @@ export async function planPrune(
   );
   if (report.faults.length > 0 && !force) throw faulty('The audit log has faults, so nothing was pruned.');
   if (plan.upTo !== null && (await macKeys.current()) === null) {
-    const message =
-      'Pruning needs the master keyring, which authenticates the row that names the pruned rows.';
+    const message = 'Pruning needs the master keyring to authenticate the row that records the prune.';
     throw new JwtctlError('ERR_MASTER_KEY_MISSING', message);
   }
   return { ...plan, report };

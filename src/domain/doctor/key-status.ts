@@ -29,7 +29,7 @@ export function keyStatus(keys: readonly SigningKey[], policy: KeyPolicy, now: n
   };
 }
 
-/** Returns for how long a rotation should have been over; 0 if none is late. */
+/** Returns by how many seconds a rotation is overdue; 0 if it is not; 0 if none is late. */
 export function secondsLate({ active, nextRotation }: KeyStatus, policy: KeyPolicy, now: number): number {
   if (active === null || nextRotation === null) return 0;
   const from = nextRotation.kid === null ? dueAt(active, policy) : nextRotation.at;

@@ -53,8 +53,8 @@ export function refreshExpiry(
 }
 
 /**
- * Returns an equal event that covers as much. Instead of a second one it is enough, so requests that are repeated do not
- * fill the security log, which verifiers keep in memory.
+ * Returns a known event that already covers the new one. The caller then records no second event, so repeated requests do
+ * not fill the security log, which verifiers keep in memory.
  * @param known of the subject of the event, or of any
  */
 export function findEqual(

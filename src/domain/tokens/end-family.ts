@@ -65,7 +65,7 @@ function remove({ registry, clock }: FamilyEndPorts, { sub, filter }: SubjectEnd
   return registry.remove(sub, filter, clock.now());
 }
 
-/** Throws what is no JwtctlError, because it is a defect. */
+/** Rethrows anything that is not a JwtctlError, because it is a defect. */
 async function failureOf(work: Promise<unknown>): Promise<JwtctlError | null> {
   try {
     await work;

@@ -44,7 +44,7 @@ export function assertMayAct(
   if (ttlSeconds <= longest) return;
   throw new JwtctlError(
     'ERR_TTL_TOO_LONG',
-    `The lifetime is ${formatDuration(ttlSeconds)}; expected at most ${formatDuration(longest)} for a token with an act (\`token.actMaxTtl\`).`,
+    `The lifetime is ${formatDuration(ttlSeconds)}; expected at most ${formatDuration(longest)} for a token with an act claim (\`token.actMaxTtl\`).`,
     { hint: 'Use a shorter lifetime, or raise `token.actMaxTtl`.' },
   );
 }

@@ -51,7 +51,10 @@ function assertOwn(
     throw new JwtctlError('ERR_REFRESH_INVALID', 'The refresh token belongs to another client.');
   const aud = request.aud ?? [policy.audience];
   if (audiences !== undefined && !aud.every((audience) => audiences.has(audience)))
-    throw new JwtctlError('ERR_REFRESH_INVALID', 'The client may not use the audience of the session.');
+    throw new JwtctlError(
+      'ERR_REFRESH_INVALID',
+      'The client is not allowed to use the audience of the session.',
+    );
 }
 
 /** A session that began without a client gets the one that presents its refresh token, if its tokens need one. */

@@ -48,7 +48,7 @@ export interface Verification {
   /** The key that made the signature; null if none did, or it is not known yet. A legacy token may lack it in its header. */
   kid: string | null;
   /**
-   * The checks that the token passed. Except the one that refused it, the others were not performed. For a legacy token,
+   * The checks that the token passed. A check that is not listed either refused the token or was not performed. For a legacy token,
    * the claims are checked first.
    */
   passed: readonly CheckName[];

@@ -68,5 +68,6 @@ async function endSession(
 function assertOwn(client: Client, clientId: unknown, aud: unknown): void {
   if (clientId !== undefined && clientId !== client.id)
     throw new JwtctlError('ERR_CLIENT_MISMATCH', 'The token was issued to another client.');
-  if (!mayUseAudience(client, aud)) throw forbidden('The client may not use the audience of the token.');
+  if (!mayUseAudience(client, aud))
+    throw forbidden('The client is not allowed to use the audience of the token.');
 }

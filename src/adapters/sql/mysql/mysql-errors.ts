@@ -122,7 +122,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     return unavailable(
       'ERR_MYSQL_READ_ONLY',
       `${server} accepts no writes (${code}).`,
-      'It may be a replica, or a failover is running. Point `mysql.url` to the primary, or try again.',
+      'It may be a replica, or a failover is running. Point `mysql.url` at the primary, or try again.',
     );
   }
   if (code === 'ER_BAD_DB_ERROR') {

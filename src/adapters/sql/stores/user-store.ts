@@ -69,7 +69,7 @@ export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => (
       .updateTable('users')
       .set((row) => ({ status, disabled_until: until, version: row('version', '+', 1), updated_at: at }))
       .where('sub', '=', sub)
-      // Even if the end of a ban is past here, because a host whose clock lags still refuses the user.
+      // Also updates a user whose ban is over by this host's clock, because a host whose clock lags still refuses the user.
       .where((row) => (status === 'disabled' ? lastsShorter(until)(row) : row.eb('status', '!=', 'enabled')))
       .executeTakeFirst();
     const user = await this.find(sub);

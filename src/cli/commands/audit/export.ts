@@ -5,7 +5,7 @@ import { auditExport, auditLine, auditStream } from '../../output/views/audit.js
 export const defineExport: DefineCommand = (group, run) => {
   group
     .command('export')
-    .argument('<file>', 'new file that only its owner can read; - writes to standard output')
+    .argument('<file>', 'file to create, readable only by its owner, or - for standard output')
     .description(
       'Write all rows of the audit log, with their hashes, as NDJSON.\n\nAn exported row can be verified without the database: see docs/storage.md.',
     )

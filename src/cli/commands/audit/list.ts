@@ -24,7 +24,7 @@ const list: Action<AuditFilter & ListFlags, []> = async (
   { since, until, action, target, ...flags },
 ) => {
   const { auditLog } = await (await open()).database();
-  // The global flag of the same name takes the value. This command records nothing, so it has no other use here.
+  // Commander gives the value of --actor to the global flag of the same name. This command records nothing, so it has no other use here.
   const filter = { since, until, action, target, actor: globals.actor ?? undefined };
   return listOutcome(auditList(auditLog.list(filter)), flags, globals, SEARCHED);
 };

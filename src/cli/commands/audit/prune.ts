@@ -12,7 +12,7 @@ export const definePrune: DefineCommand = (group, run) => {
       'Remove the oldest rows of the audit log permanently.\n\nVerifies the log first. The rest can still be verified: a new row names the last removed row and its hash. The database account needs the DELETE privilege on audit_log.',
     )
     .requiredOption('--older-than <duration>', 'remove only rows that are at least this old', durationFlag)
-    .option('--force', 'prune although the audit log has faults')
+    .option('--force', 'prune even if the audit log has faults')
     .addOption(reasonOption())
     .examples('jwtctl audit prune --older-than 365d', 'jwtctl audit prune --older-than 730d --yes')
     .action(run(prune));

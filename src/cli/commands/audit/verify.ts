@@ -60,6 +60,6 @@ const COMPARED: Record<MarkComparison, readonly string[]> = {
     'The end of the audit log was not checked, because Redis cannot be reached. Run the command again later.',
   ],
   no_mark: [
-    'The end of the audit log was not checked, because Redis has no high-water mark that this keyring can verify. The next change of a key or revocation writes one.',
+    'The end of the audit log was not checked, because Redis has no high-water mark that this keyring can verify. The next key change, revocation, or prune writes one.',
   ],
 };

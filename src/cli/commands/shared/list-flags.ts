@@ -14,7 +14,7 @@ export interface ListFlags {
 export function addListFlags<Verb extends Command>(command: Verb, where: string): Verb {
   return command
     .option('--limit <number>', 'list at most this many', integerFlag('--limit', 1, 1_000_000_000))
-    .option('--search <text>', `list only those with this text in ${where}; the case is ignored`);
+    .option('--search <text>', `list only rows with this text in ${where}, ignoring case`);
 }
 
 /**

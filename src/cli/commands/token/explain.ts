@@ -13,7 +13,7 @@ export const defineExplain: DefineCommand = (group, run) => {
     .command('explain')
     .argument('<token>', 'token; - reads standard input, @file reads a file')
     .description(
-      'Explain why a token is accepted or refused.\n\nMakes every check, and shows the facts behind it: the key and its history, the time left, the registry entry, who revoked the token, when, and why, and the user. Exits with 1 if the token is refused.',
+      'Explain why a token is accepted or refused.\n\nRuns every check, and shows the facts behind each: the key and its history, the time left, the registry entry, who revoked the token, when, and why, and the user. Exits with 1 if the token is refused.',
     )
     .option('--aud <aud>', 'expected audience (default: token.audience)')
     .examples('echo "$TOKEN" | jwtctl token explain -', 'jwtctl token explain @token.txt --json')

@@ -114,7 +114,7 @@ function revocationNotes(
   }
   if (selection.by === 'where') {
     const none = 'The subject has no live tokens with this meta.';
-    const others = `${pluralize(withoutMeta, 'other live token')} of the subject without meta ${dryRun ? 'would stay' : withoutMeta === 1 ? 'stays' : 'stay'}. To revoke such tokens, use --jti or --all.`;
+    const others = `${pluralize(withoutMeta, 'other live token')} of the subject ${withoutMeta === 1 ? 'has' : 'have'} no meta, so ${withoutMeta === 1 ? 'it' : 'they'} ${dryRun ? 'would not be' : withoutMeta === 1 ? 'is not' : 'are not'} revoked. To revoke such tokens, use --jti or --all.`;
     return [...(revoked + sessions > 0 ? [] : [none]), ...(withoutMeta > 0 ? [others] : [])];
   }
   if (revoked + sessions > 0) return [];
@@ -228,7 +228,7 @@ function confirmRevocation(
   count: () => Promise<EndingCount | null>,
 ): Promise<void> {
   const question = `Revoke ${describeSelection(selection)} permanently?`;
-  // Any other selection ends nothing if it matches no token. A time is asked for, because it may be mistaken.
+  // Any other selection ends nothing if it matches no token. A selection by time alone always asks, because the time may be wrong.
   const always = selection.by === 'global' && selection.kid === undefined;
   return confirmEnding(invocation, question, count, { always });
 }

@@ -72,7 +72,7 @@ export function auditReport(report: AuditReport, comparison: MarkComparison): Vi
         title: verdict(isValid, report),
         lines: [
           ...(start.seq === 0 ? [] : [`The rows up to ${grouped(start.seq)} were pruned.`]),
-          `The last row is ${grouped(head.seq)}, with the hash ${head.hash}.`,
+          `The last row is row ${grouped(head.seq)}. Its hash is ${head.hash}.`,
           ...(unauthenticatedRows === 0 ? [] : [lastAuthenticatedText(lastAuthenticated)]),
         ],
         columns: [],
@@ -94,10 +94,11 @@ function verdict(
   { rows, unauthenticatedRows }: Pick<AuditReport, 'rows' | 'unauthenticatedRows'>,
 ): Text {
   const what = `${pluralize(rows, 'row')} of the audit log`;
-  if (isValid === null) return { text: `! end not checked: ${what}`, tone: 'warn' };
+  if (isValid === null)
+    return { text: `! no faults found, but the end was not checked: ${what}`, tone: 'warn' };
   if (isValid && unauthenticatedRows > 0)
     return {
-      text: `! valid, ${pluralize(unauthenticatedRows, 'row')} not authenticated: ${what}`,
+      text: `! valid: ${what}, ${grouped(unauthenticatedRows)} of them not authenticated`,
       tone: 'warn',
     };
   return isValid ? { text: `✓ valid: ${what}`, tone: 'good' } : { text: `✗ not valid: ${what}`, tone: 'bad' };
@@ -106,7 +107,7 @@ function verdict(
 function lastAuthenticatedText(last: AuditHead | null): string {
   return last === null
     ? 'No row is authenticated.'
-    : `The last authenticated row is ${grouped(last.seq)}, with the hash ${last.hash}.`;
+    : `The last authenticated row is row ${grouped(last.seq)}. Its hash is ${last.hash}.`;
 }
 
 function findingSection(found: readonly AuditFinding[]): Section {

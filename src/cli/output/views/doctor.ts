@@ -40,7 +40,7 @@ function summary(all: number, errors: number, warnings: number): Text {
 function resultLines(result: CheckResult): Text[] {
   const { check, findings, notMade } = result;
   const { sign, tone } = SIGNS[resultOf(result)];
-  const text = notMade === null ? check.title : `not made. ${notMade}`;
+  const text = notMade === null ? check.title : `skipped. ${notMade}`;
   return [
     { text: `${sign} ${check.name}${findings.length === 0 ? `: ${text}` : ''}`, tone },
     ...findings.flatMap(({ level, message, remedy }): Text[] => [

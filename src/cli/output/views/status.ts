@@ -79,7 +79,7 @@ function activeKeyText({ keys, at }: Status): Text {
   if (keys === null) return UNKNOWN;
   const { active } = keys;
   if (active === null) return { text: 'none', tone: 'bad' };
-  return `${active.kid}, ${active.alg}, active since ${relativeTime(active.activatedAt, at)}`;
+  return `${active.kid}, ${active.alg}, activated ${relativeTime(active.activatedAt, at)}`;
 }
 
 function rotationText({ keys, at }: Status): Text {
@@ -98,7 +98,7 @@ function registryText({ nodes }: Status, { redis }: Settings): Text {
   const masters = nodes.filter(({ role }) => role === 'master').length;
   const kind = nodes.some(({ slots }) => slots !== null) ? 'Redis Cluster' : 'Redis';
   const text = `${kind}, ${pluralize(masters, 'master')} and ${pluralize(nodes.length - masters, 'replica')}`;
-  return away === 0 ? text : { text: `${text}, ${away} away`, tone: 'bad' };
+  return away === 0 ? text : { text: `${text}, ${away} not responding`, tone: 'bad' };
 }
 
 function tokensText({ tokens }: Status): Text {

@@ -2,7 +2,7 @@ import { type Check, errorFinding, warning } from '../check.js';
 
 export const configuration: Check = {
   name: 'configuration',
-  title: 'The settings fit together, and only this account can read the files with secrets.',
+  title: 'The settings are consistent, and only this account can read the files that hold secrets.',
   run: async ({ configuration }) => {
     const { problems, warnings } = await configuration();
     const remedy = 'Run `jwtctl config validate` after the change.';

@@ -8,7 +8,7 @@ export const database: Check = {
     const server = await opened.server();
     await opened.heads();
     return server?.isReadOnly === true
-      ? [fault('The MySQL server is read-only.', 'Point `mysql.url` to the primary server.')]
+      ? [fault('The MySQL server is read-only.', 'Point `mysql.url` at the primary server.')]
       : [];
   },
 };

@@ -31,7 +31,7 @@ function anomalies(found: Anomalies): Finding[] {
 }
 
 const CORRECT_EXPIRY =
-  'Run `jwtctl cache reconcile`. If they come back, find the program that writes to these keys.';
+  'Run `jwtctl cache reconcile`. If the problem returns, find the program that writes to these keys.';
 
 const RULES: ReadonlyArray<{ anomaly: keyof Anomalies; message: string; remedy: string }> = [
   {
@@ -46,7 +46,7 @@ const RULES: ReadonlyArray<{ anomaly: keyof Anomalies; message: string; remedy: 
   },
   {
     anomaly: 'unknownKid',
-    message: 'Tokens under keys that the database does not have',
+    message: 'Tokens signed with keys that the database does not have',
     remedy: 'Run `jwtctl cache inspect` to see the keys, and `jwtctl cache reconcile` to remove the tokens.',
   },
   {

@@ -5,7 +5,7 @@ import { readableKeys } from '../key-status.js';
 
 export const privateKeys: Check = {
   name: 'private-keys',
-  title: 'Each private key opens with the keyring of this host, and fits its public key.',
+  title: 'Each private key opens with the keyring of this host, and matches its public key.',
   run: async (ports) => {
     const keys = (await readableKeys(ports)).filter(({ masterKeyId }) => masterKeyId !== null);
     if (keys.length === 0) return [];

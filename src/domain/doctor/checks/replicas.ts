@@ -7,7 +7,7 @@ const MOST_LAG_BYTES = 1_048_576;
 
 export const replicas: Check = {
   name: 'replicas',
-  title: 'Each master has a replica that responds and is in step.',
+  title: 'Each master has a replica that responds and is up to date.',
   run: (ports) =>
     judgeNodes(ports, (nodes) => {
       const found = nodes.filter(({ role }) => role === 'replica');

@@ -2,7 +2,7 @@ import { type Check, fault } from '../check.js';
 
 export const schema: Check = {
   name: 'schema',
-  title: 'The schema is that of this version of jwtctl.',
+  title: 'The schema matches this version of jwtctl.',
   run: async (ports) => {
     const { pending, unknown } = await (await ports.schema()).status();
     return [

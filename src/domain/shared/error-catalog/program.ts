@@ -14,7 +14,7 @@ export const PROGRAM_ERRORS = {
     "In `serve.clients`, add the right to the client's `may`, or the audience to the client's `audiences`.",
   ),
   ERR_CLIENT_MISMATCH: refused(
-    'The token was issued to another client of the HTTP API than the one that revokes it.',
+    'The token was issued to a different client of the HTTP API than the one that tried to revoke it.',
     'Revoke it with the client that it was issued to, or by ID with a client that has no `audiences`.',
   ),
   ERR_CLIENT_UNAUTHENTICATED: refused(

@@ -27,7 +27,7 @@ export const STORES_ERRORS = {
   ),
   ERR_DATABASE_UNCONFIRMED: unavailable(
     'MySQL is read-only, and Redis has no high-water mark to show whether this MySQL server has all changes. The server may be an old primary.',
-    'Point `mysql.url` to the primary. If the verifier reads from a replica on purpose, change a key or revoke a token on the primary. Either change writes the mark to Redis.',
+    'Point `mysql.url` at the primary. If the verifier reads from a replica on purpose, change a key or revoke a token on the primary. Either change writes the mark to Redis.',
   ),
   ERR_DATABASE_UNKNOWN: notFound(
     'The MySQL server has no database with this name.',
@@ -98,7 +98,7 @@ export const STORES_ERRORS = {
     'Set `mysql.url` and `redis.nodes` (`jwtctl config path` lists the configuration files), or run `jwtctl keys generate` to create an embedded store.',
   ),
   ERR_RECORDED_NOT_APPLIED: unavailable(
-    'The change is recorded in the security log, so verifiers apply it, but Redis could not be updated. The message says if tokens stay valid until you repeat the command.',
+    'The change is recorded in the security log, so verifiers apply it, but Redis could not be updated. The message says whether tokens stay valid until you repeat the command.',
     'Run the same command again when Redis can be reached.',
   ),
   ERR_RECOVERY_CONFLICT: state(

@@ -166,7 +166,7 @@ export const TOKENS_ERRORS = {
     'Request a shorter lifetime, or raise `token.maxTtl`.',
   ),
   ERR_USER_CLAIM_INVALID: state(
-    'A column of `users.claims` has a value that cannot be used: bytes, broken JSON, an inexact number, or a value that does not fit its claim, such as a number as `scope`. Or the rows of one user differ.',
+    'A column of `users.claims` has a value that cannot be used: bytes, broken JSON, an inexact number, or a value that does not fit its claim, such as a number for `scope`. Or the rows of one user differ.',
     'Correct the row that the message names, or name a view in `users.table` that casts the column to CHAR.',
   ),
   ERR_USERS_NOT_MANAGED: state(

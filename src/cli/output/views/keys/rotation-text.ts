@@ -19,13 +19,19 @@ export function rotationText(
         : [`Retired, because no live token can use it: ${retired.map(key).join(', ')}.`]),
       ...(stragglers.length === 0
         ? []
-        : [{ text: `Not loaded by ${nameVerifiers(stragglers)}.`, tone: 'warn' as const }]),
+        : [
+            {
+              text: `These verifiers have not loaded the key: ${nameVerifiers(stragglers)}.`,
+              tone: 'warn' as const,
+            },
+          ]),
       ...(rotated && !checksUrl ? [UNSEEN_VERIFIERS] : []),
     ],
   };
 }
 
-const UNSEEN_VERIFIERS = 'Not checked: programs that read the JWK Set, because keys.publishUrl is not set.';
+const UNSEEN_VERIFIERS =
+  'Programs that read the JWK Set were not checked, because keys.publishUrl is not set.';
 
 function doneText(outcome: RotationOutcome, now: number): string[] {
   const { reason, active, pending, stragglers, isNotPrePublished } = outcome;
