@@ -239,15 +239,28 @@ async function applyAgain(
     if (sub === undefined || userVersion === undefined) continue;
     if (isLater(event, changes.get(sub))) changes.set(sub, event);
   }
-  for (const [sub, { type, userVersion = 0, disabledUntil }] of changes) {
-    if (!found.has(sub)) continue;
+  for (const [sub, event] of changes) {
+    const user = found.get(sub);
+    if (user === undefined) continue;
+    const { type, userVersion = 0 } = event;
     if (type === 'user_removed') {
       await users.remove(sub);
       continue;
     }
     const status = type === 'user_disabled' ? 'disabled' : 'enabled';
+    const disabledUntil = endOfBan(event, user);
     await users.restoreStatus(sub, { status, disabledUntil, version: userVersion }, at);
   }
+}
+
+/** Returns the end of the lost ban. A ban since then, by someone who saw the older state, is not shortened. */
+function endOfBan(
+  { at, disabledUntil }: RecordedEvent,
+  { status, updatedAt, ...now }: User,
+): number | undefined {
+  if (status !== 'disabled' || (updatedAt ?? 0) < at) return disabledUntil;
+  const ends = [disabledUntil, now.disabledUntil];
+  return ends.includes(undefined) ? undefined : Math.max(...(ends as number[]));
 }
 
 /** Two histories of a database may have used the same version. Then the change that takes access away counts. */

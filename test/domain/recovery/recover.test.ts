@@ -210,6 +210,16 @@ test('a ban that a shorter one replaced is not applied again', async () => {
   });
 });
 
+test('a ban since the restore is not shortened by a lost one', async () => {
+  const at = clock.now();
+  keep({ ...change('user_disabled', 3, at - 2), disabledUntil: at + 60, id: 1 });
+  await addDisabled(at);
+  await settle(ports, await findLosses(ports), 'reapplied');
+  const erin = await database.users.find('erin');
+  expect(erin).toMatchObject({ status: 'disabled', version: 3 });
+  expect(erin?.disabledUntil).toBeUndefined();
+});
+
 test('of two changes with one version, the one that enables the user does not win', async () => {
   await database.users.add({ sub: 'erin', name: null, at: clock.now() });
   keep({ ...change('user_enabled', 3, clock.now() + 1), id: 1 });
