@@ -67,6 +67,17 @@ test.each([...WIDE, ['users', 'remove', 'user-1'], ['token', 'revoke', '--sub', 
   },
 );
 
+test.each([
+  ['users', 'remove', 'user-2'],
+  ['token', 'revoke', '--sub', 'user-2', '--all'],
+])('asks without a number if a key of the subject has another type: %s %s %s', async (...words) => {
+  const { client, prefix } = stores.redis ?? expect.unreachable();
+  await client.set(`${prefix}:{user-2}:refresh`, 'forged');
+  const { exitCode } = await runAtTerminal(stores, ...words);
+  expect(exitCode).toBe(130);
+  expect(person.wasAsked).toEqual([expect.stringMatching(/\? The tokens could not be counted\.$/)]);
+});
+
 test('a revocation is recorded after the question, although the master of the subject is away', async () => {
   person.agrees = true;
   const { exitCode, error } = await runAtTerminal(

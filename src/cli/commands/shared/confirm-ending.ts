@@ -1,4 +1,5 @@
 import type { FamilyStore } from '../../../domain/ports/index.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Invocation } from '../../invocation.js';
 import { pluralize } from '../../output/pluralize.js';
 
@@ -26,10 +27,16 @@ export async function confirmEnding(
 ): Promise<void> {
   if (globals.dryRun || globals.yes) return;
   if (!globals.canAsk) return confirm(question);
-  const found = await count();
+  const found = await count().catch(notCounted);
   signal.throwIfAborted();
   if (!always && isNothing(found)) return;
   await confirm(`${question} ${scopeOf(found)}`);
+}
+
+/** A registry that is damaged or forged must not keep an operator from ending tokens. */
+function notCounted(error: unknown): null {
+  if (error instanceof JwtctlError && (error.kind === 'state' || error.kind === 'unavailable')) return null;
+  throw error;
 }
 
 function isNothing(found: EndingCount | null): boolean {
