@@ -139,6 +139,14 @@ describe.each(BACKENDS)('ending tokens over HTTP on %s', (backend) => {
     expect(await sessions()).toBe(1);
   });
 
+  test('POST /revoke with an access token leaves the session of a server with other clients', async () => {
+    const { token } = await (await serving()).session();
+    const gateway: Client = { id: 'gateway', secret: 'g'.repeat(32) };
+    const other = await serving({ clients: [clientSetting(gateway, { may: ['revoke'] })] });
+    expect((await other.revoke({ token }, gateway)).statusCode).toBe(200);
+    expect(await sessions()).toBe(1);
+  });
+
   test.each(['', 'saml2', 'urn:ietf:params:oauth:token-type:access_token'])(
     'POST /revoke ignores the token_type_hint "%s", which it does not know (RFC 7009 §2.1)',
     async (hint) => {

@@ -36,8 +36,9 @@ async function endToken(services: ApiServices, client: Client, token: string): P
   const found = await identifyToken(ports.database, token);
   if ('active' in found) return endSession(services, client, token);
   const { sub, jti, payload } = found;
-  // The registry does not know the client of a session.
-  const isOfKnownClient = payload.client_id !== undefined || sessionClients.every((id) => id === client.id);
+  // The registry does not know the client of a session, and the settings only those of this server.
+  const [only, ...others] = sessionClients;
+  const isOfKnownClient = payload.client_id !== undefined || (only === client.id && others.length === 0);
   const endsSession = familyOf(jti) !== null && isOfKnownClient;
   // An expired token still ends its session.
   const isOver = !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
