@@ -49,10 +49,12 @@ async function portsOf(
 
 function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url?.protocol !== 'https:' && url?.protocol !== 'http:')
+  // The address is printed.
+  const hasPassword = url !== null && url.username + url.password !== '';
+  if (hasPassword || (url?.protocol !== 'https:' && url?.protocol !== 'http:'))
     throw new JwtctlError(
       'ERR_FLAG_INVALID',
-      '--url is not an http or https address, such as https://id.example/jwks.json.',
+      '--url is not an http or https address without a password, such as https://id.example/jwks.json.',
     );
   return url.href;
 }

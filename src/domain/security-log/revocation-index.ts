@@ -196,9 +196,9 @@ export class RevocationIndex {
     return isNewSubject || isNewKid;
   }
 
-  /** The jti may be a family. */
+  /** The jti may be a family, or a token of one. */
   #addBoth(sub: string, jti: string): boolean {
-    const isNewFamily = this.#tokens.add(familyName(sub, jti));
+    const isNewFamily = this.#tokens.add(familyName(sub, familyOf(jti) ?? jti));
     return this.#tokens.add(nameOf(sub, jti)) || isNewFamily;
   }
 }

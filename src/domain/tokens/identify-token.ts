@@ -19,7 +19,8 @@ export async function identifyToken(
   { keys: store }: Pick<Database, 'keys'>,
   token: string,
 ): Promise<IdentifiedToken | Refusal> {
-  const { keys } = await store.snapshot();
+  // A damaged row of another key must not block a revocation.
+  const { keys } = await store.snapshot(() => {});
   const known = keys.map((key) => toVerificationKey(key));
   const legacy = await findLegacySigner(token, known, { anyState: true });
   if (legacy !== null && !('active' in legacy)) {

@@ -17,8 +17,9 @@ export interface End extends Pick<AuditEntry, 'action' | 'target' | 'outcome' | 
 }
 
 /**
- * Records all of these, at most {@link MOST_ENDS}, in one transaction. Returns the ID of the last event.
- * @param named tokens that end with them. Recorded first, so that the ID returned is that of the last event.
+ * Records all of these, at most {@link MOST_ENDS}, in one transaction. Returns the highest ID of their
+ * events.
+ * @param named tokens that end with them
  */
 export function recordEnds(
   { database, clock, actor }: RecordPorts,
@@ -29,19 +30,21 @@ export function recordEnds(
   return database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = clock.now();
     const longest = await keys.longestLifetimes();
-    await nameTokens({ securityLog }, policy, named, { longest, reason: ends[0]?.reason ?? null, at });
+    const names = await nameTokens({ securityLog }, policy, named, {
+      ...{ longest, reason: ends[0]?.reason ?? null, at },
+    });
+    let eventId = names.eventId ?? 0;
     const ofSubjects = ends.flatMap(({ event: { sub, jti = null } }) =>
       sub === undefined ? [] : [{ sub, jti }],
     );
     const known = ofSubjects.length === 0 ? [] : await securityLog.findNaming(ofSubjects);
-    let eventId = 0;
     for (const { event, reason } of ends) {
       const expiry = eventExpiry(longest, policy, Math.max(at, event.issuedBefore ?? at));
       // A token outside a session has no refresh token.
       const kept = event.type === 'token_revoked' ? { expiresAt: expiry.verifiersUntil } : expiry;
       const full = { ...event, reason, at, ...kept };
       const equal = event.sub === undefined ? undefined : findEqual(known, full);
-      eventId = equal?.id ?? (await securityLog.append(full));
+      eventId = Math.max(eventId, equal?.id ?? (await securityLog.append(full)));
     }
     const rows = ends.map(({ event: _, ...row }) => ({ ...row, at, actor: row.actor ?? actor }));
     await auditLog.append(...rows);
