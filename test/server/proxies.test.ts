@@ -56,6 +56,21 @@ test('on every route, Traefik drops every name that a back end may confuse with 
     HEADERS.flatMap((header) => lookalikes(header, ['-', '_', '.'])).sort(),
   );
   expect(new Set(Object.values(stripped))).toEqual(new Set(['']));
-  for (const router of Object.values<{ middlewares: string[] }>(routers))
-    expect(router.middlewares).toEqual(['strip-lookalikes', 'jwtctl']);
+  expect(routers.app.middlewares).toEqual(['strip-lookalikes', 'jwtctl']);
+  expect(routers.login.middlewares).toEqual(['strip-lookalikes', 'strip-user']);
+  const { customRequestHeaders } = middlewares['strip-user'].headers;
+  expect(customRequestHeaders).toEqual(Object.fromEntries(HEADERS.map((header) => [header, ''])));
+  expect(Object.keys(routers)).toEqual(['login', 'app']);
+});
+
+test('at the login, Envoy asks for no token, and passes no user on', () => {
+  const { listeners } = sample('envoy.yaml').static_resources;
+  const [{ typed_config }] = listeners[0].filter_chains[0].filters;
+  const [login, app, ...others] = typed_config.route_config.virtual_hosts[0].routes;
+  expect([login.match, app.match, others]).toEqual([{ path: '/login' }, { prefix: '/' }, []]);
+  expect(login.typed_per_filter_config['envoy.filters.http.ext_authz'].disabled).toBe(true);
+  // The other headers are dropped before the filters run.
+  const removed = [...login.request_headers_to_remove, ...OPTIONAL];
+  expect(removed.sort()).toEqual([...HEADERS].sort());
+  expect(app.typed_per_filter_config).toBeUndefined();
 });
