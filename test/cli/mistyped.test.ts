@@ -265,8 +265,8 @@ test('token revoke --kid asks nothing at a terminal if the key has no tokens', a
 });
 
 test.each([
-  ['keys generate --use sig', 'RSA keys for signatures'],
-  ['keys import --pem k.pem --kty RSA', 'RSA keys for signatures'],
+  ['keys generate --use sig', 'RSA signing keys'],
+  ['keys import --pem k.pem --kty RSA', 'RSA signing keys'],
   ['keys list --ssl-mode=REQUIRED', '?ssl-mode=REQUIRED in mysql.url'],
   ['keys list --mysql-ssl-mode REQUIRED', '?ssl-mode=REQUIRED in mysql.url'],
   ['keys list --ssl-ca ca.pem', 'mysql.tls.ca'],

@@ -190,5 +190,7 @@ test('without keys.publishUrl, a rotation says which verifiers jwtctl cannot see
   stores.clock.advance(DUE);
   const { exitCode, stdout } = await stores.run('keys', 'rotate');
   expect(exitCode).toBe(0);
-  expect(stdout).toContain('programs that read the JWK Set, because keys.publishUrl is not set');
+  expect(stdout).toContain(
+    'Programs that read the JWK Set were not checked, because keys.publishUrl is not set',
+  );
 });

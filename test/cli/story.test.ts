@@ -35,7 +35,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     });
     expect(key).toMatchObject({ retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null });
     expect(key.masterKeyId).toEqual(expect.any(String));
-    expect(key.kid).toMatch(/^[A-Za-z0-9][A-Za-z0-9_-]{42}$/);
+    expect(key.kid).toMatch(/^\w[\w-]{42}$/);
     firstKid = key.kid;
   });
 
