@@ -9,7 +9,7 @@ import { verifyAuditChain } from '../../src/domain/audit-log/audit-chain.js';
 import type { AuditFinding } from '../../src/domain/audit-log/audit-findings.js';
 import type { AuditRow } from '../../src/domain/ports/index.js';
 import { cli } from '../support/cli.js';
-import { mysqlUrl } from '../support/servers.js';
+import { administer } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
 const LOGIN = `${userInfo().username}@${hostname()}`;
@@ -153,14 +153,6 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
 describe('an account that can add to the audit log but cannot change it', () => {
   let stores: Stores;
   let account: string;
-  const admin = async (...statements: string[]) => {
-    const connection = await createConnection(mysqlUrl());
-    try {
-      for (const statement of statements) await connection.query(statement);
-    } finally {
-      await connection.end();
-    }
-  };
 
   beforeAll(async () => {
     stores = await openStores('MariaDB and a Redis Cluster');
@@ -175,7 +167,7 @@ describe('an account that can add to the audit log but cannot change it', () => 
       `SELECT, UPDATE ON ${database}.audit_head`,
       `SELECT ON ${database}.jwtctl_migration`,
     ];
-    await admin(
+    await administer(
       `CREATE USER ${account} IDENTIFIED BY 'least'`,
       ...grants.map((grant) => `GRANT ${grant} TO ${account}`),
     );
@@ -184,7 +176,7 @@ describe('an account that can add to the audit log but cannot change it', () => 
     stores.env.JWTCTL_MYSQL_URL = url.href;
   });
   afterAll(async () => {
-    if (account !== undefined) await admin(`DROP USER ${account}`);
+    if (account !== undefined) await administer(`DROP USER ${account}`);
     await stores?.close();
   });
 

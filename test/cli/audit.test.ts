@@ -1,9 +1,8 @@
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
-import { mysqlUrl } from '../support/servers.js';
+import { administer } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
 describe.each(BACKENDS)('the audit commands, on %s', (backend) => {
@@ -266,14 +265,6 @@ test('verify finds that the row about a prune was cut off, and exits with 1', as
 describe('an account that cannot remove audit rows', () => {
   let stores: Stores;
   let account: string;
-  const admin = async (...statements: string[]) => {
-    const connection = await createConnection(mysqlUrl());
-    try {
-      for (const statement of statements) await connection.query(statement);
-    } finally {
-      await connection.end();
-    }
-  };
 
   beforeAll(async () => {
     stores = await openStores('MariaDB and a Redis Cluster');
@@ -281,7 +272,7 @@ describe('an account that cannot remove audit rows', () => {
     const database = url.pathname.slice(1);
     const name = database.slice(0, 20);
     account = `'${name}'@'%'`;
-    await admin(
+    await administer(
       `CREATE USER ${account} IDENTIFIED BY 'least'`,
       `GRANT SELECT, INSERT, UPDATE ON ${database}.* TO ${account}`,
     );
@@ -289,7 +280,7 @@ describe('an account that cannot remove audit rows', () => {
     stores.env.JWTCTL_MYSQL_URL = url.href;
   });
   afterAll(async () => {
-    if (account !== undefined) await admin(`DROP USER ${account}`);
+    if (account !== undefined) await administer(`DROP USER ${account}`);
     await stores?.close();
   });
 

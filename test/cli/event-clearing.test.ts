@@ -1,6 +1,5 @@
-import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { mysqlUrl } from '../support/servers.js';
+import { administer } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const DAY = 86_400;
@@ -64,18 +63,16 @@ describe('an account without DELETE on MySQL', () => {
     stores = await openStores('MariaDB and a Redis Cluster');
     await stores.json('keys', 'generate', '--kid', 'k1');
     const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
-    const server = await createConnection(mysqlUrl());
-    await server.query(`CREATE USER ${account} IDENTIFIED BY 'lean'`);
-    await server.query(`GRANT SELECT, INSERT, UPDATE ON ${url.pathname.slice(1)}.* TO ${account}`);
-    await server.end();
+    await administer(
+      `CREATE USER ${account} IDENTIFIED BY 'lean'`,
+      `GRANT SELECT, INSERT, UPDATE ON ${url.pathname.slice(1)}.* TO ${account}`,
+    );
     url.username = account;
     url.password = 'lean';
     stores.env.JWTCTL_MYSQL_URL = url.href;
   });
   afterAll(async () => {
-    const server = await createConnection(mysqlUrl());
-    await server.query(`DROP USER IF EXISTS ${account}`);
-    await server.end();
+    await administer(`DROP USER IF EXISTS ${account}`);
     await stores?.close();
   });
 

@@ -39,10 +39,11 @@ export function freshPrefix(): string {
   return `t${randomBytes(4).toString('hex')}`;
 }
 
-async function administer(statement: string): Promise<void> {
+/** Runs SQL statements as the account that may create databases. */
+export async function administer(...statements: string[]): Promise<void> {
   const connection = await createConnection(mysqlUrl());
   try {
-    await connection.query(statement);
+    for (const statement of statements) await connection.query(statement);
   } finally {
     await connection.end();
   }
