@@ -30,10 +30,9 @@ export function recordEnds(
   return database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = clock.now();
     const longest = await keys.longestLifetimes();
-    const names = await nameTokens({ securityLog }, policy, named, {
-      ...{ longest, reason: ends[0]?.reason ?? null, at },
-    });
-    let eventId = names.eventId ?? 0;
+    const reason = ends[0]?.reason ?? null;
+    const { eventId: lastNamed } = await nameTokens({ securityLog }, policy, named, { longest, reason, at });
+    let eventId = lastNamed ?? 0;
     const ofSubjects = ends.flatMap(({ event: { sub, jti = null } }) =>
       sub === undefined ? [] : [{ sub, jti }],
     );
