@@ -59,7 +59,7 @@ const factsOf: Record<CheckName, (explained: Explanation) => string[]> = {
     return [
       `${slot === null ? '' : `hash slot: ${slot}, `}master: ${node ?? 'unknown'}`,
       entry === null
-        ? `entry: none with the jti ${registry.jti}`
+        ? `entry: not found (jti ${registry.jti})`
         : `entry: issued ${timeText(entry.iat, now)}, expires ${timeText(entry.exp, now)}`,
       ...(entry?.lastSeen === undefined ? [] : [`last seen: ${timeText(entry.lastSeen, now)}`]),
       ...(entry === null || entry.meta === null ? [] : [`meta: ${metaText(entry.meta)}`]),
