@@ -119,11 +119,19 @@ function retirement(now: number): (key: SigningKey) => KeyTransition {
   return (key) => ({ kid: key.kid, from: 'retiring', to: 'retired', at: now });
 }
 
-/** The key verifies until the last token that it can have signed has expired. */
 export function demote(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
-  const longestTtl = Math.max(key.maxTtlSeconds ?? 0, policy.maxTtlSeconds);
-  const verifyUntil = now + ISSUER_KEY_HOLD_SECONDS + longestTtl + policy.clockToleranceSeconds;
+  const verifyUntil = verifyUntilAfter(key, policy, now);
   return { kid: key.kid, from: 'active', to: 'retiring', at: now, verifyUntil };
+}
+
+/** Returns when the last token has expired that the key can have signed before `signsUntil`. */
+export function verifyUntilAfter(
+  { maxTtlSeconds }: Pick<SigningKey, 'maxTtlSeconds'>,
+  policy: LifetimePolicy,
+  signsUntil: number,
+): number {
+  const longestTtl = Math.max(maxTtlSeconds ?? 0, policy.maxTtlSeconds);
+  return signsUntil + ISSUER_KEY_HOLD_SECONDS + longestTtl + policy.clockToleranceSeconds;
 }
 
 export function promote(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
