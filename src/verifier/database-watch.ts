@@ -22,11 +22,11 @@ export interface DatabaseWatchPorts {
 
 /**
  * Detects an old primary, a lagging replica, and a restored backup. Reconnects, because a proxy may keep
- * connections to an old primary. A server that was read-only from the start may be a replica for verifiers, which
- * a mark in Redis confirms.
+ * connections to an old primary. A server that was read-only from the start may be a replica for verifiers. It is
+ * relied on once it has reached a mark in Redis.
  *
- * A mark in Redis may be forged. So it only causes reads and "unavailable" for keys and users that the
- * database lacks.
+ * A mark in Redis may be forged. So it only causes reads, "unavailable" for keys and users that the database lacks,
+ * and "unavailable" for all on a read-only server that has not reached one yet.
  */
 export class DatabaseWatch {
   readonly #ports: DatabaseWatchPorts;
@@ -36,7 +36,10 @@ export class DatabaseWatch {
   #hintSeconds = REDIAL_SECONDS;
   #mark: HighWaterMark | null = null;
   #readingMarks: Promise<void> | null = null;
+  #isConfirmed = false;
   #unconfirmedSince: number | null = null;
+  /** Whether the last read came from another server than the one before. Some connections may still lead there. */
+  #isSwitched = false;
   #awaited: { mark: HighWaterMark; since: number } | null = null;
   #behindSince: number | null = null;
   #recoveredAt: number | null = null;
@@ -52,7 +55,9 @@ export class DatabaseWatch {
     // Without a mark, nothing can be verified on a read-only server, so nothing waits for this read.
     if (found?.isReadOnly === true && this.#mark === null) await reading;
     this.#server = found;
-    if (before !== null && found !== null) this.#reason = whyRedial(before, found) ?? this.#reason;
+    if (before === null || found === null) return;
+    this.#isSwitched = found.id !== before.id;
+    this.#reason = whyRedial(before, found) ?? this.#reason;
   }
 
   /** Returns whether the log must be read again from its beginning. */
@@ -63,15 +68,14 @@ export class DatabaseWatch {
     if (isSettled) tail.startAnew();
     tail.keepAll(keys.isBehind);
     this.#recordBehind(keys.isBehind || tail.isBehind, isSettled);
-    this.#checkMark(clock.now());
-    this.#checkConfirmed(clock.now());
+    this.#checkConfirmed(clock.now(), this.#checkMark(clock.now()));
     this.#redialIfDue();
     return isSettled;
   }
 
-  /** False for a read-only server while Redis has no mark: it may be an old primary, or a replica that has stopped. */
+  /** False for a read-only server that has reached no mark in Redis: it may be an old primary, or a replica that has stopped. */
   get isConfirmed(): boolean {
-    return this.#unconfirmedSince === null;
+    return this.#isConfirmed;
   }
 
   health(database: LastHealth): LastHealth {
@@ -97,13 +101,19 @@ export class DatabaseWatch {
     if (!this.isConfirmed) throw new JwtctlError('ERR_DATABASE_UNCONFIRMED', `${UNCONFIRMED}.`);
   }
 
-  #checkConfirmed(now: number): void {
+  #checkConfirmed(now: number, isMarkReached: boolean): void {
     const { marks, warn } = this.#ports;
-    const isConfirmed = marks === null || this.#server?.isReadOnly !== true || this.#mark !== null;
-    if (!isConfirmed) this.#reason ??= { text: UNCONFIRMED, isHint: false };
-    if (isConfirmed === this.isConfirmed) return;
-    this.#unconfirmedSince = isConfirmed ? null : now;
-    if (isConfirmed) warn('The state of MySQL is confirmed. The verifier relies on it again.');
+    const isReadOnly = marks !== null && this.#server?.isReadOnly === true;
+    this.#isConfirmed = isReadOnly
+      ? this.#mark !== null && (this.#isConfirmed || isMarkReached)
+      : this.#isConfirmed || !this.#isSwitched;
+    if (!this.#isConfirmed) {
+      this.#reason ??= { text: UNCONFIRMED, isHint: false };
+      this.#unconfirmedSince ??= now;
+    } else if (this.#unconfirmedSince !== null) {
+      this.#unconfirmedSince = null;
+      warn('The state of MySQL is confirmed. The verifier relies on it again.');
+    }
   }
 
   #recordBehind(isBehind: boolean, isSettled: boolean): void {
@@ -133,17 +143,22 @@ export class DatabaseWatch {
     return this.#readingMarks;
   }
 
-  #checkMark(now: number): void {
-    const isMet = !this.#isAhead(this.#awaited?.mark ?? null);
+  /** Returns whether the database has reached the last mark, or the one that was awaited. */
+  #checkMark(now: number): boolean {
+    const before = this.#awaited;
+    const isMet = !this.#isAhead(before?.mark ?? null);
     if (isMet)
       this.#awaited = this.#isAhead(this.#mark) ? { mark: this.#mark as HighWaterMark, since: now } : null;
     if (isMet && this.#awaited === null) this.#hintSeconds = REDIAL_SECONDS;
-    if (this.#awaited === null || this.#behindSince !== null) return;
+    // New marks may come faster than a replica that keeps up reaches them.
+    const isReached = isMet && (before !== null || this.#awaited === null);
+    if (this.#awaited === null || this.#behindSince !== null) return isReached;
     if (now - this.#awaited.since >= MAX_LAG_SECONDS)
       this.#reason ??= {
         text: `For ${MAX_LAG_SECONDS} s, MySQL has lacked changes that Redis has recorded`,
         isHint: true,
       };
+    return isReached;
   }
 
   #isAhead(mark: HighWaterMark | null): boolean {
@@ -161,7 +176,8 @@ export class DatabaseWatch {
     const since = now - this.#redialedAt;
     if (this.#reason === null) return;
     const { text, isHint } = this.#reason;
-    if (since >= 0 && since < (isHint ? this.#hintSeconds : REDIAL_SECONDS)) return;
+    const isMixed = this.#isSwitched && !this.#isConfirmed;
+    if (!isMixed && since >= 0 && since < (isHint ? this.#hintSeconds : REDIAL_SECONDS)) return;
     if (isHint) this.#hintSeconds = Math.min(2 * this.#hintSeconds, MAX_REDIAL_SECONDS);
     database.redial();
     warn(`${text}. Reopening all connections to it.`);
@@ -170,8 +186,7 @@ export class DatabaseWatch {
   }
 }
 
-const UNCONFIRMED =
-  'MySQL is read-only, and Redis has no high-water mark to show whether MySQL has all changes';
+const UNCONFIRMED = 'MySQL is read-only, and no high-water mark in Redis shows that MySQL has all changes';
 
 function whyRedial(before: DatabaseServer, found: DatabaseServer): { text: string; isHint: false } | null {
   if (found.id !== before.id) return { text: 'A different MySQL server responds', isHint: false };

@@ -26,8 +26,8 @@ export const STORES_ERRORS = {
     'Try again in a few seconds. If the error persists, run `jwtctl db recover`.',
   ),
   ERR_DATABASE_UNCONFIRMED: unavailable(
-    'MySQL is read-only, and Redis has no high-water mark to show whether this MySQL server has all changes. The server may be an old primary.',
-    'Point `mysql.url` at the primary. If the verifier reads from a replica on purpose, change a key or revoke a token on the primary. Either change writes the mark to Redis.',
+    'MySQL is read-only, and no high-water mark in Redis shows that this MySQL server has all changes. The server may be an old primary.',
+    'Point `mysql.url` at the primary. If the verifier reads from a replica on purpose, check that it replicates, and change a key or revoke a token on the primary. Either change writes a mark to Redis.',
   ),
   ERR_DATABASE_UNKNOWN: notFound(
     'The MySQL server has no database with this name.',
