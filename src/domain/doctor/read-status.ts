@@ -17,6 +17,8 @@ export interface StatusPorts {
   registry(): Promise<TokenRegistry>;
   guard(): Promise<Pick<DatabaseGuard, 'assertCurrent'>>;
   readonly clock: Clock;
+  /** A deep inspection that was made already. Without it, each reader makes its own. */
+  readonly inspection?: Inspection;
 }
 
 export interface StatusPolicy {
@@ -69,6 +71,7 @@ export async function readStatus(
   const [nodes, tokens, fleet] = await Promise.all([
     tried(async () => (await ports.registry()).nodes()),
     tried(async () => {
+      if (ports.inspection !== undefined) return ports.inspection;
       const input = { now: at, top: 0, clockToleranceSeconds: policy.clockToleranceSeconds, ...control };
       return inspectRegistry(await ports.registry(), snapshot?.keys ?? [], input);
     }),
