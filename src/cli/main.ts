@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { ownVersion } from '../app/version.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { asSentence, excerpt, insideQuotes } from '../domain/shared/text.js';
 import { MistypedError } from './command.js';
@@ -147,8 +147,7 @@ async function conclude(
   }: { values: GlobalValues; io: Io; signal: AbortSignal; diagnostics: Diagnostics | undefined },
 ): Promise<number> {
   if (error instanceof VersionRequest) {
-    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-    await new Promise((resolve) => io.stdout.write(`${version}\n`, resolve));
+    await new Promise((resolve) => io.stdout.write(`${ownVersion()}\n`, resolve));
     return EXIT.done;
   }
   // The reader has closed the pipe (`| head`).

@@ -1,0 +1,8 @@
+import { readFileSync } from 'node:fs';
+
+/** The version of jwtctl. */
+export function ownVersion(): string {
+  // As far from `src/app` as from the chunks of the build.
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return version;
+}
