@@ -1,11 +1,11 @@
 import { Option } from 'commander';
-import { type DoctorPorts, runChecks } from '../../domain/doctor/check.js';
+import { runChecks } from '../../domain/doctor/check.js';
 import { CHECKS } from '../../domain/doctor/checks/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import type { Action, DefineCommand, Invocation, ReportProgress } from '../invocation.js';
+import type { Action, DefineCommand } from '../invocation.js';
 import { EXIT } from '../output/exit-code.js';
 import { checkList, doctorReport } from '../output/views/doctor.js';
-import { statusPolicy } from './shared/status-policy.js';
+import { doctorPorts } from './shared/doctor-ports.js';
 
 export const defineDoctor: DefineCommand = (command, run) => {
   command
@@ -25,27 +25,13 @@ interface DoctorFlags {
 const doctor: Action<DoctorFlags, []> = async (invocation, { list, only, url }) => {
   const checks = CHECKS.filter(({ name }) => only === undefined || name === only);
   if (list) return { view: checkList(checks) };
-  const results = await invocation.withProgress('Checking', async (onProgress) =>
-    runChecks(checks, await portsOf(invocation, { url, onProgress })),
+  const context = await invocation.context();
+  const results = await invocation.withProgress('Checking', (onProgress) =>
+    runChecks(checks, { ...doctorPorts(context, invocation, url), onProgress }),
   );
   const hasError = results.some(({ findings }) => findings.some(({ level }) => level === 'error'));
   return { view: doctorReport(results), exitCode: hasError ? EXIT.refused : EXIT.done };
 };
-
-async function portsOf(
-  { configSources, context: open, signal }: Invocation,
-  { url, onProgress }: { url: string | undefined; onProgress: ReportProgress },
-): Promise<DoctorPorts> {
-  const context = await open();
-  return {
-    ...context,
-    publishedKeys: () => context.publishedKeys(url),
-    configuration: async () => (await import('../../config/show-config.js')).validateConfig(configSources),
-    policy: statusPolicy(context.settings),
-    signal,
-    onProgress,
-  };
-}
 
 function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -1,0 +1,19 @@
+import type { Context } from '../../../app/context.js';
+import type { DoctorPorts } from '../../../domain/doctor/check.js';
+import type { Invocation } from '../../invocation.js';
+import { statusPolicy } from './status-policy.js';
+
+/** @param url of the JWK Set; default: `keys.publishUrl` */
+export function doctorPorts(
+  context: Context,
+  { configSources, signal }: Pick<Invocation, 'configSources' | 'signal'>,
+  url?: string,
+): DoctorPorts {
+  return {
+    ...context,
+    publishedKeys: () => context.publishedKeys(url),
+    configuration: async () => (await import('../../../config/show-config.js')).validateConfig(configSources),
+    policy: statusPolicy(context.settings),
+    signal,
+  };
+}
