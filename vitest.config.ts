@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { pageModule } from './scripts/page.mjs';
 
 /** Loads Lua scripts as text, as the build does. */
 const lua = {
@@ -7,8 +8,15 @@ const lua = {
     id.endsWith('.lua') ? `export default ${JSON.stringify(code)}` : undefined,
 };
 
+/** Builds the page, as the build does. */
+const page = {
+  name: 'page',
+  enforce: 'pre' as const,
+  load: async (id: string) => (id.endsWith('/page.html') ? (await pageModule()).contents : undefined),
+};
+
 export default defineConfig({
-  plugins: [lua],
+  plugins: [lua, page],
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],

@@ -20,6 +20,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { bundledLicences } from './bundled-licences.mjs';
+import { pageLoader, pageModule } from './page.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -37,6 +38,7 @@ try {
 async function buildDist() {
   mkdirSync(dist, { recursive: true });
   const before = filesBelow(dist);
+  const page = await pageModule();
   const bundle = await build({
     absWorkingDir: root,
     entryPoints: ['src/cli/main.ts', 'src/index.ts', 'src/express.ts', 'src/fastify.ts'],
@@ -49,6 +51,7 @@ async function buildDist() {
     target: 'node20',
     external: Object.keys(dependencies),
     loader: { '.lua': 'text' },
+    plugins: [pageLoader(page)],
     legalComments: 'none',
     logLevel: 'silent',
     metafile: true,
@@ -61,7 +64,7 @@ async function buildDist() {
   publish(
     new Map([
       ...compileTypes(),
-      ['THIRD_PARTY_LICENSES.txt', bundledLicences(root, bundle.metafile)],
+      ['THIRD_PARTY_LICENSES.txt', bundledLicences(root, [bundle.metafile, page.metafile])],
       // Entry points come last, so that none names a chunk that is not there yet.
       ...modules.filter(isChunk),
       ...modules.filter((module) => !isChunk(module)),

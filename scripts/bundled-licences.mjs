@@ -5,11 +5,12 @@ import { join } from 'node:path';
 /**
  * Name, version and licence text of every package that has code in the bundle.
  *
- * @param {string} root of the project; the metafile's paths are relative to it
- * @param {import('esbuild').Metafile} metafile
+ * @param {string} root of the project; the metafiles' paths are relative to it
+ * @param {ReadonlyArray<import('esbuild').Metafile>} metafiles
  */
-export function bundledLicences(root, metafile) {
-  const inputs = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
+export function bundledLicences(root, metafiles) {
+  const outputs = metafiles.flatMap((metafile) => Object.values(metafile.outputs));
+  const inputs = outputs.flatMap(({ inputs }) => Object.keys(inputs));
   const folders = new Set(inputs.map(packageFolder).filter((folder) => folder !== null));
   return [...folders]
     .sort()

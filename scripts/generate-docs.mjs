@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 import { commandsDocument } from './docs/commands.mjs';
 import { configurationDocument } from './docs/configuration.mjs';
 import { exitCodeTable, GENERATED } from './docs/markdown.mjs';
+import { pageLoader } from './page.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -90,6 +91,8 @@ async function load(source) {
     format: 'esm',
     platform: 'node',
     packages: 'external',
+    // No document needs the page.
+    plugins: [pageLoader({ contents: 'export const html = "", contentSecurityPolicy = "";' })],
     logLevel: 'warning',
   });
   try {

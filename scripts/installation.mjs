@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram } from './programs.mjs';
+import { CHROMIUM_NAMES, findProgram } from './programs.mjs';
 
 /**
  * Whether `npm ci` has to run: `node_modules` is missing, or holds other packages than package-lock.json asks for.
@@ -30,7 +30,7 @@ function lockedPackages(file) {
 }
 
 /**
- * Installs the servers, nginx, PHP, and the Python packages on Debian and Ubuntu as root.
+ * Installs the servers, nginx, PHP, Chromium, and the Python packages on Debian and Ubuntu as root.
  *
  * @throws if something is missing that it cannot install; the message says what to do
  */
@@ -41,7 +41,7 @@ export function provideTestPrograms() {
     throw new Error(
       [
         `The tests need ${missing.join(', ')}.`,
-        'Install MariaDB 10.11 or newer or MySQL 8.0 or newer, Redis 7.0 or newer, OpenSSL, nginx,',
+        'Install MariaDB 10.11 or newer or MySQL 8.0 or newer, Redis 7.0 or newer, OpenSSL, nginx, Chromium,',
         'PHP 8.2 or newer with curl, and for python3 the packages PyJWT, cryptography, flask, and requests.',
         'Instead of the two servers, JWTCTL_TEST_MYSQL_URL (an account that may create databases) and',
         'JWTCTL_TEST_REDIS_NODES (host:port,… of a Redis Cluster) can both point at some that run already.',
@@ -68,6 +68,7 @@ function missingPrograms() {
   return [
     ...(hasServers ? [] : programs.filter((program) => findProgram(program) === null)),
     ...(findProgram('nginx') === null ? ['nginx'] : []),
+    ...(findProgram(...CHROMIUM_NAMES) === null ? ['Chromium'] : []),
     ...(findTestPython() === null ? ['PyJWT', 'flask', 'requests'] : []),
     ...(hasPhpWithCurl() ? [] : ['PHP 8.2 with curl']),
   ];
@@ -88,7 +89,7 @@ function canInstall() {
 
 function installOnDebian() {
   const packages = [
-    ...['mariadb-server', 'redis-server', 'nginx-light', 'openssl'],
+    ...['mariadb-server', 'redis-server', 'nginx-light', 'openssl', 'chromium'],
     ...['python3-jwt', 'python3-cryptography', 'python3-flask', 'python3-requests', 'php-cli', 'php-curl'],
   ];
   // Keeps the packages from starting servers of their own (the interface of invoke-rc.d: 101 forbids the action).

@@ -39,3 +39,16 @@ function isExecutable(path) {
     return false;
   }
 }
+
+export const CHROMIUM_NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
+
+/** The path of Chromium, for the tests of pages. */
+export function findChromium() {
+  return requireProgram(...CHROMIUM_NAMES);
+}
+
+/** As root, Chromium has no sandbox. The others keep it from using the network on its own. */
+export const CHROMIUM_ARGUMENTS = [
+  ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+  ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+];

@@ -28,6 +28,7 @@ step('Test servers', provideTestPrograms);
 step('Build', () => run(process.execPath, ['scripts/build.mjs']));
 step('Types', () => {
   run(bin('tsc'), ['-p', '.']);
+  run(bin('tsc'), ['-p', 'src/page/browser']);
   run(bin('tsc'), ['-p', 'scripts']);
   run(bin('tsc'), ['-p', 'bench']);
 });

@@ -5,10 +5,20 @@ import type { PublicFile } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { syncFolder } from './private-file.js';
 
-const MODE = 0o644;
+const EVERYONE_READS = 0o644;
+const OWNER_READS = 0o600;
 
 /** A file for a web server. Readers see the old content or the new one, and nothing in between. */
 export function openPublicFile(name: string, cwd: string): PublicFile {
+  return openReplacedFile(name, cwd, EVERYONE_READS);
+}
+
+/** The same, but only its owner may read it. */
+export function openOwnFile(name: string, cwd: string): PublicFile {
+  return openReplacedFile(name, cwd, OWNER_READS);
+}
+
+function openReplacedFile(name: string, cwd: string, mode: number): PublicFile {
   const path = resolve(cwd, name);
   return {
     path,
@@ -27,10 +37,10 @@ export function openPublicFile(name: string, cwd: string): PublicFile {
       const draft = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
       let handle: FileHandle | undefined;
       try {
-        handle = await open(draft, 'wx', MODE);
+        handle = await open(draft, 'wx', mode);
         await handle.writeFile(text);
         // The umask may have taken the rights of readers.
-        await handle.chmod(MODE);
+        await handle.chmod(mode);
         await handle.sync();
         await handle.close();
         await rename(draft, path);
@@ -46,7 +56,7 @@ export function openPublicFile(name: string, cwd: string): PublicFile {
 
 function notRegular(path: string): JwtctlError {
   return new JwtctlError('ERR_FILE_UNWRITABLE', `${path} is not a regular file.`, {
-    hint: 'Pass the path of a file. To print the JWK Set, run `jwtctl keys export --jwks`.',
+    hint: 'Pass the path of a regular file, or of a new one.',
   });
 }
 

@@ -1,7 +1,7 @@
 import { systemClock } from '../app/clock.js';
 import { type Context, createContext } from '../app/context.js';
 import { createPrivateFile } from '../app/private-file.js';
-import { openPublicFile } from '../app/public-file.js';
+import { openOwnFile, openPublicFile } from '../app/public-file.js';
 import type { Config, ConfigSources } from '../config/load-config.js';
 import type { PrivateFile, PublicFile, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
@@ -47,6 +47,8 @@ export interface Invocation extends Readers {
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
   publicFile(name: string): PublicFile;
+  /** A file that is replaced like a public one, but that only its owner may read. */
+  ownFile(name: string): PublicFile;
   /** Prints a view on stderr, before a question or a wait. */
   present(view: View): Promise<void>;
   /**
@@ -136,6 +138,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     progress,
     privateFile: (name) => createPrivateFile(name, io.cwd),
     publicFile: (name) => openPublicFile(name, io.cwd),
+    ownFile: (name) => openOwnFile(name, io.cwd),
     present: async (view) => {
       const { render } = await import('./output/render.js');
       const screen = () => ({ columns: columnsOf(io.stderr), rows: null });

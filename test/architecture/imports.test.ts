@@ -82,11 +82,12 @@ test('a command imports domain and views, and the context only as a type', () =>
     broken(({ from, to, kind, isVendor }) => {
       if (
         !isBelow(from, 'cli/commands') ||
-        isBelow(to, 'cli/commands', 'domain', 'cli/output', 'verifier', 'issuer')
+        isBelow(to, 'cli/commands', 'domain', 'cli/output', 'page', 'verifier', 'issuer')
       )
         return false;
       if (['app/context.ts', 'cli/globals.ts', 'cli/invocation.ts', 'cli/io.ts'].includes(to))
         return kind !== 'type';
+      if (to === 'app/version.ts') return false;
       if (isBelow(to, 'config', 'server')) return kind === 'static';
       return !(isVendor && to === 'commander');
     }),
@@ -98,6 +99,19 @@ test('views and rendering import the domain, but no stores, settings, or command
     broken(
       ({ from, to, kind, isVendor }) =>
         isBelow(from, 'cli/output') && !isVendor && !isBelow(to, 'cli/output', 'domain') && kind !== 'type',
+    ),
+  ).toEqual([]);
+});
+
+test('the page imports only D3, the domain, and formats', () => {
+  const formats = ['number-format', 'pluralize', 'time'].map((name) => `cli/output/${name}.ts`);
+  expect(
+    broken(
+      ({ from, to, isVendor }) =>
+        isBelow(from, 'page') &&
+        !isBelow(to, 'page', 'domain') &&
+        !formats.includes(to) &&
+        !(isVendor && isBelow(from, 'page/browser') && to.startsWith('d3-')),
     ),
   ).toEqual([]);
 });

@@ -5,18 +5,19 @@ import { requireKeyAmong } from '../../../domain/keys/find-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { asSentence } from '../../../domain/shared/text.js';
 import type { Globals } from '../../globals.js';
 import type { Action, DefineCommand, Invocation, ReportProgress } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { inspection } from '../../output/views/cache/inspect.js';
+import { inspection, notRead } from '../../output/views/cache/inspect.js';
 import { watch } from '../../output/views/cache/watch.js';
 import { contradiction, durationFlag, integerFlag } from '../shared/flags.js';
 
 export const defineInspect: DefineCommand = (group, run) => {
   group
     .command('inspect')
-    .description('Count the live tokens by subject, key, node, and remaining lifetime.')
+    .description(
+      'Count the live tokens by subject, key, node, and remaining lifetime.\n\nThe page of --html is one file that loads nothing from the network. It names subjects, which are personal data, so only its owner may read it.',
+    )
     .option('--sub <sub>', 'inspect only this subject')
     .option('--kid <kid>', 'count only tokens signed with this key', parseKid)
     .option(
@@ -30,7 +31,15 @@ export const defineInspect: DefineCommand = (group, run) => {
       'repeat until Ctrl-C, and show what changes (default: every 2s)',
       durationFlag,
     )
-    .examples('jwtctl cache inspect --deep', 'jwtctl cache inspect --watch 5s --top 3')
+    .option(
+      '--html <file>',
+      'write a page for a browser, with the keys on a time axis and the findings of `jwtctl doctor`; - for standard output',
+    )
+    .examples(
+      'jwtctl cache inspect --deep',
+      'jwtctl cache inspect --watch 5s --top 3',
+      'jwtctl cache inspect --html registry.html',
+    )
     .action(run(inspect));
 };
 
@@ -41,10 +50,15 @@ interface InspectFlags {
   deep?: true;
   /** Seconds; true for the default. */
   watch?: number | true;
+  html?: string;
 }
 
 const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   const { globals, signal } = invocation;
+  if (flags.html !== undefined) {
+    const { inspectAsPage } = await import('./inspect-as-page.js');
+    return inspectAsPage(invocation, flags.html, flags);
+  }
   if (flags.watch !== undefined) requireLiveOutput(globals);
   const look = await createLook(invocation, flags);
   const { clock } = await invocation.context();
@@ -58,7 +72,7 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   return {
     view: inspection(report, now),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    warnings: report.missed.map((missed) => asSentence(`Not read: ${missed}`)),
+    warnings: notRead(report),
   };
 };
 

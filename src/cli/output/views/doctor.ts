@@ -13,7 +13,7 @@ export function checkList(checks: readonly Check[]): View {
   };
 }
 
-export function doctorReport(results: readonly CheckResult[]): View {
+export function doctorReport(results: readonly CheckResult[]): Extract<View, { shape: 'report' }> {
   const count = (result: Result) => results.filter((one) => resultOf(one) === result).length;
   const [errors, warnings] = [count('error'), count('warning')];
   return {

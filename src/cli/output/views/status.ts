@@ -11,7 +11,7 @@ import type { JsonObject, Text, View } from '../view.js';
 import { nodeNotes } from './cache/nodes.js';
 import { verifierData } from './fleet.js';
 
-export function installationStatus(status: Status, settings: Settings): View {
+export function installationStatus(status: Status, settings: Settings): Extract<View, { shape: 'record' }> {
   const { problems } = status;
   const warnings = warningsOf(status);
   const [verdict, sign, tone] =

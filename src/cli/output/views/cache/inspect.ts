@@ -114,6 +114,10 @@ function subjectText({ node, expiresAt, userStatus, cachedUser }: SubjectFacts, 
   return `On ${node}${end}. The user is ${userStatus} (${cached}).`;
 }
 
+export function notRead({ missed = [] }: { missed?: readonly string[] }): string[] {
+  return missed.map((one) => asSentence(`Not read: ${one}`));
+}
+
 function warnings({ complete, missed, byKid }: Inspection): Text[] {
   // Tokens of unknown keys are among the anomalies.
   const refused = byKid.filter(({ state }) => state !== null && !isTrusted(state));
@@ -122,7 +126,7 @@ function warnings({ complete, missed, byKid }: Inspection): Text[] {
     ...(complete
       ? []
       : [{ text: 'INCOMPLETE: parts of the registry could not be read.', tone: 'bad' as const }]),
-    ...missed.map((one) => ({ text: asSentence(`Not read: ${one}`), tone: 'bad' as const })),
+    ...notRead({ missed }).map((text) => ({ text, tone: 'bad' as const })),
     ...(tokens === 0
       ? []
       : [

@@ -1,0 +1,6 @@
+import type { PageData } from '../page-data.js';
+import { byId } from './dom.js';
+import { reportView } from './report.js';
+
+const data: PageData = JSON.parse(byId('data').textContent ?? '');
+if (data.report !== null) byId('page').replaceChildren(...reportView(data.report, data.version));
