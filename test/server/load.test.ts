@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LOAD_SECONDS } from '../support/repetitions.js';
 import { get, type Served, startServed, startTraffic } from '../support/served.js';
-import { bearer } from '../support/serving.js';
+import { basic, bearer, CLIENT } from '../support/serving.js';
+import { CLIENTS } from '../support/sessions-over-http.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const MIB = 1_048_576;
@@ -18,7 +19,7 @@ describe.each(BACKENDS)('serve under load on %s', (backend) => {
     stores = await openStores(backend);
     await stores.json('keys', 'generate');
     await stores.json('users', 'add', 'alice');
-    served = await startServed(stores.env);
+    served = await startServed({ ...stores.env, ...CLIENTS });
   });
   afterAll(async () => {
     await served?.kill();
@@ -36,6 +37,7 @@ describe.each(BACKENDS)('serve under load on %s', (backend) => {
     const bad = startTraffic(port, 8, () => bearer(hostile[turn++ % hostile.length] as string));
     const attacker = startTraffic(port, 2, () => bearer(forged({ kid: `invented-${turn++}` })));
     const breaking = breakOff(port);
+    const bodies = sendBodies(port);
 
     // The first half warms up. Compiled code, pools, and caches are not leaks.
     const rounds = [0, 0];
@@ -47,13 +49,14 @@ describe.each(BACKENDS)('serve under load on %s', (backend) => {
       }
     }
     for (const traffic of [good, bad, attacker]) traffic.stop();
-    breaking.stop();
-    await Promise.all([good.done, bad.done, attacker.done, breaking.done]);
+    for (const one of [breaking, bodies]) one.stop();
+    await Promise.all([good.done, bad.done, attacker.done, breaking.done, bodies.done]);
 
     expect([good.failures, bad.failures, attacker.failures]).toEqual([[], [], []]);
     expect([...good.answers.keys()]).toEqual([200]);
     expect([...bad.answers.keys()]).toEqual([401]);
     expect([...attacker.answers.keys()]).toEqual([401]);
+    expect([...bodies.statuses].sort()).toEqual([400, 413, 422]);
     const [first, second] = rounds as [number, number];
     expect(second - first).toBeLessThan(24 * MIB);
     await vi.waitFor(() => expect(socketsOf(port)).toBe(0), { timeout: 15_000, interval: 100 });
@@ -126,5 +129,45 @@ function breakOff(port: number): { stop(): void; done: Promise<void> } {
       isStopped = true;
     },
     done: drive(),
+  };
+}
+
+/** Sends bodies to the API that it cannot use: huge, deeply nested, cut off, or with many members. */
+function sendBodies(port: number): { statuses: ReadonlySet<number>; stop(): void; done: Promise<void> } {
+  const statuses = new Set<number>();
+  let isStopped = false;
+  const json = { ...basic(CLIENT), connection: 'close', 'content-type': 'application/json' };
+  const form = { ...basic(CLIENT), connection: 'close', 'content-type': 'application/x-www-form-urlencoded' };
+  const members = Array.from({ length: 4_000 }, (_, index) => `"m${index}":1`).join();
+  const requests = [
+    ...['/v1/tokens', '/v1/users/alice'].flatMap((path) =>
+      ['{"sub":', `${'{"a":'.repeat(9_000)}1${'}'.repeat(9_000)}`, `{${members}}`, 'x'.repeat(200_000)].map(
+        (body) => ({ path, method: path === '/v1/tokens' ? 'POST' : 'PUT', headers: json, body }),
+      ),
+    ),
+    ...['/token', '/revoke', '/introspect'].flatMap((path) =>
+      ['', 'token=x&token=y&grant_type=x', 'a=b&'.repeat(9_000), `token=${'x'.repeat(200_000)}`].map(
+        (body) => ({
+          ...{ path, method: 'POST', headers: form, body },
+        }),
+      ),
+    ),
+  ];
+  const drive = async () => {
+    for (let times = 0; !isStopped; times++) {
+      const { path, ...options } = requests[times % requests.length] as (typeof requests)[number];
+      // The server may close the connection before it has read all of a body that is too large.
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, options).catch(() => null);
+      if (answer === null) continue;
+      statuses.add(answer.status);
+      await answer.text();
+    }
+  };
+  return {
+    statuses,
+    stop: () => {
+      isStopped = true;
+    },
+    done: Promise.all([drive(), drive()]).then(() => {}),
   };
 }

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** Opens another address for a server, and forwards all data both ways. */
+/** Opens another address for a server, and forwards all data both ways. Closing it breaks all connections. */
 export async function openForwardingProxy(
   address: string,
   target: { host: string; port: number },
+  atPort = 0,
 ): Promise<{ port: number; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -22,7 +23,7 @@ export async function openForwardingProxy(
       });
     }
   });
-  server.listen(0, address);
+  server.listen(atPort, address);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
