@@ -15,6 +15,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bytes } from './bytes.mjs';
+import { cold } from './cold.mjs';
 import { flush } from './flush.mjs';
 import { idle } from './idle.mjs';
 import { inspect } from './inspect.mjs';
@@ -48,6 +49,7 @@ const BENCHMARKS = [
   logins,
   refreshes,
   lists,
+  cold,
 ];
 const root = fileURLToPath(new URL('..', import.meta.url));
 
