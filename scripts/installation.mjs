@@ -30,7 +30,7 @@ function lockedPackages(file) {
 }
 
 /**
- * Installs the servers, nginx, PHP, Chromium, and the Python packages on Debian and Ubuntu as root.
+ * Installs the servers, nginx, PHP, Chromium, promtool, and the Python packages on Debian and Ubuntu as root.
  *
  * @throws if something is missing that it cannot install; the message says what to do
  */
@@ -42,7 +42,7 @@ export function provideTestPrograms() {
       [
         `The tests need ${missing.join(', ')}.`,
         'Install MariaDB 10.11 or newer or MySQL 8.0 or newer, Redis 7.0 or newer, OpenSSL, nginx, Chromium,',
-        'PHP 8.2 or newer with curl, and for python3 the packages PyJWT, cryptography, flask, and requests.',
+        'promtool (of Prometheus), PHP 8.2 or newer with curl, and for python3 the packages PyJWT, cryptography, flask, and requests.',
         'Instead of the two servers, JWTCTL_TEST_MYSQL_URL (an account that may create databases) and',
         'JWTCTL_TEST_REDIS_NODES (host:port,… of a Redis Cluster) can both point at some that run already.',
       ].join('\n'),
@@ -69,6 +69,7 @@ function missingPrograms() {
     ...(hasServers ? [] : programs.filter((program) => findProgram(program) === null)),
     ...(findProgram('nginx') === null ? ['nginx'] : []),
     ...(findProgram(...CHROMIUM_NAMES) === null ? ['Chromium'] : []),
+    ...(findProgram('promtool') === null ? ['promtool'] : []),
     ...(findTestPython() === null ? ['PyJWT', 'flask', 'requests'] : []),
     ...(hasPhpWithCurl() ? [] : ['PHP 8.2 with curl']),
   ];
@@ -89,7 +90,7 @@ function canInstall() {
 
 function installOnDebian() {
   const packages = [
-    ...['mariadb-server', 'redis-server', 'nginx-light', 'openssl', 'chromium'],
+    ...['mariadb-server', 'redis-server', 'nginx-light', 'openssl', 'chromium', 'prometheus'],
     ...['python3-jwt', 'python3-cryptography', 'python3-flask', 'python3-requests', 'php-cli', 'php-curl'],
   ];
   // Keeps the packages from starting servers of their own (the interface of invoke-rc.d: 101 forbids the action).

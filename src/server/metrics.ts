@@ -1,9 +1,14 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { type KeyPolicy, keyStatus } from '../domain/doctor/key-status.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
 import type { Clock } from '../domain/ports/index.js';
 import type { ErrorCode } from '../domain/shared/errors.js';
 import type { AcceptedClaims } from '../domain/verification/check-claims.js';
+import { collected, type MetricValues, optionsOf } from '../metrics/collected.js';
+import type { MetricName } from '../metrics/declarations.js';
+import { addKeyMetrics } from '../metrics/key-metrics.js';
 import type { StoreHealth, VerifierHealth } from '../verifier/health.js';
+import type { LiveVerifier } from '../verifier/live-verifier.js';
 
 export interface Metrics {
   /**
@@ -13,7 +18,18 @@ export interface Metrics {
   verdict(code: ErrorCode | 'active', ms: number | null, accepted: AcceptedClaims | null): void;
   /** Counts a request that the HTTP parser refused. */
   unreadable(status: number): void;
+  /** Counts a token that a request issued, without a session or with a new one. */
+  issued(): void;
+  refreshed(): void;
+  /** Counts a refresh token that was used again, which ends its session. */
+  reused(): void;
+  /** @param tokens how many live tokens a request ended */
+  revoked(tokens: number): void;
   registry: Registry;
+}
+
+export interface MetricsPolicy extends KeyPolicy {
+  heartbeatLifetimeSeconds: number;
 }
 
 /** In seconds: from a verdict in memory, through one round trip, to a store that hardly answers. */
@@ -22,139 +38,66 @@ const STATES = ['up', 'degraded', 'down'] as const satisfies ReadonlyArray<Store
 
 /** With several processes, counters are added up, and a gauge shows the worst process. */
 export function createMetrics(
-  health: () => VerifierHealth,
+  verifier: Pick<LiveVerifier, 'health' | 'allKeys'>,
   clock: Clock,
-  heartbeatLifetimeSeconds: number,
+  policy: MetricsPolicy,
 ): Metrics {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  const add = (name: MetricName, read: (health: VerifierHealth) => MetricValues) =>
+    collected(registry, name, () => read(verifier.health()));
+  const counter = (name: MetricName) => new Counter(optionsOf(registry, name));
 
   const verdicts = new Map<string, number>();
-  new Counter({
-    name: 'jwtctl_verifications_total',
-    help: 'Requests by verdict: active, or the code of the refusal or failure.',
-    labelNames: ['code'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [code, count] of verdicts) this.inc({ code }, count);
-    },
-  });
-  const legacy = new Counter({
-    name: 'jwtctl_legacy_verifications_total',
-    help: 'Accepted tokens that were registered with --legacy.',
-    registers,
-  });
-  const unreadable = new Counter({
-    name: 'jwtctl_unreadable_requests_total',
-    help: 'Requests that could not be read, by status: 400, 408, or 431.',
-    labelNames: ['status'],
-    registers,
-  });
+  add('jwtctl_verifications_total', () => [...verdicts].map(([code, count]) => [{ code }, count]));
   const duration = new Histogram({
-    name: 'jwtctl_verification_duration_seconds',
-    help: 'The time from a request with a token to its verdict.',
+    ...optionsOf(registry, 'jwtctl_verification_duration_seconds'),
     buckets: BUCKETS,
-    registers,
   });
+  const legacy = counter('jwtctl_legacy_verifications_total');
+  const unreadable = counter('jwtctl_unreadable_requests_total');
+  const issued = counter('jwtctl_tokens_issued_total');
+  const revoked = counter('jwtctl_tokens_revoked_total');
+  const refreshed = counter('jwtctl_refreshes_total');
+  const reused = counter('jwtctl_refresh_tokens_reused_total');
 
-  const total = (name: string, help: string, read: (health: VerifierHealth) => number) =>
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(read(health()));
-      },
-    });
-  const gauge = (
-    name: string,
-    help: string,
-    aggregator: 'sum' | 'max' | 'min',
-    read: (health: VerifierHealth) => number,
-  ) =>
-    new Gauge({
-      name,
-      help,
-      aggregator,
-      registers,
-      collect() {
-        this.set(read(health()));
-      },
-    });
-
-  total('jwtctl_signature_memory_hits_total', 'Signatures found in memory.', (now) => now.signatures.hits);
-  total(
-    'jwtctl_signature_memory_misses_total',
-    'Signatures not found in memory, and verified.',
-    (now) => now.signatures.misses,
+  add('jwtctl_ready', ({ isReady }) => Number(isReady));
+  add('jwtctl_store_state', ({ database, registry }) =>
+    STATES.flatMap((state) => [
+      [{ store: 'database', state }, Number(database.state === state)] as const,
+      [{ store: 'registry', state }, Number(registry.state === state)] as const,
+    ]),
   );
-  gauge('jwtctl_signature_memory_entries', 'Signatures in memory.', 'sum', (now) => now.signatures.entries);
-  total('jwtctl_near_cache_hits_total', 'Verdicts from the near cache.', (now) => now.nearCache?.hits ?? 0);
-  total(
-    'jwtctl_near_cache_misses_total',
-    'Verdicts that needed a request to the registry.',
-    (now) => now.nearCache?.misses ?? 0,
+  add('jwtctl_registry_master_up', ({ masters }) =>
+    masters.map(({ node, code }) => [{ node }, Number(code === null)]),
   );
-  total('jwtctl_uses_stored_total', 'Uses of tokens that were stored.', (now) => now.uses?.stored ?? 0);
-  total('jwtctl_uses_failed_total', 'Uses of tokens not stored.', (now) => now.uses?.failed ?? 0);
-  gauge('jwtctl_keys_trusted', 'Keys whose tokens are accepted.', 'min', (now) => now.keys.trusted);
-  gauge(
-    'jwtctl_active_key_age_seconds',
-    'How long the active key has been signing; NaN without an active key.',
-    'max',
-    (now) => (now.keys.active === null ? Number.NaN : clock.now() - now.keys.active.activatedAt),
+  add('jwtctl_registry_master_warning', ({ masters }) =>
+    masters.flatMap(({ node, warnings }) => warnings.map((warning) => [{ node, warning }, 1] as const)),
   );
-  gauge('jwtctl_ready', 'Whether this instance can verify.', 'min', (now) => Number(now.isReady));
-  gauge(
-    'jwtctl_heartbeat_registered',
-    'Whether commands that wait for all verifiers see this one.',
-    'min',
-    (now) =>
-      Number(
-        clock.now() - (now.heartbeats.answeredAt ?? Number.NEGATIVE_INFINITY) < heartbeatLifetimeSeconds,
-      ),
+  add('jwtctl_heartbeat_registered', ({ heartbeats: { answeredAt } }) =>
+    Number(answeredAt !== null && clock.now() - answeredAt < policy.heartbeatLifetimeSeconds),
   );
-  new Gauge({
-    name: 'jwtctl_store_state',
-    help: 'The state of a store: 1 for the current state.',
-    labelNames: ['store', 'state'],
-    aggregator: 'max',
-    registers,
-    collect() {
-      const { database, registry: tokens } = health();
-      for (const state of STATES) {
-        this.set({ store: 'database', state }, Number(database.state === state));
-        this.set({ store: 'registry', state }, Number(tokens.state === state));
-      }
-    },
-  });
-
-  new Gauge({
-    name: 'jwtctl_registry_master_up',
-    help: 'Whether a registry server answered the last read.',
-    labelNames: ['node'],
-    aggregator: 'min',
-    registers,
-    collect() {
-      this.reset();
-      for (const { node, code } of health().masters) this.set({ node }, Number(code === null));
-    },
-  });
-  new Gauge({
-    name: 'jwtctl_registry_master_warning',
-    help: 'Warnings about registry servers that respond: 1 while a warning applies.',
-    labelNames: ['node', 'warning'],
-    aggregator: 'max',
-    registers,
-    collect() {
-      this.reset();
-      for (const { node, warnings } of health().masters)
-        for (const warning of warnings) this.set({ node, warning }, 1);
-    },
-  });
+  add('jwtctl_security_log_lag_seconds', ({ securityLog: { readAt } }) =>
+    readAt === null ? null : Math.max(0, clock.now() - readAt),
+  );
+  add('jwtctl_security_log_events_behind', ({ securityLog }) => securityLog.eventsBehind);
+  addKeyMetrics(registry, policy, () => keyStatus(verifier.allKeys(), policy, clock.now()));
+  add('jwtctl_keys_trusted', ({ keys }) => keys.trusted);
+  add('jwtctl_near_cache_tracking', ({ nearCache, masters }) =>
+    nearCache === null
+      ? []
+      : masters.map(({ node, code, warnings }) => [
+          { node },
+          Number(code === null && !warnings.includes('not_tracking')),
+        ]),
+  );
+  add('jwtctl_near_cache_hits_total', ({ nearCache }) => nearCache?.hits ?? 0);
+  add('jwtctl_near_cache_misses_total', ({ nearCache }) => nearCache?.misses ?? 0);
+  add('jwtctl_signature_memory_hits_total', ({ signatures }) => signatures.hits);
+  add('jwtctl_signature_memory_misses_total', ({ signatures }) => signatures.misses);
+  add('jwtctl_signature_memory_entries', ({ signatures }) => signatures.entries);
+  add('jwtctl_uses_stored_total', ({ uses }) => uses?.stored ?? 0);
+  add('jwtctl_uses_failed_total', ({ uses }) => uses?.failed ?? 0);
 
   return {
     verdict: (code, ms, accepted) => {
@@ -163,6 +106,10 @@ export function createMetrics(
       if (ms !== null) duration.observe(ms / 1000);
     },
     unreadable: (status) => unreadable.inc({ status }),
+    issued: () => issued.inc(),
+    refreshed: () => refreshed.inc(),
+    reused: () => reused.inc(),
+    revoked: (tokens) => revoked.inc(tokens),
     registry,
   };
 }

@@ -63,8 +63,11 @@ export async function serve(
     onStateChange: ({ level, fields, text }) => log[level](fields, text),
   });
   try {
-    const lifetimeSeconds = heartbeatLifetime(token.clockTolerance);
-    const metrics = createMetrics(() => verifier.health(), context.clock, lifetimeSeconds);
+    const metrics = createMetrics(verifier, context.clock, {
+      heartbeatLifetimeSeconds: heartbeatLifetime(token.clockTolerance),
+      rotateAfterSeconds: keys.rotateAfter,
+      publishLeadSeconds: keys.publishLead,
+    });
     const readiness = { isStopping: false };
     const rights = new Set(settings.clients?.flatMap(({ may }) => may));
     const policies = settings.policies ?? {};

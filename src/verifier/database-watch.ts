@@ -88,6 +88,19 @@ export class DatabaseWatch {
     return { ...database, state: 'degraded', since: this.#behindSince, code: 'ERR_DATABASE_BEHIND' };
   }
 
+  /**
+   * Returns how far the last event that was read is behind the mark in Redis, in ids, not all of which have an event.
+   * Null without a mark.
+   */
+  get eventsBehind(): number | null {
+    const { keys, tail, clock } = this.#ports;
+    if (this.#mark === null) return null;
+    const { recoveredAt, lastEvent } = this.#mark;
+    if (lastEvent === null || recoveredAt !== keys.recoveredAt || lastEvent.expiresAt <= clock.now())
+      return 0;
+    return Math.max(0, lastEvent.id - tail.progress.position);
+  }
+
   /** Throws `ERR_DATABASE_STALE` (unavailable) if a row that the database lacks may exist. */
   assertComplete(): void {
     if (!this.#isAhead(this.#mark)) return;

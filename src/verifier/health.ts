@@ -40,6 +40,12 @@ export interface VerifierHealth {
    * it was stored, since `since`. Null without `token.idleTimeout`.
    */
   uses: { stored: number; failed: number; since: number; code: ErrorCode | null } | null;
+  securityLog: {
+    /** When the last successful read of the keys and the security log began; null before the first. */
+    readAt: number | null;
+    /** At most this many events are recorded but not read, according to the mark in Redis. Null without a mark. */
+    eventsBehind: number | null;
+  };
   keys: {
     /** Number of keys that tokens can be valid under. */
     trusted: number;

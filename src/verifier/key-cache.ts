@@ -38,7 +38,7 @@ export class KeyCache {
   readonly #maxAgeSeconds: number;
   readonly #onInvalid: ((error: JwtctlError) => void) | undefined;
   #keys = new Map<string, KnownKey>();
-  #activatedAt: number | null = null;
+  #rows: readonly SigningKey[] = [];
   #heads: { revision: number; recoveredAt: number } | null = null;
   #isBehind = false;
   #readAt = NEVER;
@@ -81,7 +81,14 @@ export class KeyCache {
 
   get active(): { kid: string; activatedAt: number } | null {
     const key = this.trusted.find(({ state }) => state === 'active');
-    return key === undefined ? null : { kid: key.kid, activatedAt: this.#activatedAt ?? 0 };
+    if (key === undefined) return null;
+    const activatedAt = this.#rows.find(({ state }) => state === 'active')?.activatedAt ?? 0;
+    return { kid: key.kid, activatedAt };
+  }
+
+  /** Every key that the last read found, whatever its state, oldest first. */
+  get rows(): readonly SigningKey[] {
+    return this.#rows;
   }
 
   /** Returns the key from the last read. Returns the same object until the key changes. */
@@ -159,7 +166,7 @@ export class KeyCache {
     this.#isBehind = this.#fellBehind(snapshot, found);
     if (!this.#isBehind) this.#heads = snapshot;
     this.#keys = this.#isBehind ? withLaterStates(this.#keys, found) : found;
-    this.#activatedAt = keys.find(({ state }) => state === 'active')?.activatedAt ?? null;
+    this.#rows = keys;
     this.#readAt = at;
   }
 

@@ -2,6 +2,7 @@ import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
 import { type Refusal, refuse } from '../domain/model/refusal-codes.js';
+import type { SigningKey } from '../domain/model/signing-key.js';
 import type { Clock, StatusReader } from '../domain/ports/index.js';
 import {
   changeToInclude,
@@ -42,6 +43,8 @@ export interface LiveVerifier extends Verifier {
   /** Returns the keys that a token can be valid under. @throws JwtctlError kind `unavailable` */
   jwkSet(): Promise<{ keys: PublicJwk[] }>;
   health(): VerifierHealth;
+  /** Returns every key that was last read, whatever its state, oldest first. */
+  allKeys(): readonly SigningKey[];
   /** Waits for running verifications and stops the background work. Leaves the context's stores open. */
   close(): Promise<void>;
 }
@@ -205,7 +208,7 @@ class StoreVerifier implements LiveVerifier {
   }
 
   health(): VerifierHealth {
-    const { keys, watch, databaseState, heartbeatState, clock, statusReader } = this.#ports;
+    const { keys, watch, follower, databaseState, heartbeatState, clock, statusReader } = this.#ports;
     const isServing = this.#isServing(clock.now());
     const masters = statusReader.masters();
     const registry = registryHealth(masters);
@@ -216,10 +219,15 @@ class StoreVerifier implements LiveVerifier {
       masters,
       heartbeats: heartbeatState.health(true),
       uses: this.#uses.health(),
+      securityLog: { readAt: follower.caughtUpAt, eventsBehind: watch.eventsBehind },
       keys: { trusted: keys.trusted.length, active: keys.active },
       signatures: { entries: this.#cache.size, ...this.#signatures },
       nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
     };
+  }
+
+  allKeys(): readonly SigningKey[] {
+    return this.#ports.keys.rows;
   }
 
   async close(): Promise<void> {

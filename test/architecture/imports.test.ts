@@ -88,7 +88,7 @@ test('a command imports domain and views, and the context only as a type', () =>
       if (['app/context.ts', 'cli/globals.ts', 'cli/invocation.ts', 'cli/io.ts'].includes(to))
         return kind !== 'type';
       if (to === 'app/version.ts') return false;
-      if (isBelow(to, 'config', 'server')) return kind === 'static';
+      if (isBelow(to, 'config', 'metrics', 'server')) return kind === 'static';
       return !(isVendor && to === 'commander');
     }),
   ).toEqual([]);
@@ -140,10 +140,19 @@ test('http imports domain and verifier; server also issuer, secrets, fastify, pi
   expect(
     broken(({ from, to, kind, isVendor }) => {
       if (!isBelow(from, 'server') || to.startsWith('node:')) return false;
-      if (isBelow(to, 'server', 'http', 'domain', 'verifier', 'issuer', 'config/secrets')) return false;
+      if (isBelow(to, 'server', 'http', 'domain', 'verifier', 'issuer', 'metrics', 'config/secrets'))
+        return false;
       if (isVendor) return !['fastify', 'pino', 'prom-client'].includes(to);
       return !((to === 'app/context.ts' || isBelow(to, 'config')) && kind === 'type');
     }),
+  ).toEqual([]);
+});
+
+test('metrics import the domain and prom-client', () => {
+  expect(
+    broken(
+      ({ from, to }) => isBelow(from, 'metrics') && !isBelow(to, 'metrics', 'domain') && to !== 'prom-client',
+    ),
   ).toEqual([]);
 });
 
@@ -190,6 +199,7 @@ test('a command group is loaded only when called', () => {
     'cli/commands/doctor.ts',
     'cli/commands/help.ts',
     'cli/commands/keys/index.ts',
+    'cli/commands/metrics.ts',
     'cli/commands/serve.ts',
     'cli/commands/status.ts',
     ...['token', 'users'].map((name) => `cli/commands/${name}/index.ts`),

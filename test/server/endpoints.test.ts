@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { jwkSetMaxAge } from '../../src/server/jwk-set.js';
+import { valuesOf } from '../support/prometheus.js';
 import { bearer, HEARTBEAT_VALID_SECONDS, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
@@ -95,6 +96,20 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     );
   });
 
+  test('the metrics show how many recorded events were not read, if Redis knows', async () => {
+    const { app } = await serving();
+    const behind = async () =>
+      valuesOf((await app.inject({ url: '/metrics' })).body, 'jwtctl_security_log_events_behind')[''];
+    if (stores.redis === null) return expect(await behind()).toBeUndefined();
+    const { client, prefix } = stores.redis;
+    await expect.poll(behind).toBe(0);
+    const mark = [0, 0, 0, '0'.repeat(64), 7, stores.clock.now() + 600];
+    await client.hset(`${prefix}:marks`, 'hint', `- - ${JSON.stringify(mark)}`);
+    stores.clock.advance(2);
+    await expect.poll(behind, { timeout: 5000 }).toBe(7);
+    await client.hdel(`${prefix}:marks`, 'hint');
+  });
+
   test("the metrics count verdicts by code and show the verifier's state", async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     const base = await serving();
@@ -133,7 +148,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
         'jwtctl_near_cache_misses_total 8',
         'jwtctl_keys_trusted 2',
         'jwtctl_heartbeat_registered 0',
-        'jwtctl_active_key_age_seconds 90',
+        'jwtctl_keys{state="active"} 1',
         'jwtctl_ready 1',
       ]),
     );

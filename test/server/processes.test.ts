@@ -101,7 +101,7 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     expect(pidsOf(served).filter(isAlive)).toEqual([]);
   });
 
-  test('the age of the active key is NaN without one, also with workers', async () => {
+  test('the activation of the active key is NaN without one, also with workers', async () => {
     const empty = await openStores(backend);
     try {
       await empty.json('keys', 'generate', '--kid', 'only');
@@ -110,9 +110,9 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
         const served = await startServed(empty.env, ...flags);
         running.push(served);
         const metrics = await get(served.port, '/metrics');
-        expect(lineOf(metrics, 'jwtctl_active_key_age_seconds')).toBeNaN();
+        expect(lineOf(metrics, 'jwtctl_active_key_activated_timestamp_seconds')).toBeNaN();
         expect(lineOf(metrics, 'jwtctl_keys_trusted')).toBe(0);
-        expect(metrics.body).toMatch(/^jwtctl_active_key_age_seconds (NaN|Nan)$/m);
+        expect(metrics.body).toMatch(/^jwtctl_active_key_activated_timestamp_seconds (NaN|Nan)$/m);
       }
     } finally {
       await empty.close();

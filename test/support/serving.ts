@@ -72,6 +72,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     verify: (token) => real.verify(token),
     jwkSet: () => real.jwkSet(),
     health: () => real.health(),
+    allKeys: () => real.allKeys(),
     close: () => real.close(),
     ...options.verifier,
   };
@@ -82,7 +83,11 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     },
   });
   const readiness = { isStopping: false };
-  const metrics = createMetrics(() => verifier.health(), context.clock, HEARTBEAT_VALID_SECONDS);
+  const metrics = createMetrics(verifier, context.clock, {
+    heartbeatLifetimeSeconds: HEARTBEAT_VALID_SECONDS,
+    rotateAfterSeconds: context.settings.keys.rotateAfter,
+    publishLeadSeconds: context.settings.keys.publishLead,
+  });
   const app = createApp({
     verifier,
     metrics,

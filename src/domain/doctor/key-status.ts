@@ -11,6 +11,8 @@ export interface KeyPolicy {
 }
 
 export interface KeyStatus {
+  /** Every key, oldest first. */
+  all: readonly SigningKey[];
   active: SigningKey | null;
   pending: number;
   /** Null without an active key. The `kid` is null if no key is pending. */
@@ -23,17 +25,22 @@ export function keyStatus(keys: readonly SigningKey[], policy: KeyPolicy, now: n
   const [kid = null] = [...schedule].find(([, { place }]) => place === 1) ?? [];
   const next = keys.find((key) => key.kid === kid);
   return {
+    all: keys,
     active,
     pending: schedule.size,
     nextRotation: active && { at: signsFrom(next, dueAt(active, policy), policy, now), kid },
   };
 }
 
-/** Returns by how many seconds a rotation is overdue; 0 if it is not; 0 if none is late. */
-export function secondsLate({ active, nextRotation }: KeyStatus, policy: KeyPolicy, now: number): number {
-  if (active === null || nextRotation === null) return 0;
-  const from = nextRotation.kid === null ? dueAt(active, policy) : nextRotation.at;
-  const seconds = now - from;
+/** Returns when the rotation is due, even without a pending key; null without an active key. */
+export function rotationDueAt({ active, nextRotation }: KeyStatus, policy: KeyPolicy): number | null {
+  if (active === null || nextRotation === null) return null;
+  return nextRotation.kid === null ? dueAt(active, policy) : nextRotation.at;
+}
+
+/** Returns by how many seconds a rotation is overdue; 0 if none is late. */
+export function secondsLate(keys: KeyStatus, policy: KeyPolicy, now: number): number {
+  const seconds = now - (rotationDueAt(keys, policy) ?? now);
   return seconds > longestWaitSeconds(policy) ? seconds : 0;
 }
 

@@ -20,7 +20,7 @@ import { validQuery } from './validation.js';
 const OPTIONS = { reason: null, dryRun: false };
 
 /** `DELETE /v1/users/{sub}/tokens` and `DELETE /v1/users/{sub}/tokens/{jti}`, also as `/v1/tokens…?sub=`. */
-export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, log, metrics }, done) => {
   const { administrationBy, lifetime } = services;
 
   const endSome = async (request: FastifyRequest) => {
@@ -32,6 +32,7 @@ export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, lo
       'where' in selected
         ? await revokeSelected(ports, lifetime, { sub, ...selected }, OPTIONS)
         : await revokeSubject(ports, lifetime, { sub, ...selected }, OPTIONS);
+    metrics.revoked(outcome.revoked);
     log(request, { status: 200, code: 'revoked', startedAt });
     return outcome;
   };
@@ -42,6 +43,7 @@ export const endTokens: FastifyPluginCallback<ApiOptions> = (app, { services, lo
     const jti = parseJti((request.params as { jti: string }).jti);
     const ports = administrationBy(actorOf(clientOf(request)));
     const outcome = await revokeToken(ports, lifetime, { sub, jti }, OPTIONS);
+    metrics.revoked(outcome.revoked);
     log(request, { status: 200, code: 'revoked', startedAt });
     return outcome;
   };

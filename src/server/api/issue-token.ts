@@ -11,7 +11,7 @@ import { assertManaged } from './users.js';
 import { validBody } from './validation.js';
 
 /** `POST /v1/tokens`: the log-in. */
-export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, log, metrics }, done) => {
   const { issuer, administrationBy, defaultAudience } = services;
   const { schema, schemaErrorFormatter } = validBody(ISSUE_BODY);
   app.post<{ Body: IssueBody }>(
@@ -35,6 +35,7 @@ export const issueToken: FastifyPluginCallback<ApiOptions> = (app, { services, l
       const actor = actorOf(client);
       if (createUser) await createMissingUser(administrationBy(actor), wanted.sub);
       const issued = await issuer.issue(wanted, actor);
+      metrics.issued();
       log(request, { status: 201, code: 'issued', startedAt });
       return reply.code(201).send({ ...issued, tokenType: 'Bearer' });
     },

@@ -9,7 +9,7 @@ const MOST_ACTOR_CHARACTERS = 255;
 
 /** `POST /logout`: ends the token of the request, and its session. */
 export const logout: FastifyPluginCallback<ApiOptions> = (app, options, done) => {
-  const { services, verifier, cookie, log } = options;
+  const { services, verifier, cookie, log, metrics } = options;
   // The body does not matter, whatever its type.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, parsed) => parsed(null));
@@ -23,7 +23,9 @@ export const logout: FastifyPluginCallback<ApiOptions> = (app, options, done) =>
     }
     const { sub, jti } = authentication.accepted.payload;
     const ports = services.administrationBy(`user:${sub}`.slice(0, MOST_ACTOR_CHARACTERS).toWellFormed());
-    await revokeToken(ports, services.lifetime, { sub, jti }, { reason: null, dryRun: false });
+    const options = { reason: null, dryRun: false };
+    const { revoked } = await revokeToken(ports, services.lifetime, { sub, jti }, options);
+    metrics.revoked(revoked);
     log(request, { status: 204, code: 'revoked', startedAt });
     return reply.code(204).send();
   });

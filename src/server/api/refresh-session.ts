@@ -10,13 +10,22 @@ import { formParameter } from './form.js';
 import { REFRESHED_TOKEN } from './schemas.js';
 
 /** `POST /token`: replaces a refresh token, and issues the next access token of its session (RFC 6749 §6). */
-export const refreshSession: FastifyPluginCallback<ApiOptions> = (app, { services, log, now }, done) => {
+export const refreshSession: FastifyPluginCallback<ApiOptions> = (
+  app,
+  { services, log, now, metrics },
+  done,
+) => {
   app.post<{ Body: unknown }>(
     '/token',
     { config: { right: 'refresh', isOauth: true }, schema: { response: { 200: REFRESHED_TOKEN } } },
     async (request, reply) => {
       const startedAt = performance.now();
-      const issued = await services.issuer.refresh(useOf(request.body, clientOf(request)));
+      const use = useOf(request.body, clientOf(request));
+      const issued = await services.issuer.refresh(use).catch((error) => {
+        if (error instanceof JwtctlError && error.code === 'ERR_REFRESH_REUSED') metrics.reused();
+        throw error;
+      });
+      metrics.refreshed();
       log(request, { status: 200, code: 'refreshed', startedAt });
       // RFC 6749 §5.1. Every answer of the API has Cache-Control.
       return reply.header('pragma', 'no-cache').send(answerOf(issued, now()));

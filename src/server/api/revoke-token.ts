@@ -15,22 +15,27 @@ import type { ApiServices } from './services.js';
  * RFC 7009, for access and refresh tokens. Status 200 even for a token that is invalid or expired (RFC 7009 §2.2), and 400
  * for one of another client (RFC 7009 §2.1). The form may have a token_type_hint, which is ignored.
  */
-export const revokeToken: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+export const revokeToken: FastifyPluginCallback<ApiOptions> = (app, { services, log, metrics }, done) => {
   app.post<{ Body: unknown }>(
     '/revoke',
     { config: { right: 'revoke', isOauth: true } },
     async (request, reply) => {
       const startedAt = performance.now();
-      const isEnded = await endToken(services, clientOf(request), formToken(request.body));
-      log(request, { status: 200, code: isEnded ? 'revoked' : 'ERR_TOKEN_NOT_REGISTERED', startedAt });
+      const revoked = await endToken(services, clientOf(request), formToken(request.body));
+      metrics.revoked(revoked ?? 0);
+      log(request, {
+        status: 200,
+        code: revoked === null ? 'ERR_TOKEN_NOT_REGISTERED' : 'revoked',
+        startedAt,
+      });
       return reply.code(200).send();
     },
   );
   done();
 };
 
-/** Returns false for a token that has nothing to end. */
-async function endToken(services: ApiServices, client: Client, token: string): Promise<boolean> {
+/** Returns how many live tokens it ended; null for a token that has nothing to end. */
+async function endToken(services: ApiServices, client: Client, token: string): Promise<number | null> {
   const { administrationBy, lifetime, sessionClients } = services;
   const ports = administrationBy(actorOf(client));
   const found = await identifyToken(ports.database, token);
@@ -42,27 +47,26 @@ async function endToken(services: ApiServices, client: Client, token: string): P
   const endsSession = familyOf(jti) !== null && isOfKnownClient;
   // An expired token still ends its session.
   const isOver = !(Number(payload.exp) + lifetime.clockToleranceSeconds > ports.clock.now());
-  if (isOver && !endsSession) return false;
+  if (isOver && !endsSession) return null;
   assertOwn(client, payload.client_id, payload.aud);
-  await revoke(ports, lifetime, { sub, jti, keepsSession: !endsSession }, { reason: null, dryRun: false });
-  return true;
+  const selection = { sub, jti, keepsSession: !endsSession };
+  return (await revoke(ports, lifetime, selection, { reason: null, dryRun: false })).revoked;
 }
 
 async function endSession(
   { administrationBy, lifetime, refreshTokens, defaultAudience }: ApiServices,
   client: Client,
   token: string,
-): Promise<boolean> {
+): Promise<number | null> {
   const contents = await openRefreshToken(refreshTokens, token).catch((error: unknown) => {
     if (error instanceof JwtctlError && error.code === 'ERR_REFRESH_INVALID') return null;
     throw error;
   });
-  if (contents === null) return false;
+  if (contents === null) return null;
   const { sub, family, request } = contents;
   assertOwn(client, request.clientId, request.aud ?? defaultAudience);
   const end = { sub, family, action: 'token.revoke', outcome: 'done', reason: null };
-  await endFamily(administrationBy(actorOf(client)), lifetime, end);
-  return true;
+  return (await endFamily(administrationBy(actorOf(client)), lifetime, end)).removed;
 }
 
 /** A token that names no client belongs to every client that may use its audience. */

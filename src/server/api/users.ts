@@ -25,7 +25,7 @@ import { subjectOf } from './subject.js';
 import { validBodyAndQuery, validQuery } from './validation.js';
 
 /** `PUT`, `PATCH`, and `DELETE /v1/users/{sub}`, and `POST /v1/users/{sub}/refresh`, also as `/v1/users…?sub=`. */
-export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log }, done) => {
+export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log, metrics }, done) => {
   const { administrationBy, lifetime, users: directory, usersSource } = services;
   const opened = (request: FastifyRequest) => {
     assertManaged(services);
@@ -75,6 +75,7 @@ export const users: FastifyPluginCallback<ApiOptions> = (app, { services, log },
     const startedAt = performance.now();
     const { sub, ports } = opened(request);
     const { revoked } = await removeUser(ports, lifetime, { sub, reason: null, dryRun: false });
+    metrics.revoked(revoked);
     log(request, { status: 200, code: 'removed', startedAt });
     return { revoked };
   };
