@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 import { commandsDocument } from './docs/commands.mjs';
 import { configurationDocument } from './docs/configuration.mjs';
 import { exitCodeTable, GENERATED } from './docs/markdown.mjs';
+import { metricsDocument } from './docs/metrics.mjs';
 import { pageLoader } from './page.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -19,6 +20,7 @@ const DOCUMENTS = {
   'docs/errors.md': errorsDocument,
   'docs/commands.md': () => commandsDocument(load),
   'docs/configuration.md': () => configurationDocument(load),
+  'docs/metrics.md': () => metricsDocument(load),
 };
 
 const isCheck = process.argv.includes('--check');

@@ -72,6 +72,13 @@ const GROUPS: readonly Group[] = [
     load: async () => [(await import('./commands/doctor.js')).defineDoctor],
   },
   {
+    name: 'metrics',
+    aliases: [],
+    description:
+      'Print metrics of the installation for Prometheus.\n\nMade for the textfile collector of the node exporter. Counts the live tokens, which reads the whole registry. Exits with 5 if only a part could be read.',
+    load: async () => [(await import('./commands/metrics.js')).defineMetrics],
+  },
+  {
     name: 'serve',
     aliases: [],
     description:

@@ -175,7 +175,7 @@ export const METRICS = {
   jwtctl_problems: {
     ...COMMAND,
     type: 'gauge',
-    help: 'Problems that jwtctl status shows, by code: 1 while a problem exists.',
+    help: 'Problems by code (ERR_NO_ACTIVE_KEY or ERR_DATABASE_BEHIND): 1 while the problem exists.',
     labels: ['code'],
   },
   jwtctl_registry_scan_complete: {
