@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
+import type { MysqlRole } from '../adapters/sql/mysql/privileges.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
 import { incompleteStores } from '../config/check-settings.js';
@@ -73,9 +74,14 @@ export interface Context {
     plan(): Promise<string[]>;
     migrate(): Promise<string[]>;
   }>;
+  /** Returns the statements that give an account its least privileges. Connects to no store. */
+  accountStatements(account: AccountKind): Promise<string[]>;
   prompt(): Promise<Prompt>;
   dispose(): Promise<void>;
 }
+
+/** The accounts of MySQL by what they may do, and the account of Redis. */
+export type AccountKind = MysqlRole | 'redis';
 
 export interface ContextOptions {
   settings: Settings;
@@ -372,6 +378,18 @@ export function createContext(options: ContextOptions): Context {
         import('../config/secrets/tls-files.js'),
       ]);
       return httpPublishedKeys(publishUrl, { timeoutMs, ca: await readPublishCa(settings) });
+    },
+    accountStatements: async (account) => {
+      const { mysql, redis, users } = settings;
+      if (account === 'redis') {
+        const { aclStatement, PASSWORD } = await import('../adapters/redis/wire/needed-permissions.js');
+        const username = redis.username ?? 'jwtctl';
+        return [aclStatement({ ...redis, username }, 'on', `>${PASSWORD}`)];
+      }
+      const { accountStatements } = await import('../adapters/sql/mysql/privileges.js');
+      const url = new URL(mysql.url ?? 'mysql://jwtctl@localhost/jwtctl');
+      const userTable = users.source === 'table' ? users.table : null;
+      return accountStatements(account, { url, tablePrefix: mysql.tablePrefix ?? '', userTable });
     },
     prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
     dispose: async () => {

@@ -58,6 +58,13 @@ const GROUPS: readonly Group[] = [
     load: async () => (await import('./commands/config/index.js')).verbs,
   },
   {
+    name: 'init',
+    aliases: [],
+    description:
+      'Print the statements that create an account with the least privileges.\n\nUses the names in the settings, and connects to no store.',
+    load: async () => [(await import('./commands/init/index.js')).defineInit],
+  },
+  {
     name: 'status',
     aliases: [],
     description:

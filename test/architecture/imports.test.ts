@@ -198,6 +198,7 @@ test('a command group is loaded only when called', () => {
     ...['audit', 'cache', 'config', 'db'].map((name) => `cli/commands/${name}/index.ts`),
     'cli/commands/doctor.ts',
     'cli/commands/help.ts',
+    'cli/commands/init/index.ts',
     'cli/commands/keys/index.ts',
     'cli/commands/metrics.ts',
     'cli/commands/serve.ts',

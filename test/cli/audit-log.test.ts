@@ -9,7 +9,6 @@ import { verifyAuditChain } from '../../src/domain/audit-log/audit-chain.js';
 import type { AuditFinding } from '../../src/domain/audit-log/audit-findings.js';
 import type { AuditRow } from '../../src/domain/ports/index.js';
 import { cli } from '../support/cli.js';
-import { administer } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
 const LOGIN = `${userInfo().username}@${hostname()}`;
@@ -152,35 +151,12 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
 
 describe('an account that can add to the audit log but cannot change it', () => {
   let stores: Stores;
-  let account: string;
-
   beforeAll(async () => {
-    stores = await openStores('MariaDB and a Redis Cluster');
-    const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
-    const database = url.pathname.slice(1);
-    account = `'${database.slice(0, 20)}'@'%'`;
-    const grants = [
-      ...['keystore', 'keystore_revision', 'users', 'security_log'].map(
-        (table) => `SELECT, INSERT, UPDATE, DELETE ON ${database}.${table}`,
-      ),
-      `SELECT, INSERT ON ${database}.audit_log`,
-      `SELECT, UPDATE ON ${database}.audit_head`,
-      `SELECT ON ${database}.jwtctl_migration`,
-    ];
-    await administer(
-      `CREATE USER ${account} IDENTIFIED BY 'least'`,
-      ...grants.map((grant) => `GRANT ${grant} TO ${account}`),
-    );
-    url.username = database.slice(0, 20);
-    url.password = 'least';
-    stores.env.JWTCTL_MYSQL_URL = url.href;
+    stores = await openStores('MariaDB and a Redis Cluster', {}, { leastRights: true });
   });
-  afterAll(async () => {
-    if (account !== undefined) await administer(`DROP USER ${account}`);
-    await stores?.close();
-  });
+  afterAll(() => stores?.close());
 
-  test('is enough for everything except migrations', async () => {
+  test('is enough for everything except pruning', async () => {
     await stores.json('keys', 'generate', '--kid', 'first');
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     await stores.json('token', 'verify', token);

@@ -10,7 +10,7 @@ describe.each(BACKENDS)('stored data in %s', (backend) => {
   const expBySub = new Map<string, number>();
 
   beforeAll(async () => {
-    stores = await openStores(backend);
+    stores = await openStores(backend, {}, { leastRights: true });
     kid = (await stores.json('keys', 'generate', '--actor', 'ops@desk')).kid;
     for (const [index, sub] of SUBJECTS.entries()) {
       // The last exp decides, not the order of issue.

@@ -17,7 +17,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   let oldJti = '';
 
   beforeAll(async () => {
-    stores = await openStores(backend);
+    stores = await openStores(backend, {}, { leastRights: true });
   });
   afterAll(() => stores?.close());
 

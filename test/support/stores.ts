@@ -5,7 +5,7 @@ import { Cluster } from 'ioredis';
 import Database from 'libsql';
 import { createConnection } from 'mysql2/promise';
 import { type Cli, cli } from './cli.js';
-import { freshMysqlDatabase, freshPrefix, redisNodes } from './servers.js';
+import { administer, freshMysqlDatabase, freshPrefix, redisNodes } from './servers.js';
 
 /** The two pairs of stores that most tests of the command line run on. */
 export const BACKENDS = ['SQLite', 'MariaDB and a Redis Cluster'] as const;
@@ -24,9 +24,17 @@ export interface Stores extends Cli {
   close(): Promise<void>;
 }
 
-/** Opens empty stores with their schema. */
-export function openStores(backend: BackendName, env: Record<string, string> = {}): Promise<Stores> {
-  return backend === 'SQLite' ? openEmbedded(env) : openServers(env);
+/**
+ * Opens empty stores with their schema.
+ *
+ * @param leastRights whether the accounts of the servers have exactly the rights that `jwtctl init` prints
+ */
+export function openStores(
+  backend: BackendName,
+  env: Record<string, string> = {},
+  { leastRights = false } = {},
+): Promise<Stores> {
+  return backend === 'SQLite' ? openEmbedded(env) : openServers(env, leastRights);
 }
 
 const TABLES = [
@@ -53,7 +61,7 @@ async function openEmbedded(env: Record<string, string>): Promise<Stores> {
   return { ...shell, isCluster: false, query, content, redis: null, close: async () => {} };
 }
 
-async function openServers(env: Record<string, string>): Promise<Stores> {
+async function openServers(env: Record<string, string>, leastRights: boolean): Promise<Stores> {
   const database = await freshMysqlDatabase();
   const prefix = freshPrefix();
   const shell = cli({
@@ -73,6 +81,7 @@ async function openServers(env: Record<string, string>): Promise<Stores> {
     typeCast: (field, next) => (/STRING$/.test(field.type) ? field.string('utf8') : next()),
   });
   const client = connectCluster();
+  const dropAccounts = leastRights ? await createAccounts(shell, client) : async () => {};
 
   const query = async (sql: string, parameters: readonly string[] = []): Promise<Row[]> => {
     const [rows] = await connection.query(sql, [...parameters]);
@@ -95,12 +104,39 @@ async function openServers(env: Record<string, string>): Promise<Stores> {
   };
   const close = async () => {
     for (const name of [...(await keys()).values()].flat()) await client.unlink(name);
+    await dropAccounts();
     client.disconnect();
     await connection.end();
     await database.drop();
   };
   await shell.json('db', 'migrate');
   return { ...shell, isCluster: true, query, content, redis: { client, prefix, keys }, close };
+}
+
+/** Runs the statements that `jwtctl init` prints, and makes the command line use these accounts. */
+async function createAccounts(shell: Cli, client: Cluster): Promise<() => Promise<void>> {
+  const { env } = shell;
+  const url = new URL(String(env.JWTCTL_MYSQL_URL));
+  const user = url.pathname.slice(1);
+  Object.assign(url, { username: user, password: 'least' });
+  Object.assign(env, {
+    JWTCTL_MYSQL_URL: url.href,
+    JWTCTL_REDIS_USERNAME: user,
+    JWTCTL_REDIS_PASSWORD: 'least',
+  });
+  const printed = async (account: string) => (await shell.run('init', '--print-grants', account)).lines();
+  await administer(
+    ...(await printed('operator')).map((statement) => statement.replace('<password>', "'least'")),
+  );
+  const [acl = ''] = await printed('redis');
+  const [command = '', ...words] = acl.replace('<password>', 'least').split(' ');
+  if (client.status !== 'ready') await new Promise((resolve) => client.once('ready', resolve));
+  const nodes = client.nodes('all');
+  for (const node of nodes) await node.call(command, ...words);
+  return async () => {
+    for (const node of nodes) await node.call('ACL', 'DELUSER', user);
+    await administer(`DROP USER '${user}'`);
+  };
 }
 
 /** Creates a keyring of one new master key. */

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { neededPermissions } from '../../../src/adapters/redis/wire/needed-permissions.js';
 import { systemClock } from '../../../src/app/clock.js';
 import { familyJti } from '../../../src/domain/model/family.js';
 import { newRandomId } from '../../../src/domain/model/random-id.js';
@@ -12,17 +13,12 @@ import { startRedisCluster } from '../../support/servers.js';
 import { openStores, type Stores } from '../../support/stores.js';
 import { entryAt, redisCli } from './registry-under-test.js';
 
-/** The required rights in docs/redis-acl.md. */
-const NEEDED = [
-  ...['client|tracking', 'cluster|slots', 'cluster|shards', 'cluster|nodes', 'cluster|getkeysinslot'],
-  ...['info', 'dbsize', 'eval', 'evalsha'],
-  ...['exists', 'expiretime', 'expire', 'expireat', 'ttl', 'type', 'time', 'unlink'],
-  ...['zadd', 'zrem', 'zcount', 'zscore', 'zmscore', 'zrange', 'zrangebyscore', 'zrevrangebyscore'],
-  ...['zscan', 'hset', 'hsetnx', 'hget', 'hmget', 'hdel', 'hlen', 'hrandfield', 'hscan'],
-];
-/** Without these, everything works except for one figure or confirmation. */
-const OPTIONAL = ['ping', 'readonly', 'wait', 'memory|usage'];
-const RIGHTS = [...NEEDED, ...OPTIONAL];
+const PRINTED = neededPermissions('cluster');
+/** Without it, writes are not confirmed by replicas. Only `jwtctl doctor` names it. */
+const NEEDED = PRINTED.filter((right) => right !== 'wait');
+/** Without these, everything works except for one figure. */
+const OPTIONAL = ['ping', 'readonly', 'memory|usage'];
+const RIGHTS = [...PRINTED, ...OPTIONAL];
 
 let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
 let stores: Stores;

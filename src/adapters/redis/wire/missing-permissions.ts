@@ -1,12 +1,6 @@
 import type { Redis } from 'ioredis';
+import { SCRIPTED } from './needed-permissions.js';
 import { withDeadline } from './pipeline.js';
-
-/** Commands in scripts. Redis 7.2 names a forbidden one only in the message text, Redis 7.0 not at all. */
-const SCRIPTED = [
-  'exists expire expireat expiretime ttl type time unlink',
-  'zadd zrem zcount zscore zmscore zrange zrangebyscore zrevrangebyscore zscan',
-  'hset hsetnx hget hmget hdel hlen hrandfield hscan',
-].flatMap((line) => line.split(' '));
 
 /** `redis.acl_check_cmd` (Redis 7.0) needs only permission to use EVAL. It throws for unknown commands. */
 const FIND_MISSING = `
@@ -20,6 +14,7 @@ end
 return missing
 `;
 
+/** For a script: Redis 7.2 names a forbidden command only in the message text, Redis 7.0 not at all. */
 export async function missingPermissions(client: Redis, timeoutMs: number): Promise<string[]> {
   try {
     return (await withDeadline(client.call('eval', FIND_MISSING, 0, ...SCRIPTED), timeoutMs)) as string[];

@@ -3,6 +3,7 @@ import { type ErrorCode, JwtctlError } from '../../../domain/shared/errors.js';
 import { socketPath } from '../../../domain/shared/socket-path.js';
 import { describeClientCertificate, describeTlsFailure } from '../../../domain/shared/tls-failure.js';
 import { ConflictError, duplicateKeyError } from '../stores/conflicts.js';
+import { nameOf, neededBy, textOf } from './privileges.js';
 
 const CONFLICTS = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD', 'ER_RECORD_CHANGED']);
 const LOGIN_REFUSED = new Set([
@@ -93,7 +94,11 @@ export interface MysqlServer {
  * Returns an unknown error unchanged, so that it is reported as a defect: jwtctl wrote the statement, so
  * neither a retry nor a setting helps. `user-table.ts` handles SQL from settings.
  */
-export function translateMysqlError(error: DriverError, { url, retryForMs }: MysqlServer): unknown {
+export function translateMysqlError(
+  error: DriverError,
+  { url, retryForMs }: MysqlServer,
+  statement = '',
+): unknown {
   if (error instanceof JwtctlError) return error;
   const { errno = 0 } = error;
   const code = driverCodeOf(error);
@@ -112,10 +117,22 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     );
   }
   if (FORBIDDEN.has(code)) {
-    return unavailable(
+    const user = decodeURIComponent(url.username);
+    const needed = neededBy(statement);
+    // In a statement that changes rows, MySQL names a column only if it cannot read it.
+    const privilege = code === 'ER_COLUMNACCESS_DENIED_ERROR' ? 'SELECT' : needed?.privilege;
+    const what = needed === null ? 'a privilege' : `${privilege} on the table ${needed.table}`;
+    return new JwtctlError(
       'ERR_MYSQL_FORBIDDEN',
-      `${server} denied user '${decodeURIComponent(url.username)}' a privilege in database '${database}' (${code}).`,
-      'Grant the account SELECT, INSERT, UPDATE, and DELETE. `jwtctl db migrate` also needs CREATE, ALTER, and INDEX.',
+      `${server} denied user '${user}' ${what} in database '${database}' (${code}).`,
+      {
+        hint:
+          needed === null
+            ? 'Grant the account the privileges that docs/storage.md lists.'
+            : `Run as an administrator: GRANT ${privilege} ON ${nameOf(database)}.${nameOf(needed.table)} TO ${textOf(user)} (full list: docs/storage.md).`,
+        details: { driverCode: code, ...(needed === null ? {} : { privilege, table: needed.table }) },
+        cause: error,
+      },
     );
   }
   if (isReadOnly(error)) {

@@ -63,7 +63,7 @@ export class TimedConnection {
       if (!error) answer(null, result);
       else if (error.fatal || !isAnswer(error)) answer(this.#fail(error), undefined);
       else if (isReadOnly(error)) answer(this.#failReadOnly(error), undefined);
-      else answer(translateMysqlError(error, this.#server), undefined);
+      else answer(translateMysqlError(error, this.#server, sql), undefined);
     });
   }
 

@@ -67,7 +67,7 @@ export const STORES_ERRORS = {
   ),
   ERR_MYSQL_FORBIDDEN: unavailable(
     'The MySQL account lacks a privilege.',
-    'Grant the account SELECT, INSERT, UPDATE, and DELETE. `jwtctl db migrate` also needs CREATE, ALTER, and INDEX.',
+    'Grant the privilege that the message names. `docs/storage.md` has the full list.',
   ),
   ERR_MYSQL_LIMIT_REACHED: unavailable(
     'The MySQL server reached a limit on disk space, connections, memory, or query time.',
