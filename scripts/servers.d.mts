@@ -86,6 +86,20 @@ export interface ServerGroup {
 
 export function openServerGroup(): ServerGroup;
 
+/** What differs between MySQL and MariaDB. */
+export interface MysqlEngine {
+  program: string;
+  /** The program that makes the system tables in an empty folder, and its arguments. */
+  install(data: string): [program: string, args: string[]];
+  /** What the server needs besides its folders and addresses. */
+  args: string[];
+  /** SQL that drops the accounts of a fresh installation, which have no password. */
+  dropAccounts: string;
+}
+
+/** Finds `mariadbd` or `mysqld`, whichever comes first on the PATH. */
+export function findMysql(): MysqlEngine;
+
 /**
  * Starts `mariadbd` or `mysqld`, whichever comes first on the PATH, on a free port of 127.0.0.1.
  *

@@ -1,6 +1,6 @@
 // @ts-check
 /** Throwaway servers for tests and for trying the CLI by hand. See servers.d.mts for what each promises. */
-export { startMysql } from './servers/mysql.mjs';
+export { findMysql, startMysql } from './servers/mysql.mjs';
 export { startNginx } from './servers/nginx.mjs';
 export { startRedis } from './servers/redis.mjs';
 export { startRedisCluster } from './servers/redis-cluster.mjs';

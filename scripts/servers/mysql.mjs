@@ -13,12 +13,11 @@ const ACCOUNT = 'jwtctl';
 export async function startMysql(group, { args = [] } = {}) {
   const own = group ?? openServerGroup();
   try {
-    const program = requireProgram('mariadbd', 'mysqld');
-    const engine = basename(program) === 'mysqld' ? mysql : mariadb;
+    const engine = findMysql();
     const name = 'mysql';
     const home = own.makeFolder(name);
     const data = join(home, 'data');
-    const [tls] = await Promise.all([makeCertificates(own, home), own.run(...engine.install(program, data))]);
+    const [tls] = await Promise.all([makeCertificates(own, home), own.run(...engine.install(data))]);
     const password = randomBytes(12).toString('hex');
     const initFile = join(home, 'init.sql');
     writeFileSync(initFile, initialSql(engine, password), { mode: 0o600 });
@@ -26,10 +25,9 @@ export async function startMysql(group, { args = [] } = {}) {
     return await startOnFreePorts(1, async (port) => {
       const started = await own.launch({
         name,
-        program,
+        program: engine.program,
         args: [
-          '--no-defaults',
-          ...runAs(),
+          ...engine.args,
           `--datadir=${data}`,
           `--tmpdir=${home}`,
           `--socket=${join(home, 'socket')}`,
@@ -45,7 +43,6 @@ export async function startMysql(group, { args = [] } = {}) {
           `--ssl-ca=${tls.ca}`,
           `--ssl-cert=${tls.cert}`,
           `--ssl-key=${tls.key}`,
-          ...engine.args,
           ...args,
         ],
         graceMs: 3000,
@@ -59,18 +56,18 @@ export async function startMysql(group, { args = [] } = {}) {
   }
 }
 
-/**
- * What differs. The accounts of a fresh installation have no password, so they go.
- *
- * @typedef {object} Engine
- * @property {(program: string, data: string) => [string, string[]]} install makes the system tables
- * @property {string[]} args
- * @property {string} dropAccounts
- */
+/** @type {typeof import('../servers.mjs').findMysql} */
+export function findMysql() {
+  const program = requireProgram('mariadbd', 'mysqld');
+  return basename(program) === 'mysqld' ? mysql(program) : mariadb(program);
+}
 
-/** @type {Engine} */
-const mariadb = {
-  install: (_, data) => [
+/** @typedef {import('../servers.mjs').MysqlEngine} Engine */
+
+/** @type {(program: string) => Engine} */
+const mariadb = (program) => ({
+  program,
+  install: (data) => [
     requireProgram('mariadb-install-db'),
     [
       '--no-defaults',
@@ -83,20 +80,18 @@ const mariadb = {
       '--skip-name-resolve',
     ],
   ],
-  args: [],
-  dropAccounts: "DELETE FROM mysql.global_priv WHERE User IN ('root', '');",
-};
+  args: ['--no-defaults', ...runAs()],
+  dropAccounts: "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;",
+});
 
-/** @type {Engine} */
-const mysql = {
-  install: (program, data) => [
-    program,
-    ['--no-defaults', ...runAs(), '--initialize-insecure', `--datadir=${data}`],
-  ],
+/** @type {(program: string) => Engine} */
+const mysql = (program) => ({
+  program,
+  install: (data) => [program, ['--no-defaults', ...runAs(), '--initialize-insecure', `--datadir=${data}`]],
   // Its second protocol would take a port of its own, and a folder that a package was built with may not be there.
-  args: ['--loose-mysqlx=OFF', '--secure-file-priv=NULL'],
+  args: ['--no-defaults', ...runAs(), '--loose-mysqlx=OFF', '--secure-file-priv=NULL'],
   dropAccounts: "DROP USER 'root'@'localhost';",
-};
+});
 
 /** As root they start only when told so. */
 function runAs() {
@@ -112,7 +107,6 @@ function runAs() {
 function initialSql({ dropAccounts }, password) {
   return [
     dropAccounts,
-    'FLUSH PRIVILEGES;',
     `CREATE USER '${ACCOUNT}'@'%' IDENTIFIED BY '${password}';`,
     'CREATE DATABASE jwtctl;',
     `GRANT ALL ON *.* TO '${ACCOUNT}'@'%' WITH GRANT OPTION;`,

