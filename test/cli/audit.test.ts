@@ -108,7 +108,16 @@ describe.each(BACKENDS)('the audit commands, on %s', (backend) => {
       .map((line) => JSON.parse(line));
     expect(lines).toHaveLength(rows);
     expect(Object.keys(lines[0])).toEqual(
-      expect.arrayContaining(['seq', 'actor', 'login', 'macKeyId', 'chainId', 'previousHash', 'hash']),
+      expect.arrayContaining([
+        'seq',
+        'actor',
+        'login',
+        'details',
+        'macKeyId',
+        'chainId',
+        'previousHash',
+        'hash',
+      ]),
     );
     expect((await stores.run('audit', 'export', '-')).stdout).toBe(text);
     const taken = await stores.run('audit', 'export', 'audit.ndjson', '--json');

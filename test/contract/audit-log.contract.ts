@@ -79,6 +79,15 @@ export function auditLogContract(engine: SqlEngine): void {
       ]);
     });
 
+    test('keeps what an entry covers, and authenticates it', async () => {
+      await append('alice j1', { details: { sub: 'alice', jti: 'j1', kid: undefined } });
+      const [row] = await rows();
+      expect(row?.details).toBe('{"sub":"alice","jti":"j1"}');
+      expect(await findings()).toEqual([]);
+      await opened.db.updateTable('audit_log').set({ details: null }).execute();
+      expect(await findings()).toMatchObject([{ finding: 'changed' }]);
+    });
+
     test.each([[[2]], [[2, 3, 5]], [[2, 2 ** 53 - 1]]])(
       'writes past rows that another account added behind the last one: %j',
       async (planted) => {
@@ -169,7 +178,7 @@ export function auditLogContract(engine: SqlEngine): void {
 
     describe('a log that another program has changed', () => {
       beforeEach(async () => {
-        for (const target of ['a', 'b', 'c', 'd', 'e']) await append(target);
+        for (const target of ['a', 'b', 'c', 'd', 'e']) await append(target, { details: { sub: target } });
       });
 
       test.each<[keyof Schema['audit_log'], string | number | null]>([
@@ -180,6 +189,7 @@ export function auditLogContract(engine: SqlEngine): void {
         ['target', 'z'],
         ['outcome', 'forced'],
         ['reason', 'because'],
+        ['details', '{}'],
         ['mac_key_id', null],
         ['previous_hash', 'f'.repeat(64)],
         ['hash', 'f'.repeat(64)],

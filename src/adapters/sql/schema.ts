@@ -78,6 +78,7 @@ export interface AuditLogTable {
   target: string;
   outcome: string;
   reason: string | null;
+  details: string | null;
   mac_key_id: string | null;
   previous_hash: string;
   hash: string;

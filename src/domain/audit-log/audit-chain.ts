@@ -5,10 +5,23 @@ import { type AuditFinding, AuditFindings } from './audit-findings.js';
 
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
 
-/** Returns HMAC-SHA256 (SHA-256 without a key) of a JSON array, which differs for different rows. */
+/** Returns HMAC-SHA256 (SHA-256 without a key) of a JSON array, which differs for different rows. It ends with the details, if any. */
 export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null, chainId: string): string {
-  const { previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason } = row;
+  const {
+    previousHash,
+    seq,
+    macKeyId,
+    at,
+    actor,
+    login,
+    action,
+    target,
+    outcome,
+    reason,
+    details = null,
+  } = row;
   const fields = [chainId, previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason];
+  if (details !== null) fields.push(details);
   const digest = key === null ? createHash('sha256') : createHmac('sha256', key.secret);
   return digest.update(JSON.stringify(fields)).digest('hex');
 }

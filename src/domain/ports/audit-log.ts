@@ -58,12 +58,31 @@ export interface AuditEntry {
   /** `done`, or another word for the outcome. */
   outcome: string;
   reason: string | null;
+  /** Set if a program could not tell from `target` what the row covers: a subject may look like a `kid`. */
+  details?: AuditDetails | undefined;
 }
 
-export interface AuditRow extends AuditEntry {
+/** What a row covers. */
+export interface AuditDetails {
+  sub?: string | undefined;
+  jti?: string | undefined;
+  /** The family of the session. */
+  session?: string | undefined;
+  kid?: string | undefined;
+  /** Inclusive. */
+  issuedBefore?: number | undefined;
+  /** The `jti` or the session that stays. */
+  except?: string | undefined;
+  /** When the user is enabled again. */
+  disabledUntil?: number | undefined;
+}
+
+export interface AuditRow extends Omit<AuditEntry, 'details'> {
   seq: number;
   /** The account and host that ran the command, according to the operating system. */
   login: string;
+  /** {@link AuditDetails} as JSON. Default: null */
+  details?: string | null;
   /** The id of the master key whose {@link MacKey} made `hash`; null if `hash` is a plain SHA-256. */
   macKeyId: string | null;
   previousHash: string;

@@ -1,5 +1,5 @@
 import type { EventPolicy } from '../model/lifetime.js';
-import type { AuditEntry, Clock, Database, NewSecurityEvent } from '../ports/index.js';
+import type { AuditDetails, AuditEntry, Clock, Database, NewSecurityEvent } from '../ports/index.js';
 import { type NamedToken, nameTokens } from '../security-log/name-tokens.js';
 import { eventExpiry, findEqual } from '../security-log/record.js';
 
@@ -45,10 +45,16 @@ export function recordEnds(
       const equal = event.sub === undefined ? undefined : findEqual(known, full);
       eventId = Math.max(eventId, equal?.id ?? (await securityLog.append(full)));
     }
-    const rows = ends.map(({ event: _, ...row }) => ({ ...row, at, actor: row.actor ?? actor }));
+    const rows = ends.map(({ event, ...row }) => ({
+      ...{ ...row, at, actor: row.actor ?? actor, details: detailsOf(event) },
+    }));
     await auditLog.append(...rows);
     return eventId;
   });
+}
+
+function detailsOf({ type, sub, jti, kid, issuedBefore, except }: End['event']): AuditDetails {
+  return { sub, ...(type === 'family_revoked' ? { session: jti } : { jti }), kid, issuedBefore, except };
 }
 
 /** Keeps a transaction short: each end takes a query. */

@@ -79,7 +79,7 @@ function record(
     const longest = await keys.longestLifetimes();
     const { names, eventId } = await nameTokens({ securityLog }, policy, tokens, { longest, reason, at });
     await auditLog.append(
-      ...names.map((target) => ({ at, actor, action: 'token.revoke', target, outcome: 'done', reason })),
+      ...names.map((name) => ({ at, actor, action: 'token.revoke', ...name, outcome: 'done', reason })),
     );
     return eventId;
   });

@@ -115,8 +115,12 @@ export async function setUserStatus(
     const { version: userVersion, disabledUntil: until } = user;
     const event = { type, sub, userVersion, disabledUntil: until, reason, at, ...expiry };
     const eventId = await stores.securityLog.append(event);
+    const action = status === 'disabled' ? 'users.disable' : 'users.enable';
     const target = until === undefined ? sub : `${sub} until ${until}`;
-    await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', target, reason, at);
+    const details = { sub, disabledUntil: until };
+    await stores.auditLog.append({
+      ...{ at, actor: ports.actor, action, target, outcome: 'done', reason, details },
+    });
     return { user, eventId };
   });
   const find = (name: string) => database.users.find(name);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Migration } from 'kysely';
 import { GENESIS } from '../../../domain/audit-log/audit-chain.js';
 import { type Engine, textColumn, word } from './column-types.js';
-import { createIndexOnce, createTable, insertOnce } from './create-table.js';
+import { addColumnOnce, createIndexOnce, createTable, insertOnce } from './create-table.js';
 
 /**
  * One row per command that changed something. `hash` covers the row and `previous_hash` under a key that is
@@ -11,20 +11,29 @@ import { createIndexOnce, createTable, insertOnce } from './create-table.js';
 export const auditLog = {
   table: (engine: Engine): Migration => ({
     up: (db: Kysely<unknown>) =>
-      createTable(db, 'audit_log', (table) =>
-        table
-          .addColumn('seq', 'bigint', (column) => column.primaryKey().notNull())
-          .addColumn('at', 'bigint', (column) => column.notNull())
-          .addColumn('actor', textColumn(engine, 255), (column) => column.notNull())
-          .addColumn('login', textColumn(engine, 255), (column) => column.notNull())
-          .addColumn('action', word(engine, 64), (column) => column.notNull())
-          .addColumn('target', textColumn(engine, 1000), (column) => column.notNull())
-          .addColumn('outcome', word(engine, 64), (column) => column.notNull())
-          .addColumn('reason', textColumn(engine, 1000))
-          .addColumn('mac_key_id', word(engine, 64))
-          .addColumn('previous_hash', word(engine, 64), (column) => column.notNull())
-          .addColumn('hash', word(engine, 64), (column) => column.notNull()),
+      createTable(
+        db,
+        'audit_log',
+        (table) =>
+          table
+            .addColumn('seq', 'bigint', (column) => column.primaryKey().notNull())
+            .addColumn('at', 'bigint', (column) => column.notNull())
+            .addColumn('actor', textColumn(engine, 255), (column) => column.notNull())
+            .addColumn('login', textColumn(engine, 255), (column) => column.notNull())
+            .addColumn('action', word(engine, 64), (column) => column.notNull())
+            .addColumn('target', textColumn(engine, 1000), (column) => column.notNull())
+            .addColumn('outcome', word(engine, 64), (column) => column.notNull())
+            .addColumn('reason', textColumn(engine, 1000))
+            .addColumn('mac_key_id', word(engine, 64))
+            .addColumn('previous_hash', word(engine, 64), (column) => column.notNull())
+            .addColumn('hash', word(engine, 64), (column) => column.notNull()),
+        ['details'],
       ),
+  }),
+
+  /** What a row covers, as JSON. */
+  detailsColumn: (engine: Engine): Migration => ({
+    up: (db: Kysely<unknown>) => addColumnOnce(db, 'audit_log', 'details', textColumn(engine, 2000)),
   }),
 
   /** For the row of an event, and for rows of a time range. `target` is too wide for an index. */

@@ -37,5 +37,6 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
     '016_users_disabled_until': usersDisabledUntil(),
     ...(engine === 'sqlite' ? { '017_registry_entries_last_seen': tokenRegistry.entriesLastSeen() } : {}),
     '018_audit_log_at': auditLog.atIndex(engine),
+    '019_audit_log_details': auditLog.detailsColumn(engine),
   };
 }

@@ -30,10 +30,10 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
       let hash = hashBefore;
       const rows = some.map((entry, index) => {
         const previousHash = hash;
-        const row = { ...entry, seq: firstSeq + index, login: author.login, macKeyId, previousHash };
-        hash = auditHash(row, key, chainId);
-        const { seq, login } = row;
-        return { seq, ...entry, login, mac_key_id: macKeyId, previous_hash: previousHash, hash };
+        const details = entry.details === undefined ? null : JSON.stringify(entry.details);
+        const row = { ...entry, details, seq: firstSeq + index, login: author.login };
+        hash = auditHash({ ...row, macKeyId, previousHash }, key, chainId);
+        return { ...row, mac_key_id: macKeyId, previous_hash: previousHash, hash };
       });
       await db.insertInto('audit_log').values(rows).execute();
       const head = { seq: firstSeq + some.length - 1, hash };

@@ -130,8 +130,8 @@ function rangeText(firstSeq: number, lastSeq: number): string {
 }
 
 function exportedData(row: ExportedAuditRow): JsonObject {
-  const { macKeyId, chainId, previousHash, hash } = row;
-  return { ...auditRowData(row), macKeyId, chainId, previousHash, hash };
+  const { details = null, macKeyId, chainId, previousHash, hash } = row;
+  return { ...auditRowData(row), details, macKeyId, chainId, previousHash, hash };
 }
 
 /** Returns a line of the exported file. */
