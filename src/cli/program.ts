@@ -52,6 +52,13 @@ const GROUPS: readonly Group[] = [
     load: async () => (await import('./commands/audit/index.js')).verbs,
   },
   {
+    name: 'events',
+    aliases: ['event'],
+    description:
+      'Follow what happens to keys, tokens, and users, or deliver it to a command.\n\nEach event is one JSON object on a line.',
+    load: async () => (await import('./commands/events/index.js')).verbs,
+  },
+  {
     name: 'config',
     aliases: [],
     description: 'Show and check the configuration.',

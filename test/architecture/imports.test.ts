@@ -197,6 +197,7 @@ test('a command group is loaded only when called', () => {
   expect(loading.sort()).toEqual([
     ...['audit', 'cache', 'config', 'db'].map((name) => `cli/commands/${name}/index.ts`),
     'cli/commands/doctor.ts',
+    'cli/commands/events/index.ts',
     'cli/commands/help.ts',
     'cli/commands/init/index.ts',
     'cli/commands/keys/index.ts',

@@ -14,6 +14,7 @@ const DOMAIN = [
   'jose',
   'ports',
   'audit-log',
+  'event-stream',
   'recovery',
   'security-log',
   'fleet',

@@ -3,6 +3,7 @@ import { auditLogContract } from './audit-log.contract.js';
 import { auditPruneContract } from './audit-prune.contract.js';
 import { auditTamperingContract } from './audit-tampering.contract.js';
 import { databaseContract } from './database.contract.js';
+import { eventStreamContract } from './event-stream.contract.js';
 import { keyStoreContract } from './key-store.contract.js';
 import { schemaContract } from './schema.contract.js';
 import { securityLogContract } from './security-log.contract.js';
@@ -21,4 +22,5 @@ export function sqlContracts(engine: SqlEngine): void {
   auditLogContract(engine);
   auditPruneContract(engine);
   auditTamperingContract(engine);
+  eventStreamContract(engine);
 }
