@@ -1,14 +1,22 @@
 import type { AuditFilter } from '../../../domain/ports/index.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { auditList } from '../../output/views/audit.js';
-import { momentFlag } from '../shared/flags.js';
+import { pastMomentFlag } from '../shared/flags.js';
 import { addListFlags, type ListFlags, listOutcome } from '../shared/list-flags.js';
 
 export const defineList: DefineCommand = (group, run) => {
   addListFlags(group.command('list'), 'actor, login, action, target, outcome, or reason')
     .description('List the rows of the audit log, the newest first.')
-    .option('--since <time>', 'rows from this time on (NumericDate or ISO 8601)', momentFlag('--since'))
-    .option('--until <time>', 'rows up to this time (NumericDate or ISO 8601)', momentFlag('--until'))
+    .option(
+      '--since <time>',
+      'rows from this time on (NumericDate, ISO 8601, now, or how long ago: 2h)',
+      pastMomentFlag('--since'),
+    )
+    .option(
+      '--until <time>',
+      'rows up to this time (NumericDate, ISO 8601, now, or how long ago: 2h)',
+      pastMomentFlag('--until'),
+    )
     .option('--actor <actor>', 'rows of this actor')
     .option('--action <action>', 'rows of this action, such as keys.rotate')
     .option('--target <target>', 'rows about this target, such as a subject or a kid')

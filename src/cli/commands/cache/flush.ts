@@ -11,7 +11,7 @@ import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
 import { flushReport } from '../../output/views/cache/flush.js';
-import { momentFlag } from '../shared/flags.js';
+import { pastMomentFlag } from '../shared/flags.js';
 import { newBackup } from './new-backup.js';
 
 export const defineFlush: DefineCommand = (group, run) => {
@@ -25,8 +25,8 @@ export const defineFlush: DefineCommand = (group, run) => {
     .option('--kid <kid>', 'entries of this key', parseKid)
     .option(
       '--issued-before <time>',
-      'entries issued at this time or earlier (NumericDate or ISO 8601)',
-      momentFlag('--issued-before'),
+      'entries issued at this time or earlier (NumericDate, ISO 8601, now, or how long ago: 2h)',
+      pastMomentFlag('--issued-before'),
     )
     .option('--backup <file>', 'first write the entries to this new, encrypted file for `cache restore`')
     .examples(

@@ -30,17 +30,26 @@ export function repeatedFlag(text: string, earlier: string[] | undefined): strin
   return [...(earlier ?? []), text];
 }
 
-export function momentFlag(flag: string): (text: string) => number {
+/** Accepts a time, `now`, or how long ago: `2h`. */
+export function pastMomentFlag(flag: string): (text: string) => number {
+  const parse = momentFlag(flag, `${MOMENT_FORM}, now, or how long ago, such as 2h`);
+  return (text) => {
+    const now = Math.floor(Date.now() / 1000);
+    if (text === 'now') return now;
+    return /^(?:\d+[dhms])+$/.test(text) ? now - parseDuration(text) : parse(text);
+  };
+}
+
+const MOMENT_FORM = 'NumericDate seconds or a date such as 2026-01-31T12:00:00Z';
+
+export function momentFlag(flag: string, expected = MOMENT_FORM): (text: string) => number {
   return (text) => {
     if (/^\d{1,12}$/.test(text)) return Number(text);
     const isIso = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text);
     const milliseconds = isIso ? Date.parse(text) : Number.NaN;
     if (Number.isFinite(milliseconds) && isCalendarDay(text.slice(0, 10)))
       return Math.floor(milliseconds / 1000);
-    throw new JwtctlError(
-      'ERR_FLAG_INVALID',
-      `${flag} is '${excerpt(text)}'; expected NumericDate seconds or a date such as 2026-01-31T12:00:00Z.`,
-    );
+    throw new JwtctlError('ERR_FLAG_INVALID', `${flag} is '${excerpt(text)}'; expected ${expected}.`);
   };
 }
 

@@ -24,7 +24,7 @@ import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import { revocation } from '../../output/views/tokens.js';
 import { confirmEnding, countOfSubject, type EndingCount, oneSubject } from '../shared/confirm-ending.js';
-import { contradiction, momentFlag, repeatedFlag } from '../shared/flags.js';
+import { contradiction, pastMomentFlag, repeatedFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 import { parseNameValues } from '../shared/name-value.js';
@@ -60,8 +60,8 @@ export const defineRevoke: DefineCommand = (group, run) => {
     .option('--kid <kid>', 'all tokens signed with this key', parseKid)
     .option(
       '--issued-before <time>',
-      'tokens issued at this time or earlier (NumericDate or ISO 8601)',
-      momentFlag('--issued-before'),
+      'tokens issued at this time or earlier (NumericDate, ISO 8601, now, or how long ago: 2h)',
+      pastMomentFlag('--issued-before'),
     )
     .addOption(reasonOption())
     .addOption(waitFleetOption())
