@@ -1,25 +1,25 @@
 import stringWidth from 'string-width';
 import { printable } from '../../domain/shared/text.js';
-import type { Cell, Column, Text } from './view.js';
+import { type Drawn, drawGraph, isGraph, leastWidth } from './graphs.js';
+import type { Cell, Column } from './view.js';
 
 export interface FittedRows {
   shown: readonly number[];
   widths: readonly number[];
-  rows: ReadonlyArray<readonly Text[]>;
+  rows: ReadonlyArray<readonly Drawn[]>;
   /** For every column, the width of its widest cell so far. */
   natural: readonly number[];
   kinds: readonly Kind[];
 }
 
 export const GAP = '  ';
-const BAR_MIN = 8;
 const BAR_IN_PIPE = 30;
 const SHORTENED_MIN = 8;
 /** Columns with an `importance` are left out before shortened text gets narrower than this. */
 const SHORTENED_READABLE = 13;
 
 /**
- * Plain text gets its width first; shortened text and bars share the rest. Columns grow while all fit.
+ * Plain text gets its width first; shortened text and graphs share the rest. Columns grow while all fit.
  * @param width of the terminal; null for a pipe
  * @param isWide whether to show every column and the whole text, even if they do not fit
  */
@@ -33,8 +33,8 @@ export function fitRows(
   const safe = rows.map((row) => row.map(printableCell));
   let natural = columns.map((column, index) => {
     let widest = before?.natural[index] ?? widthOf(printable(nameOf(column)));
-    for (const row of safe) widest = Math.max(widest, widthOf(textOf(row[index] ?? '')));
-    return widest;
+    for (const row of safe) widest = Math.max(widest, cellWidth(row[index] ?? ''));
+    return isWide ? widest : Math.min(widest, mostOf(column));
   });
   const kinds = columns.map((column, index) => before?.kinds[index] ?? kindOf(column, safe, index));
   const widthsFor = (shortened: number) =>
@@ -70,7 +70,7 @@ interface ColumnWidth {
   natural: number;
 }
 
-/** Lets shortened text grow up to its full width, and a bar take the rest of the terminal. */
+/** Lets shortened text grow up to its full width, and a graph take the rest of the terminal. */
 function grownWidths(
   columns: readonly ColumnWidth[],
   { width, screen }: { width: number; screen: number | null },
@@ -87,9 +87,10 @@ function grownWidths(
     widths[place] = (widths[place] ?? 0) + more;
     spare -= more;
   }
-  const bar = columns.findIndex(({ kind }) => kind === 'bar');
-  if (bar >= 0) {
-    widths[bar] = screen === null ? BAR_IN_PIPE : BAR_MIN + Math.max(0, screen - total(widths));
+  const graph = columns.findIndex(({ kind }) => kind === 'graph');
+  if (graph >= 0) {
+    widths[graph] =
+      screen === null ? BAR_IN_PIPE : (widths[graph] ?? 0) + Math.max(0, screen - total(widths));
   }
   // The first column always stays.
   return columns.length > 1 ? widths : widths.map((only) => Math.min(width, only));
@@ -133,6 +134,10 @@ export function nameOf(column: Column): string {
   return typeof column === 'string' ? column : column.name;
 }
 
+function mostOf(column: Column): number {
+  return typeof column === 'string' ? Number.POSITIVE_INFINITY : (column.most ?? Number.POSITIVE_INFINITY);
+}
+
 /** Returns the width on a terminal, in columns. ASCII text needs no measuring. */
 export function widthOf(text: string): number {
   return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
@@ -165,22 +170,15 @@ export function wrapWords(text: string, width: number): string[] {
   return lines;
 }
 
-type Kind = 'plain' | 'shortened' | 'bar';
+type Kind = 'plain' | 'shortened' | 'graph';
 
 function kindOf(column: Column, rows: ReadonlyArray<readonly Cell[]>, index: number): Kind {
-  if (rows.some((row) => isBar(row[index] ?? ''))) return 'bar';
+  if (rows.some((row) => isGraph(row[index] ?? ''))) return 'graph';
   return typeof column !== 'string' && column.mayShorten === true ? 'shortened' : 'plain';
 }
 
 function leastOf(kind: Kind | undefined, natural: number, shortened: number): number {
-  switch (kind) {
-    case 'bar':
-      return BAR_MIN;
-    case 'shortened':
-      return Math.min(natural, shortened);
-    default:
-      return natural;
-  }
+  return kind === 'shortened' ? Math.min(natural, shortened) : natural;
 }
 
 function total(widths: readonly number[]): number {
@@ -189,31 +187,20 @@ function total(widths: readonly number[]): number {
 
 function printableCell(cell: Cell): Cell {
   if (typeof cell === 'string') return printable(cell);
-  return isBar(cell) ? cell : { ...cell, text: printable(cell.text) };
+  return isGraph(cell) ? cell : { ...cell, text: printable(cell.text) };
 }
 
-function fitCell(cell: Cell, width: number, column: Column): Text {
+function fitCell(cell: Cell, width: number, column: Column): Drawn {
   // A number that lacks digits is wrong, so its row may be too long instead.
   const textFor = (text: string) => (alignOf(column) === 'right' ? text : shorten(text, width));
   if (typeof cell === 'string') return textFor(cell);
-  if (isBar(cell)) return drawBar(cell.bar, width);
+  if (isGraph(cell)) return drawGraph(cell, width);
   return { ...cell, text: textFor(cell.text) };
 }
 
-function textOf(cell: Cell): string {
-  if (typeof cell === 'string') return cell;
-  return isBar(cell) ? '' : cell.text;
-}
-
-function isBar(cell: Cell): cell is { bar: number } {
-  return typeof cell !== 'string' && 'bar' in cell;
-}
-
-/** Draws in eighths of a character, and at least one for a part above 0. */
-function drawBar(part: number, width: number): string {
-  if (part <= 0) return '';
-  const eighths = Math.max(1, Math.round(Math.min(1, part) * width * 8));
-  return '█'.repeat(Math.floor(eighths / 8)) + ('▏▎▍▌▋▊▉'[(eighths % 8) - 1] ?? '');
+function cellWidth(cell: Cell): number {
+  if (typeof cell === 'string') return widthOf(cell);
+  return isGraph(cell) ? leastWidth(cell) : widthOf(cell.text);
 }
 
 function take(characters: readonly string[], width: number, reversed = false): string {

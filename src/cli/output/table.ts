@@ -1,6 +1,7 @@
 import type { ChalkInstance } from 'chalk';
 import Table from 'cli-table3';
 import { printable } from '../../domain/shared/text.js';
+import type { Drawn } from './graphs.js';
 import {
   type Align,
   alignOf,
@@ -65,7 +66,7 @@ export function tableInParts(
 }
 
 function padRow(
-  row: readonly Text[],
+  row: readonly Drawn[],
   widths: readonly number[],
   aligns: readonly Align[],
   paint: ChalkInstance,
@@ -78,8 +79,9 @@ function padRow(
   return cells.join(GAP).trimEnd();
 }
 
-function plainOf(cell: Text): string {
-  return typeof cell === 'string' ? cell : cell.text;
+function plainOf(cell: Drawn): string {
+  if (typeof cell === 'string') return cell;
+  return 'text' in cell ? cell.text : cell.map(plainOf).join('');
 }
 
 export function drawSections(sections: readonly Section[], tableOptions: TableOptions): string {
@@ -122,9 +124,11 @@ export function drawFields(
 
 const VALUE_MIN = 20;
 
-function drawCell(cell: Cell, paint: ChalkInstance): string {
+function drawCell(cell: Drawn, paint: ChalkInstance): string {
   if (typeof cell === 'string') return printable(cell);
-  return 'bar' in cell ? '' : colorOf(cell.tone, paint)(printable(cell.text));
+  return 'text' in cell
+    ? colorOf(cell.tone, paint)(printable(cell.text))
+    : cell.map((part) => drawCell(part, paint)).join('');
 }
 
 function plain(): Table.TableConstructorOptions {

@@ -5,10 +5,27 @@ export type JsonObject = { [name: string]: Json };
 
 export type Tone = 'good' | 'warn' | 'bad' | 'faint';
 export type Text = string | { text: string; tone: Tone };
-export type Cell =
-  | Text
-  /** A length from 0 to 1, drawn in the remaining width of the terminal. */
-  | { bar: number };
+export type Cell = Text | Graph;
+
+/** Drawn in the remaining width of the terminal. */
+export type Graph =
+  /** A length from 0 to 1. */
+  | { bar: number }
+  /** One character per value, the latest at the right; null for an unknown value. */
+  | { sparkline: ReadonlyArray<number | null> }
+  | Spans
+  /** The labels of a time axis; NumericDate seconds. */
+  | { dates: { from: number; to: number } }
+  /** Points to a place on an axis, from 0 to 1. */
+  | { pointer: { at: number; text: string } };
+
+/** A line of a time axis. Its places are from 0 to 1; a span may begin before 0, and has no end if `until` is null. */
+export interface Spans {
+  spans: ReadonlyArray<{ from: number; until: number | null; character: string; tone?: Tone | undefined }>;
+  now: number;
+  /** Drawn where the last span ends. */
+  end?: Text | undefined;
+}
 
 export type Column =
   | string
@@ -17,6 +34,8 @@ export type Column =
       align?: 'right';
       /** Whether a value may be shortened in the middle, as an ID may. */
       mayShorten?: boolean;
+      /** The width up to which it grows, in characters. Default: as wide as its text */
+      most?: number | undefined;
       /** On a narrow terminal, the columns with the lowest number are left out first. Default: left out last */
       importance?: number | undefined;
     };
@@ -29,6 +48,8 @@ export type View =
       items: AsyncIterable<ListItem> | Iterable<ListItem>;
       columns: readonly Column[];
       empty: string;
+      /** Drawn on a terminal instead of the table. */
+      picture?: readonly Section[];
     }
   /** A long list, printed as NDJSON even without `-o ndjson`. */
   | { shape: 'stream'; portions: AsyncIterable<readonly StreamItem[]> }
