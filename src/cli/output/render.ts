@@ -103,6 +103,8 @@ async function writeTables(
     case 'record':
       return write(`${drawFields(view.fields, tableOptions())}\n`);
     case 'list':
+      if (view.picture !== undefined && screen().columns !== null)
+        return write(drawSections(view.picture, tableOptions()));
       return writeList(view, write, tableOptions());
     case 'report':
       return write(drawSections(view.sections, tableOptions()));

@@ -100,8 +100,8 @@ export interface TimeAxis {
 }
 
 /**
- * Returns the axis on which all these keys are drawn: up to the last known end, and from the time when the oldest key
- * that is still trusted was published. So keys that ended long ago do not stretch it.
+ * Returns the axis on which all these keys are drawn. It begins when the oldest key that is still trusted was published,
+ * and ends with the last key. Keys that ended long ago, and verify-only keys that end much later, do not stretch it.
  * @param isWhole begins with the oldest key, even if it ended long ago
  */
 export function timeAxis(
@@ -113,6 +113,11 @@ export function timeAxis(
   const oldest = isWhole || trusted.length === 0 ? keys : trusted;
   const from = Math.min(now, ...oldest.map(({ publishedAt }) => publishedAt));
   const shown = keys.filter(({ verifiesUntil }) => verifiesUntil === null || verifiesUntil >= from);
-  const to = Math.max(now, nextRotation ?? now, ...shown.map(({ verifiesUntil }) => verifiesUntil ?? now));
-  return { from, to: Math.max(to, from + 1), shown };
+  const endsOf = (isVerifyOnly: boolean) =>
+    shown
+      .filter(({ verifyOnly }) => verifyOnly === isVerifyOnly)
+      .map(({ verifiesUntil }) => verifiesUntil ?? now);
+  const lastEnd = Math.max(now, from + 1, nextRotation ?? now, ...endsOf(false));
+  const to = Math.max(lastEnd, ...endsOf(true).filter((end) => end - from <= 2 * (lastEnd - from)));
+  return { from, to, shown };
 }

@@ -129,8 +129,11 @@ describe('the time axis', () => {
     expect(axis([])).toEqual({ from: NOW, to: NOW + 1, kids: [] });
   });
 
-  test('does not depend on the end of a key without one', () => {
+  test('is stretched only a little by verify-only keys', () => {
     const verifyOnly = signingKey({ kid: 'old', state: 'retiring', createdAt: 4_000 });
-    expect(axis([verifyOnly, ACTIVE])).toEqual({ from: 3_900, to: 6_200, kids: ['old', 'active'] });
+    const to = (verifyUntil: number | null) => axis([{ ...verifyOnly, verifyUntil }, ACTIVE]);
+    expect(to(null)).toEqual({ from: 3_900, to: 6_200, kids: ['old', 'active'] });
+    expect(to(8_000)).toMatchObject({ to: 8_000 });
+    expect(to(9_000)).toMatchObject({ to: 6_200 });
   });
 });

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { containsText } from '../../../domain/shared/search-text.js';
 import type { Globals } from '../../globals.js';
 import { EXIT } from '../../output/exit-code.js';
-import type { Json, ListItem, ListView, Outcome } from '../../output/view.js';
+import type { Json, JsonObject, ListItem, ListView, Outcome } from '../../output/view.js';
 import { integerFlag } from './flags.js';
 
 export interface ListFlags {
@@ -32,7 +32,7 @@ export function listOutcome(
   async function* items(): AsyncGenerator<ListItem> {
     let count = 0;
     for await (const item of view.items) {
-      if (search !== undefined && names.length > 0 && !matches(item, names, search)) continue;
+      if (search !== undefined && names.length > 0 && !matchesSearch(item.data, names, search)) continue;
       isCut = count === limit;
       if (isCut) return;
       count += 1;
@@ -45,13 +45,13 @@ export function listOutcome(
   };
 }
 
-const NONE_FOUND = 'Nothing matches --search.';
+export const NONE_FOUND = 'Nothing matches --search.';
 
 function cutNote(limit: number): string {
   return `Only the first ${limit} are shown, because of --limit. There are more.`;
 }
 
-function matches({ data }: ListItem, names: readonly string[], search: string): boolean {
+export function matchesSearch(data: JsonObject, names: readonly string[], search: string): boolean {
   return names.some((name) => textsIn(data[name] ?? null).some((text) => containsText(text, search)));
 }
 

@@ -22,11 +22,13 @@ const TONES: Record<KeyState, Tone> = {
   compromised: 'bad',
 };
 
+export const NO_KEYS = 'There are no keys. Run `jwtctl keys generate`.';
+
 export function keyList(
   keys: readonly SigningKey[],
   now: number,
   dryRun = false,
-  empty = 'There are no keys. Run `jwtctl keys generate`.',
+  empty = NO_KEYS,
 ): ListView & { items: ListItem[] } {
   return {
     shape: 'list',
@@ -186,6 +188,6 @@ function verifiesUntil(key: SigningKey, now: number): string {
   return isVerifyOnly(key) && key.verifyUntil === null ? 'no end' : relativeTime(key.verifyUntil, now);
 }
 
-function stateCell(key: SigningKey): Text {
+export function stateCell(key: Parameters<typeof stateName>[0]): Text {
   return { text: stateName(key), tone: TONES[key.state] };
 }
