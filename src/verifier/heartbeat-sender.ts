@@ -14,6 +14,7 @@ export interface HeartbeatSenderPorts {
   tail: SecurityLogTail;
   clock: Clock;
   state: StoreState;
+  refusals: { readonly count: number };
   /** Called once when the last accepted heartbeat expires. */
   warn(text: string): void;
 }
@@ -55,7 +56,7 @@ export class HeartbeatSender {
   }
 
   async #sendIfDue(): Promise<void> {
-    const { registry, keys, tail, clock, state } = this.#ports;
+    const { registry, keys, tail, clock, state, refusals } = this.#ports;
     const at = clock.now();
     const content = { kids: keys.trusted.filter(maySign).map(({ kid }) => kid), log: tail.progress };
     const loaded = JSON.stringify(content);
@@ -64,7 +65,9 @@ export class HeartbeatSender {
     if (!isDue && this.#last?.loaded === loaded) return;
     try {
       const until = at + HEARTBEAT_SECONDS;
-      await registry.report({ ...this.#self, ...content, readAt: tail.readAt, at, until });
+      await registry.report({
+        ...{ ...this.#self, ...content, refused: refusals.count, readAt: tail.readAt, at, until },
+      });
       this.#last = { at, loaded };
       this.#hasWarned = false;
       state.answered(clock.now());

@@ -80,7 +80,10 @@ export async function openLiveVerifier(
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
   const heartbeatState = new StoreState(clock);
-  const heartbeatSender = new HeartbeatSender({ registry, keys, tail, clock, state: heartbeatState, warn });
+  const refusals = { count: 0 };
+  const heartbeatSender = new HeartbeatSender({
+    ...{ registry, keys, tail, clock, state: heartbeatState, refusals, warn },
+  });
   const watch = new DatabaseWatch({ database, keys, tail, marks: registry.marks, clock, warn });
   const follower = new Follower({ keys, tail, clock, state: databaseState, heartbeatSender, watch });
   const states = new UserStates({
@@ -98,6 +101,7 @@ export async function openLiveVerifier(
   return new StoreVerifier(
     {
       ...{ keys, tail, follower, watch, states, clock, databaseState, heartbeatState, statusReader, epoch },
+      refusals,
       legacy: legacyPorts(token.acceptLegacy, { registry, statusReader, clock, keys, tail, watch }),
       users: new UserLookup({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
     },
@@ -128,6 +132,7 @@ interface LiveVerifierPorts {
   statusReader: StatusReader;
   legacy: LegacyPorts<KnownKey>;
   epoch: number;
+  refusals: { count: number };
   states: UserStates;
   users: UserLookup;
   clock: Clock;
@@ -242,7 +247,10 @@ class StoreVerifier implements LiveVerifier {
   #during(work: Promise<VerificationResult>): Promise<VerificationResult> {
     this.#running.add(work);
     const end = () => this.#running.delete(work);
-    work.then(end, end);
+    work.then(({ active }) => {
+      if (!active) this.#ports.refusals.count += 1;
+      end();
+    }, end);
     return work;
   }
 

@@ -24,6 +24,7 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
               [7, 9],
             ],
           },
+          refused: 5,
           readAt: now - 1,
           at: now,
           until: now + 10,

@@ -4,7 +4,7 @@ import type { Heartbeat } from '../../src/domain/ports/index.js';
 export function heartbeatOf(id: string, at: number, parts: Partial<Heartbeat> = {}): Heartbeat {
   return {
     ...{ id, host: `host-${id}`, pid: 4711, startedAt: at - 60, kids: [] },
-    ...{ log: { position: 100, missing: [] }, readAt: at - 1, at, until: at + 10 },
+    ...{ log: { position: 100, missing: [] }, refused: 0, readAt: at - 1, at, until: at + 10 },
     ...parts,
   };
 }

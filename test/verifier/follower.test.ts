@@ -55,7 +55,7 @@ beforeEach(() => {
       deregister: async () => {},
       fleet: async () => ({ verifiers: [], keptSeconds: 0 }),
     },
-    ...{ keys, tail, clock, state: new StoreState(clock), warn: () => {} },
+    ...{ keys, tail, clock, state: new StoreState(clock), refusals: { count: 0 }, warn: () => {} },
   });
   follower = new Follower({
     keys,

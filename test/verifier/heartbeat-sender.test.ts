@@ -19,6 +19,7 @@ let isDatabaseAway: boolean;
 let isRegistryAway: boolean;
 let deregistrations: number;
 let warnings: string[];
+let refusals: { count: number };
 let sent: Heartbeat[];
 
 beforeEach(async () => {
@@ -28,6 +29,7 @@ beforeEach(async () => {
   sent = [];
   deregistrations = 0;
   warnings = [];
+  refusals = { count: 0 };
   const { clock, database } = service;
   const { registry } = service.withRegistry({
     report: async (heartbeat) => {
@@ -54,6 +56,7 @@ beforeEach(async () => {
     tail,
     clock,
     state: new StoreState(clock),
+    refusals,
     warn,
   });
   follower = new Follower({
@@ -105,6 +108,14 @@ describe('a running verifier', () => {
     });
     expect(second).toMatchObject({ id: first?.id, kids: ['k1'], log: { position: 1, missing: [] } });
     expect(await fleet()).toEqual([second]);
+  });
+
+  test('reports how many tokens it has refused, with the next heartbeat', async () => {
+    await follower.begin();
+    await settled();
+    refusals.count = 3;
+    await pass(2);
+    expect(sent.map(({ refused }) => refused)).toEqual([0, 0, 3]);
   });
 
   test('sends a heartbeat every 2 s, valid for 10 s, if nothing changes', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Context } from '../../src/app/context.js';
-import type { Database } from '../../src/domain/ports/index.js';
+import type { Database, Heartbeat } from '../../src/domain/ports/index.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import {
   type LiveVerifier,
@@ -49,6 +49,10 @@ async function verdict(verifier: LiveVerifier, token: string): Promise<string> {
   } catch (error) {
     return (error as JwtctlError).code;
   }
+}
+
+async function fleet(): Promise<readonly Heartbeat[]> {
+  return (await (await contexts[0]?.registry())?.fleet(clock.now()))?.verifiers ?? [];
 }
 
 /** Returns a context that calls `before` ahead of each read of the database. */
@@ -134,6 +138,14 @@ describe.each(BACKENDS)('a long-running verifier on %s', (backend) => {
     expect(await verdict(verifier, token)).not.toBe('active');
     await advance(1);
     await expect.poll(() => verdict(verifier, token)).toBe('ERR_KEY_NOT_TRUSTED');
+  });
+
+  test('reports how many tokens it has refused', async () => {
+    const verifier = await open();
+    const { token } = await issue('alice');
+    for (const presented of [token, 'malformed', token, `${token}x`]) await verdict(verifier, presented);
+    await advance(2);
+    await expect.poll(async () => (await fleet())[0]?.refused).toBe(2);
   });
 
   test('refuses tokens of an old key if a new key has the same id and kid', async () => {

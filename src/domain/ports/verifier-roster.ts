@@ -33,6 +33,8 @@ export interface Heartbeat {
   /** The pending keys and the active key, as last read. */
   kids: string[];
   log: LogProgress;
+  /** How many tokens it has refused since it started. */
+  refused: number;
   /** When its last complete read of the security log began; null before the first one has ended. */
   readAt: number | null;
   at: number;

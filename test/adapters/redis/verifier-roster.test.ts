@@ -18,7 +18,7 @@ function openRegistry(): { registry: TokenRegistry; prefix: string; close(): Pro
 function heartbeat(id: string, now: number): Heartbeat {
   return {
     ...{ id, host: 'api-1', pid: 1, startedAt: now, kids: [], log: { position: 0, missing: [] } },
-    ...{ readAt: null, at: now, until: now + 10 },
+    ...{ refused: 0, readAt: null, at: now, until: now + 10 },
   };
 }
 
