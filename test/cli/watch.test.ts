@@ -1,9 +1,11 @@
 import stringWidth from 'string-width';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
+import { heartbeatOf } from '../support/heartbeats.js';
 import { startRedis } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAt } from '../support/terminal.js';
+import { verifiersOver } from '../support/verifiers.js';
 
 describe.each(BACKENDS)('cache inspect --watch, on %s', (backend) => {
   let stores: Stores;
@@ -61,17 +63,56 @@ describe.each(BACKENDS)('cache inspect --watch, on %s', (backend) => {
     expect(first).not.toContain('CHANGE');
     // Two entries were added and one was removed within two seconds.
     expect(second.startsWith('\x1b[H4 tokens of 3 subjects')).toBe(true);
-    expect(second).toMatch(/every 2s: \+1 since .*Z, 1\.0\/s new, 0\.5\/s gone/);
+    expect(second).toMatch(/every 2s: \+1 since \d\d:\d\d:\d\dZ/);
+    expect(rates(second)).toEqual(['Tokens per second, every 2s', 'new 1.0 1.0 █', 'gone 0.5 0.5 █']);
     expect(second).toMatch(/^k1 +active +4 +100% +\+1 /m);
-    expect(third).toMatch(/every 2s: \+0 since .*Z, 0\/s new, 0\/s gone/);
+    expect(third).toMatch(/every 2s: \+0 since \d\d:\d\d:\d\dZ/);
+    expect(rates(third)).toEqual(['Tokens per second, every 2s', 'new 0 1.0 █▁', 'gone 0 0.5 █▁']);
     expect(end).toBe('\r\x1b[J');
     expect([first, second, third].map(timeOf)).toEqual([started, started + 2, started + 4]);
     // The cursor is back in place and visible.
     expect(pieces.join('')).not.toContain('\x1b[?');
   });
 
+  test('shows how many tokens running verifiers refuse, unless only a part is inspected', async () => {
+    const verifiers = await verifiersOver(stores);
+    const report = (refused: number) => {
+      const now = stores.clock.now();
+      return verifiers.registry.report(heartbeatOf('v1', now, { refused, until: now + 3_000 }));
+    };
+    try {
+      await report(10);
+      const steps = () => [() => report(30), async () => {}];
+      const { pieces } = await watch({ columns: 100, rows: 40 }, steps());
+      expect(rates(pieces[1]).at(-1)).toBe('refused 10 10 █');
+      expect(rates(pieces[2]).at(-1)).toBe('refused 0 10 █▁');
+      const part = await watch({ columns: 100, rows: 40 }, steps(), '--sub', 'alice');
+      expect(rates(part.pieces[1])).toHaveLength(3);
+    } finally {
+      await verifiers.registry.deregister('v1');
+      await verifiers.close();
+    }
+  });
+
+  test('draws the latest data again when the terminal gets another size', async () => {
+    const ending = new AbortController();
+    const pieces: string[] = [];
+    const onOutput = (piece: string, resize: (columns: number, rows: number) => void) => {
+      pieces.push(piece);
+      if (pieces.length === 1) resize(60, 12);
+      else ending.abort();
+    };
+    const screen = { columns: 120, rows: 40, signal: ending.signal, onOutput };
+    await runAt(screen, stores, 'cache', 'inspect', '--watch', '1h');
+    const [wide = '', narrow = ''] = pieces;
+    expect(timeOf(narrow)).toBe(timeOf(wide));
+    const widest = (piece: string) => Math.max(...piece.split('\n').map((line) => stringWidth(line)));
+    expect([widest(wide), widest(narrow)]).toEqual([120, 60]);
+    expect(narrow.split('\n').length).toBeLessThanOrEqual(12);
+  });
+
   test.each([
-    { columns: 80, rows: 24 },
+    { columns: 80, rows: 30 },
     { columns: 40, rows: 10 },
     { columns: 30, rows: 5 },
   ])('is at most $columns columns wide and $rows rows tall', async (size) => {
@@ -113,6 +154,7 @@ describe.each(BACKENDS)('cache inspect --watch, on %s', (backend) => {
         ...{ at: started + 5, entries: 4, byKid: [{ kid: 'k1', entries: 4 }] },
         change: {
           ...{ since: started, entries: 1, arrived: 1, gone: 0, arrivedPerSecond: 0.2, gonePerSecond: 0 },
+          ...{ refused: null, refusedPerSecond: null },
           byKid: [{ kid: 'k1', entries: 1 }],
           byNode: expect.arrayContaining([{ node, entries: 1 }]),
         },
@@ -141,6 +183,17 @@ describe.each(BACKENDS)('cache inspect --watch, on %s', (backend) => {
     }
   });
 });
+
+/** Returns the section of the rates, without its header. */
+function rates(frame = ''): string[] {
+  const [title = '', , ...rows] =
+    frame
+      .replaceAll('\x1b[K', '')
+      .split('\n\n')
+      .find((section) => section.startsWith('Tokens per second'))
+      ?.split('\n') ?? [];
+  return [title, ...rows.map((row) => row.split(/ +/).join(' '))];
+}
 
 /** Returns when the data of a frame was read. */
 function timeOf(frame: string): number {

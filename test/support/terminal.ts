@@ -8,7 +8,7 @@ export interface Terminal {
   env?: Record<string, string>;
   signal?: AbortSignal;
   /** Called with each chunk of standard output. The write completes when it resolves. */
-  onOutput?: (text: string) => Promise<void> | void;
+  onOutput?: (text: string, resize: (columns: number, rows: number) => void) => Promise<void> | void;
 }
 
 /** Runs one command line with standard input and stderr as terminals. The answers go to its prompts. */
@@ -24,7 +24,7 @@ export async function runAt(terminal: Terminal, shell: Cli, ...words: string[]):
     const writable = new Writable({
       write: (chunk, _encoding, done) => {
         printed[name] += chunk;
-        const taken = name === 'stdout' ? terminal.onOutput?.(String(chunk)) : undefined;
+        const taken = name === 'stdout' ? terminal.onOutput?.(String(chunk), resize) : undefined;
         Promise.resolve(taken).then(() => done(), done);
       },
     });
@@ -32,6 +32,10 @@ export async function runAt(terminal: Terminal, shell: Cli, ...words: string[]):
   };
   const stdin = Object.assign(new PassThrough(), { isTTY: true });
   const io = { stdin, stdout: stream('stdout'), stderr: stream('stderr') };
+  const resize = (columns: number, rows: number) => {
+    Object.assign(io.stdout, { columns, rows });
+    io.stdout.emit('resize');
+  };
   const exitCode = await main(
     [...words, '--no-color'],
     { ...io, env: { ...shell.env, ...terminal.env }, cwd: shell.home, clock: shell.clock },

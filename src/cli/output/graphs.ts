@@ -31,11 +31,10 @@ function drawBar(part: number, width: number): string {
   return '█'.repeat(Math.floor(eighths / 8)) + ('▏▎▍▌▋▊▉'[(eighths % 8) - 1] ?? '');
 }
 
-/** Draws one character per value, the latest at the right. A value above 0 is never drawn as 0, and null is a gap. */
+/** The highest of all values fills a line. A value above 0 is never drawn as 0, and null is a gap. */
 function drawSparkline(values: ReadonlyArray<number | null>, width: number): string {
-  const shown = values.slice(-width);
-  const highest = Math.max(...shown.map((value) => value ?? 0));
-  const levels = shown.map((value) => {
+  const highest = Math.max(...values.map((value) => value ?? 0));
+  const levels = values.slice(-width).map((value) => {
     if (value === null) return ' ';
     if (value <= 0) return '▁';
     return '▂▃▄▅▆▇█'[Math.max(0, Math.ceil((7 * value) / highest) - 1)] ?? '█';

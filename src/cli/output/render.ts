@@ -3,7 +3,7 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { stringifySpelled } from '../../domain/shared/json-numbers.js';
 import { printable, printableJson } from '../../domain/shared/text.js';
 import type { TableOptions } from './table.js';
-import type { Json, ListItem, ListView, StreamItem, View } from './view.js';
+import type { Json, ListItem, ListView, Section, StreamItem, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
 
@@ -25,7 +25,7 @@ export async function render(view: View, stdout: Writable, options: RenderOption
     case 'quiet':
       return writeIds(view, write);
     case 'table':
-      return writeTables(view, write, options);
+      return writeTables(view, stdout, options);
   }
 }
 
@@ -90,9 +90,10 @@ async function writeIds(view: View, write: Write): Promise<void> {
 
 async function writeTables(
   view: View,
-  write: Write,
+  stdout: Writable,
   { color, isWide, screen }: RenderOptions,
 ): Promise<void> {
+  const write: Write = (text) => writeAll(stdout, text);
   if (view.shape === 'text') return write(withNewline(view.text));
   if (view.shape === 'stream') return writeNdjson(view, write);
   const { drawFields, drawSections } = await import('./table.js');
@@ -111,7 +112,19 @@ async function writeTables(
     case 'live': {
       const { CLEAR_REST, inPlace } = await import('./live.js');
       const draw = inPlace(() => screen().rows ?? USUAL_HEIGHT);
-      for await (const { sections } of view.frames) await write(draw(drawSections(sections, tableOptions())));
+      let latest: readonly Section[] | null = null;
+      const drawLatest = async () => latest && write(draw(drawSections(latest, tableOptions())));
+      // The next frame reports a failed write.
+      const onResize = () => drawLatest().catch(() => {});
+      stdout.on('resize', onResize);
+      try {
+        for await (const { sections } of view.frames) {
+          latest = sections;
+          await drawLatest();
+        }
+      } finally {
+        stdout.off('resize', onResize);
+      }
       await write(CLEAR_REST);
     }
   }

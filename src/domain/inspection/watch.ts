@@ -1,3 +1,5 @@
+import { refusedBetween } from '../fleet/refusals.js';
+import type { Fleet } from '../fleet/running-verifiers.js';
 import type { Clock } from '../ports/index.js';
 import type { KeyCount } from '../registry/keys-by-id.js';
 import { JwtctlError } from '../shared/errors.js';
@@ -21,8 +23,18 @@ export interface RegistryChange {
   gone: number;
   arrivedPerSecond: number;
   gonePerSecond: number;
+  /** As the running verifiers report it; null if there are none, or they could not be read. */
+  refused: number | null;
+  refusedPerSecond: number | null;
   byKid: Array<Omit<KeyCount, 'state' | 'verifyOnly'>>;
   byNode: Array<{ node: string; entries: number }>;
+}
+
+/** A complete look, to compare the next one with. */
+interface WholeLook {
+  at: number;
+  report: Inspection;
+  fleet: Fleet;
 }
 
 /**
@@ -32,14 +44,22 @@ export interface RegistryChange {
  */
 export async function* watchRegistry(
   look: (at: number, since: number | undefined) => Promise<Inspection>,
-  { clock, intervalSeconds, signal }: { clock: Clock; intervalSeconds: number; signal: AbortSignal },
+  {
+    clock,
+    intervalSeconds,
+    signal,
+    askFleet,
+  }: { clock: Clock; intervalSeconds: number; signal: AbortSignal; askFleet(): Promise<Fleet> },
 ): AsyncGenerator<Look> {
   let shown: Inspection | null = null;
-  let whole = null as { at: number; report: Inspection } | null;
+  let whole = null as WholeLook | null;
   let failingSince: number | null = null;
   while (!signal.aborted) {
     const at = clock.now();
-    const seen = await look(at, whole?.at).catch((error: unknown) => asUnavailable(error));
+    const [seen, fleet] = await Promise.all([
+      look(at, whole?.at).catch((error: unknown) => asUnavailable(error)),
+      askFleet(),
+    ]);
     if (signal.aborted) return;
     if (seen instanceof JwtctlError) {
       if (shown === null) throw seen;
@@ -47,8 +67,8 @@ export async function* watchRegistry(
       yield { at, report: shown, change: null, failure: { error: seen, since: failingSince } };
     } else {
       const change: RegistryChange | null =
-        whole !== null && seen.complete ? changeBetween(whole, { at, report: seen }) : null;
-      if (seen.complete) whole = { at, report: seen };
+        whole !== null && seen.complete ? changeBetween(whole, { at, report: seen, fleet }) : null;
+      if (seen.complete) whole = { at, report: seen, fleet };
       shown = seen;
       failingSince = null;
       yield { at, report: seen, change, failure: null };
@@ -65,10 +85,7 @@ function asUnavailable(error: unknown): JwtctlError {
 }
 
 /** Entries issued before the earlier look can only stay or end, so a lower count of them gives `gone`. */
-function changeBetween(
-  earlier: { at: number; report: Inspection },
-  later: { at: number; report: Inspection },
-): RegistryChange {
+function changeBetween(earlier: WholeLook, later: WholeLook): RegistryChange {
   const entries = later.report.entries - earlier.report.entries;
   const { since } = later.report.issuedBefore;
   const missing = since === null ? 0 : earlier.report.issuedBefore.now - since;
@@ -76,6 +93,10 @@ function changeBetween(
   const gone = Math.max(0, missing, -entries);
   const arrived = entries + gone;
   const seconds = Math.max(1, later.at - earlier.at);
+  const isFleetKnown = [earlier, later].every(({ fleet }) => fleet.unavailableReason === null);
+  const refused = isFleetKnown
+    ? refusedBetween({ at: earlier.at, verifiers: earlier.fleet.verifiers }, later.fleet.verifiers)
+    : null;
   return {
     since: earlier.at,
     entries,
@@ -83,6 +104,8 @@ function changeBetween(
     gone,
     arrivedPerSecond: arrived / seconds,
     gonePerSecond: gone / seconds,
+    refused,
+    refusedPerSecond: refused === null ? null : refused / seconds,
     byKid: differences(earlier.report.byKid, later.report.byKid, ({ keyId }) => keyId).map(
       ([{ kid, keyId }, entries]) => ({ kid, keyId, entries }),
     ),

@@ -84,7 +84,7 @@ test('a pointer has its text at the side that has room for it', () => {
 
 test('a sparkline shows the latest values at the right, and draws only 0 as 0', () => {
   expect(draw({ sparkline: [0, 0.1, null, 50, 100] }, 8)).toBe('   ▁▂ ▅█');
-  expect(draw({ sparkline: [9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 7] }, 8)).toBe('▂▃▄▅▆▇██');
+  expect(draw({ sparkline: [9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 7] }, 8)).toBe('▂▃▄▅▅▆▇▇');
   expect(draw({ sparkline: [0, 0] }, 8)).toBe('      ▁▁');
 });
 

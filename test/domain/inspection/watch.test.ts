@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { type Fleet, NO_VERIFIERS } from '../../../src/domain/fleet/running-verifiers.js';
 import type { Inspection } from '../../../src/domain/inspection/types.js';
 import { type Look, watchRegistry } from '../../../src/domain/inspection/watch.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { ManualClock } from '../../support/clock.js';
+import { heartbeatOf } from '../../support/heartbeats.js';
 
 function report(parts: Partial<Inspection> = {}): Inspection {
   return {
@@ -14,8 +16,12 @@ function report(parts: Partial<Inspection> = {}): Inspection {
   };
 }
 
-/** Watches every two seconds; each look returns the next element of `seen`. */
-function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, signal?: AbortSignal) {
+/** Watches every two seconds; each look returns the next element of `seen`, and the next one of `fleets`. */
+function watch(
+  seen: Array<Inspection | Error | (() => Promise<Inspection>)>,
+  signal?: AbortSignal,
+  fleets: Fleet[] = [],
+) {
   const clock = new ManualClock(1_000);
   const ending = new AbortController();
   const asked: Array<{ at: number; since: number | undefined }> = [];
@@ -25,7 +31,10 @@ function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, si
     if (next instanceof Error) throw next;
     return typeof next === 'function' ? next() : next;
   };
-  const looks = watchRegistry(look, { clock, intervalSeconds: 2, signal: signal ?? ending.signal });
+  const looks = watchRegistry(look, {
+    ...{ clock, intervalSeconds: 2, signal: signal ?? ending.signal },
+    askFleet: async () => fleets.shift() ?? NO_VERIFIERS,
+  });
   /** Advances the clock to the next look and returns it. */
   const next = async (): Promise<Look> => {
     const coming = looks.next();
@@ -89,6 +98,7 @@ describe('a watch', () => {
     // Of the 98 entries before the first look, 68 remain: 30 have ended, so 40 have arrived.
     expect((await next()).change).toEqual({
       ...{ since: 1_000, entries: 10, arrived: 40, gone: 30, arrivedPerSecond: 20, gonePerSecond: 15 },
+      ...{ refused: null, refusedPerSecond: null },
       byKid: [
         { kid: 'k', keyId: 2, entries: 35 },
         { kid: 'new', keyId: 3, entries: 5 },
@@ -96,6 +106,18 @@ describe('a watch', () => {
       ],
       byNode: [{ node: 'a:1', entries: 10 }],
     });
+  });
+
+  test('counts the tokens that running verifiers refused since the last complete look', async () => {
+    const fleet = (...refused: number[]): Fleet => ({
+      verifiers: refused.map((count, index) => heartbeatOf(`v${index}`, 1_000, { refused: count })),
+      unavailableReason: null,
+    });
+    const away = { verifiers: [], unavailableReason: 'Redis does not answer.' };
+    const { next } = watch([], undefined, [fleet(5, 7), fleet(6, 12), away, fleet(6, 12), NO_VERIFIERS]);
+    const refusals: unknown[] = [];
+    for (let look = 0; look < 5; look++) refusals.push((await next()).change?.refused);
+    expect(refusals).toEqual([undefined, 6, null, null, null]);
   });
 
   test('never counts restored entries as ended or arrivals as negative', async () => {

@@ -1,3 +1,4 @@
+import { askFleet, NO_VERIFIERS } from '../../../domain/fleet/running-verifiers.js';
 import { inspectRegistry, inspectSubject } from '../../../domain/inspection/inspect.js';
 import type { Inspection } from '../../../domain/inspection/types.js';
 import { watchRegistry } from '../../../domain/inspection/watch.js';
@@ -28,7 +29,7 @@ export const defineInspect: DefineCommand = (group, run) => {
     .option('--deep', "also check that each subject's set expires in time and that its user exists")
     .option(
       '--watch [interval]',
-      'repeat until Ctrl-C, and show what changes (default: every 2s)',
+      'repeat until Ctrl-C, and show what changes, and how many tokens running verifiers refuse (default: every 2s)',
       durationFlag,
     )
     .option(
@@ -61,10 +62,15 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   }
   if (flags.watch !== undefined) requireLiveOutput(globals);
   const look = await createLook(invocation, flags);
-  const { clock } = await invocation.context();
+  const { clock, registry: openRegistry } = await invocation.context();
   if (flags.watch !== undefined) {
     const intervalSeconds = flags.watch === true ? WATCH_SECONDS : flags.watch;
-    const looks = watchRegistry((at, since) => look(at, since), { clock, intervalSeconds, signal });
+    const isWhole = flags.sub === undefined && flags.kid === undefined;
+    const looks = watchRegistry((at, since) => look(at, since), {
+      ...{ clock, intervalSeconds, signal },
+      // Verifiers count the refused tokens of all subjects and keys together.
+      askFleet: async () => (isWhole ? askFleet({ openRegistry, clock }) : NO_VERIFIERS),
+    });
     return { view: watch(looks, intervalSeconds) };
   }
   const now = clock.now();

@@ -1,8 +1,9 @@
 import type { Look, RegistryChange } from '../../../../domain/inspection/watch.js';
 import { formatDuration } from '../../../../domain/shared/duration.js';
+import { numberColumn } from '../../columns.js';
 import { rate, signed } from '../../number-format.js';
 import { isoTime } from '../../time.js';
-import type { JsonObject, Section, Text, View } from '../../view.js';
+import type { Cell, JsonObject, Section, Text, View } from '../../view.js';
 import { inspectionData, inspectionSections } from './inspect.js';
 
 export function watch(looks: AsyncIterable<Look>, intervalSeconds: number): View {
@@ -10,11 +11,23 @@ export function watch(looks: AsyncIterable<Look>, intervalSeconds: number): View
 }
 
 async function* frames(looks: AsyncIterable<Look>, intervalSeconds: number) {
-  for await (const look of looks)
-    yield { data: lookData(look), sections: lookSections(look, intervalSeconds) };
+  const changes: Array<RegistryChange | null> = [];
+  for await (const look of looks) {
+    // There is nothing to compare the first look with.
+    if (look.change !== null || changes.length > 0) changes.push(look.change);
+    if (changes.length > MOST_CHANGES) changes.shift();
+    yield { data: lookData(look), sections: lookSections(look, changes, intervalSeconds) };
+  }
 }
 
-function lookSections(look: Look, intervalSeconds: number): Section[] {
+/** Wider than any terminal. */
+const MOST_CHANGES = 1_000;
+
+function lookSections(
+  look: Look,
+  changes: ReadonlyArray<RegistryChange | null>,
+  intervalSeconds: number,
+): Section[] {
   const [first, ...others] = inspectionSections(look.report, look.at, look.change);
   if (first === undefined) return [];
   const every = formatDuration(intervalSeconds);
@@ -28,12 +41,38 @@ function lookSections(look: Look, intervalSeconds: number): Section[] {
             tone: 'bad',
           },
         ];
-  return [{ ...first, lines: [...lines, ...(first.lines ?? [])] }, ...others];
+  return [{ ...first, lines: [...lines, ...(first.lines ?? [])] }, rates(changes, every), ...others];
 }
 
-function inWords({ entries, arrivedPerSecond, gonePerSecond, since }: RegistryChange): string {
-  const when = isoTime(since).slice(11);
-  return `${signed(entries)} since ${when}, ${rate(arrivedPerSecond)}/s new, ${rate(gonePerSecond)}/s gone`;
+function rates(changes: ReadonlyArray<RegistryChange | null>, every: string): Section {
+  const row = (name: string, rateOf: (change: RegistryChange) => number | null): Cell[] => {
+    const values = changes.map((change) => (change === null ? null : rateOf(change)));
+    const known = values.filter((value) => value !== null);
+    const now = values.at(-1) ?? null;
+    return [
+      name,
+      now === null ? '-' : rate(now),
+      known.length === 0 ? '-' : rate(Math.max(...known)),
+      { sparkline: values },
+    ];
+  };
+  const areRefusalsKnown = changes.some((change) => change !== null && change.refused !== null);
+  return {
+    title: `Tokens per second, every ${every}`,
+    columns: ['', numberColumn('now'), numberColumn('highest'), ''],
+    rows:
+      changes.length === 0
+        ? []
+        : [
+            row('new', ({ arrivedPerSecond }) => arrivedPerSecond),
+            row('gone', ({ gonePerSecond }) => gonePerSecond),
+            ...(areRefusalsKnown ? [row('refused', ({ refusedPerSecond }) => refusedPerSecond)] : []),
+          ],
+  };
+}
+
+function inWords({ entries, since }: RegistryChange): string {
+  return `${signed(entries)} since ${isoTime(since).slice(11)}`;
 }
 
 /** Returns only the error for a failed look, because earlier lines have the earlier data. */
@@ -46,9 +85,10 @@ function lookData({ at, report, change, failure }: Look): JsonObject {
 }
 
 function changeData(change: RegistryChange): JsonObject {
-  const { since, entries, arrived, gone, arrivedPerSecond, gonePerSecond } = change;
+  const { since, entries, arrived, gone, refused } = change;
+  const { arrivedPerSecond, gonePerSecond, refusedPerSecond } = change;
   return {
-    ...{ since, entries, arrived, gone, arrivedPerSecond, gonePerSecond },
+    ...{ since, entries, arrived, gone, refused, arrivedPerSecond, gonePerSecond, refusedPerSecond },
     byKid: change.byKid.map((row) => ({ kid: row.kid, keyId: row.keyId, entries: row.entries })),
     byNode: change.byNode.map((row) => ({ node: row.node, entries: row.entries })),
   };
