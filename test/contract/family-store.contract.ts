@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { familyJti } from '../../src/domain/model/family.js';
 import { newRandomId } from '../../src/domain/model/random-id.js';
 import type { FamilyOutcome, FamilyStep, TokenFamily, TokenRegistry } from '../../src/domain/ports/index.js';
+import { listFamilies } from '../../src/domain/registry/list-families.js';
 import { registerOne } from '../support/registering.js';
 import type { OpenedRegistry } from './token-registry.contract.js';
 
@@ -55,7 +56,7 @@ export function familyContract(name: string, open: () => Promise<OpenedRegistry>
     }
 
     async function families(sub: string, at = now): Promise<TokenFamily[]> {
-      return registry.listFamilies(sub, at);
+      return listFamilies(registry, sub, at);
     }
 
     async function jtis(sub: string, at = now): Promise<string[]> {

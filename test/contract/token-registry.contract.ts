@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { legacyId } from '../../src/domain/model/legacy-id.js';
 import type {
   KnownUserStatus,
+  ListOptions,
   RegistryEntry,
   ScannedSubject,
   StatusReader,
@@ -171,6 +172,21 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         for (const jti of odd) {
           expect((await registry.tokenStatus('alice', entry(jti), now)).exp, jti).toBe(now + 3600);
         }
+      });
+
+      test('lists the first entries, or those with given IDs', async () => {
+        await register(
+          'alice',
+          entry('c', { iat: now - 3 }),
+          entry('b', { iat: now - 1, exp: now + 60 }),
+          entry('a'),
+        );
+        const listed = async (options: ListOptions) =>
+          (await registry.list('alice', now, options)).map(({ jti }) => jti);
+        expect(await listed({})).toEqual(['a', 'c', 'b']);
+        expect(await listed({ limit: 2 })).toEqual(['a', 'c']);
+        expect(await listed({ jtis: ['b', 'x'] })).toEqual(['b']);
+        expect(await listed({ jtis: [] })).toEqual([]);
       });
 
       test('keeps 50 concurrent registrations of one subject', async () => {

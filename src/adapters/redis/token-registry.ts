@@ -11,12 +11,14 @@ import type {
   KnownUserStatus,
   LegacyEntry,
   ListedEntry,
+  ListOptions,
   OnSubjects,
   Registration,
   RegistrationOutcome,
   RegistryNode,
   Removal,
   RemovalOutcome,
+  ScannedEntry,
   ScanOptions,
   ScanOutcome,
   StatusReader,
@@ -29,6 +31,7 @@ import type {
 } from '../../domain/ports/index.js';
 import type { MarkStore } from '../../domain/ports/mark-store.js';
 import { groupBy } from '../../domain/registry/group-entries.js';
+import { OldestEntries } from '../../domain/registry/oldest-entries.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 import { Batcher } from './cluster/batcher.js';
@@ -39,10 +42,10 @@ import { keyspace, parseLegacyEntry, statusScore } from './keyspace.js';
 import { redisMarkStore } from './mark-store.js';
 import { NAMED, SET_STATUS } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
-import { advanceFamily, listFamilies, startGrace } from './subject/families.js';
+import { advanceFamily, familyPages, startGrace } from './subject/families.js';
 import { withLastSeen } from './subject/last-seen.js';
 import { SubjectReader } from './subject/reader.js';
-import { byAge, type RegistrationOptions, registerInTurn } from './subject/register-entries.js';
+import { type RegistrationOptions, registerInTurn } from './subject/register-entries.js';
 import { removeEntries } from './subject/remove-exact.js';
 import { readScores, statusMembers, storedStatus } from './subject/scores.js';
 import { readStart } from './subject/server-start.js';
@@ -112,8 +115,8 @@ export class RedisTokenRegistry implements TokenRegistry {
     await allSettled(steps.map((step) => startGrace(this.#session, step)));
   }
 
-  listFamilies(sub: string, now: number): Promise<TokenFamily[]> {
-    return listFamilies(this.#session, sub, now - this.#tolerance);
+  familyPages(sub: string, now: number): AsyncIterable<TokenFamily[]> {
+    return familyPages(this.#session, sub, now - this.#tolerance);
   }
 
   async tokenStatus(
@@ -147,11 +150,13 @@ export class RedisTokenRegistry implements TokenRegistry {
     });
   }
 
-  async list(sub: string, now: number): Promise<ListedEntry[]> {
-    const options = { horizon: now - this.#tolerance, withDetails: true, isNamed: true };
-    const reader = new SubjectReader(this.#session, options);
+  async list(sub: string, now: number, options: ListOptions = {}): Promise<ListedEntry[]> {
+    const readOptions = { horizon: now - this.#tolerance, withDetails: true, isNamed: true };
+    const reader = new SubjectReader(this.#session, readOptions);
     const keys = this.#session.keyspace.keysOf(sub);
-    const entries = (await reader.list({ sub, ...keys })).sort(byAge);
+    const oldest = new OldestEntries<ScannedEntry>(sub, options);
+    for await (const page of reader.pages({ sub, ...keys })) oldest.add(page);
+    const entries = oldest.list();
     return this.idleTimeoutSeconds === null ? entries : withLastSeen(this.#session, keys, entries);
   }
 

@@ -43,6 +43,11 @@ export function matches(
   );
 }
 
+/** Orders by `iat`, then by the bytes of the `jti`, then by key id. */
+export function byAge(a: EntryName, b: EntryName): number {
+  return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
+}
+
 export function liveExp(exp: number | null, now: number, clockToleranceSeconds: number): number | null {
   return exp !== null && exp > now - clockToleranceSeconds ? exp : null;
 }

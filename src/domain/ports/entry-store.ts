@@ -15,8 +15,12 @@ export interface EntryStore extends UserStatusCache {
    */
   registerMany(registrations: readonly Registration[]): Promise<RegistrationOutcome[]>;
 
-  /** Returns live entries by `iat`, then `jti`. @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) */
-  list(sub: string, now: number): Promise<ListedEntry[]>;
+  /**
+   * Returns live entries by `iat`, then `jti`. Reads all, but keeps a limited number in memory.
+   * @throws JwtctlError `ERR_SUBJECT_TOO_LARGE` (state) if there are more than {@link MOST_LISTED} and no limit;
+   * `ERR_REDIS_WRONG_TYPE` (state)
+   */
+  list(sub: string, now: number, options?: ListOptions): Promise<ListedEntry[]>;
 
   /** Removes the matching entries and families of one subject, and with its last entry its cached status. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
@@ -33,6 +37,16 @@ export interface EntryStore extends UserStatusCache {
     now: number,
   ): Promise<RemovalOutcome>;
 }
+
+export interface ListOptions {
+  /** Returns at most this many, the first ones. */
+  limit?: number | undefined;
+  /** Returns only entries with one of these. */
+  jtis?: readonly string[] | undefined;
+}
+
+/** Write access to Redis can give a subject any number of entries and families. */
+export const MOST_LISTED = 100_000;
 
 export interface ListedEntry extends RegistryEntry {
   meta: TokenMeta | null;

@@ -16,8 +16,11 @@ export interface FamilyStore {
    */
   startGrace(steps: ReadonlyArray<{ sub: string; jti: string }>, now: number): Promise<void>;
 
-  /** Returns the subject's families that have not expired, by start, then by name. */
-  listFamilies(sub: string, now: number): Promise<TokenFamily[]>;
+  /**
+   * Yields the subject's families that have not expired, in no order. One may be repeated.
+   * @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state)
+   */
+  familyPages(sub: string, now: number): AsyncIterable<TokenFamily[]>;
 }
 
 export interface TokenFamily {

@@ -1,6 +1,8 @@
 import { familyJti } from '../model/family.js';
+import { byAge } from '../model/registry-entry.js';
 import type { TokenMeta } from '../model/token-meta.js';
 import type { EntryStore, FamilyStore, RegistryEntry } from '../ports/index.js';
+import { listFamilies } from './list-families.js';
 
 export interface ListedToken extends Omit<RegistryEntry, 'exp'> {
   /** Null for a session whose last access token has expired or was removed. */
@@ -12,13 +14,21 @@ export interface ListedToken extends Omit<RegistryEntry, 'exp'> {
   refreshExp: number | null;
 }
 
-/** Returns the live tokens of a subject and its sessions, by `iat`, then `jti`. */
+/**
+ * Returns the live tokens of a subject and its sessions, by `iat`, then `jti`.
+ * @param limit returns at most this many, the first ones
+ * @throws JwtctlError `ERR_SUBJECT_TOO_LARGE` (state); with a limit, only because of sessions
+ */
 export async function listTokens(
-  registry: Pick<EntryStore, 'list'> & Pick<FamilyStore, 'listFamilies'>,
+  registry: Pick<EntryStore, 'list'> & Pick<FamilyStore, 'familyPages'>,
   sub: string,
   now: number,
+  limit?: number,
 ): Promise<ListedToken[]> {
-  const [entries, families] = await Promise.all([registry.list(sub, now), registry.listFamilies(sub, now)]);
+  const [entries, families] = await Promise.all([
+    registry.list(sub, now, { limit }),
+    listFamilies(registry, sub, now),
+  ]);
   const sessions = new Map(families.map((one) => [familyJti(one.family, one.counter), one]));
   const listed: ListedToken[] = entries.map((entry) => {
     const refreshExp = sessions.get(entry.jti)?.exp ?? null;
@@ -28,5 +38,6 @@ export async function listTokens(
   for (const [jti, { keyId, iat, meta, exp }] of sessions) {
     listed.push({ jti, keyId, iat, exp: null, meta, refreshExp: exp });
   }
-  return listed.sort((a, b) => a.iat - b.iat || (a.jti < b.jti ? -1 : 1));
+  // The entry of a session that comes after the last entry here may have been cut off.
+  return listed.sort(byAge).slice(0, limit);
 }

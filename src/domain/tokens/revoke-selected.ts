@@ -1,8 +1,13 @@
-import { familyOf } from '../model/family.js';
+import { familyJti, familyOf } from '../model/family.js';
 import type { EventPolicy } from '../model/lifetime.js';
 import { hasMeta, type TokenMeta } from '../model/token-meta.js';
-import type { Administration } from '../ports/index.js';
-import { type ListedToken, listTokens } from '../registry/list-tokens.js';
+import type {
+  Administration,
+  EntryName,
+  FamilyStore,
+  RegistryScanner,
+  ScannedEntry,
+} from '../ports/index.js';
 import { MOST_NAMED, type NamedToken, nameTokens } from '../security-log/name-tokens.js';
 import { afterRecord } from '../security-log/record.js';
 import type { RevocationOptions, RevocationOutcome } from './revoke.js';
@@ -20,20 +25,12 @@ export async function revokeSelected(
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
-  const tokens = await listTokens(registry, sub, now);
-  const selected = select(tokens, where);
-  const withoutMeta = tokens.filter((token) => token.meta === null && !selected.includes(token)).length;
-  const families = [...new Set(selected.flatMap(({ jti }) => familyOf(jti) ?? []))];
-  const single = selected.filter(({ jti }) => familyOf(jti) === null);
+  const { single, families, sessions, revoked, withoutMeta } = await select(registry, { sub, where }, now);
   const nothing = { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], eventId: null };
   const outcome = { ...nothing, withoutMeta };
-  if (dryRun) {
-    const revoked = selected.filter(({ exp }) => exp !== null).length;
-    const sessions = selected.filter(({ refreshExp }) => refreshExp !== null).length;
-    return { ...outcome, revoked, sessions };
-  }
+  if (dryRun) return { ...outcome, revoked, sessions };
 
-  const named = selected.map(({ jti, iat }) => ({ sub, jti, iat }));
+  const named = [...single.map(({ jti, iat }) => ({ sub, jti, iat })), ...families.values()];
   let eventId: number | null = null;
   for (let from = 0; from < named.length; from += MOST_NAMED)
     eventId = await record(ports, policy, named.slice(from, from + MOST_NAMED), reason);
@@ -50,7 +47,7 @@ export async function revokeSelected(
     }
     // A replica that confirms the last removal has the earlier ones, too.
     const last = single.slice(-1).map(({ jti }) => ({ jti }));
-    const sessionsOf = families.length > 0 ? [{ families }] : [];
+    const sessionsOf = families.size > 0 ? [{ families: [...families.keys()] }] : [];
     for (const filter of [...last, ...sessionsOf]) {
       const removal = await registry.remove(sub, filter, now);
       revoked += removal.removed;
@@ -61,11 +58,52 @@ export async function revokeSelected(
   });
 }
 
-/** Returns the selected tokens, with all tokens of their sessions. */
-function select(tokens: readonly ListedToken[], where: TokenMeta): ListedToken[] {
-  const matching = tokens.filter(({ meta }) => hasMeta(meta, where));
-  const families = new Set(matching.map(({ jti }) => familyOf(jti) ?? jti));
-  return tokens.filter(({ jti }) => families.has(familyOf(jti) ?? jti));
+interface Selected {
+  /** Tokens outside sessions. */
+  single: EntryName[];
+  /** One token of each session. */
+  families: Map<string, NamedToken>;
+  sessions: number;
+  /** The number of tokens, with all of the sessions. */
+  revoked: number;
+  withoutMeta: number;
+}
+
+/** Keeps only selected tokens in memory, and any number of them, because a revocation must find all. */
+async function select(
+  registry: Pick<FamilyStore & RegistryScanner, 'familyPages' | 'scan'>,
+  { sub, where }: { sub: string; where: TokenMeta },
+  now: number,
+): Promise<Selected> {
+  const single: EntryName[] = [];
+  const families = new Map<string, NamedToken>();
+  const forEach = (onEntry: (entry: ScannedEntry) => void) =>
+    registry.scan(
+      (parts) => {
+        for (const { entries } of parts) for (const entry of entries) onEntry(entry);
+      },
+      { now, sub, withDetails: true },
+    );
+  await forEach(({ jti, keyId, iat, meta }) => {
+    if (!hasMeta(meta, where)) return;
+    const family = familyOf(jti);
+    if (family === null) single.push({ jti, keyId, iat });
+    else families.set(family, { sub, jti, iat });
+  });
+  const sessions = new Set<string>();
+  for await (const page of registry.familyPages(sub, now)) {
+    for (const { family, counter, iat, meta } of page) {
+      if (!families.has(family) && !hasMeta(meta, where)) continue;
+      families.set(family, { sub, jti: familyJti(family, counter), iat });
+      sessions.add(family);
+    }
+  }
+  const counts = { revoked: single.length, withoutMeta: 0 };
+  await forEach(({ jti, meta }) => {
+    if (families.has(familyOf(jti) ?? '')) counts.revoked += 1;
+    else if (meta === null) counts.withoutMeta += 1;
+  });
+  return { single, families, sessions: sessions.size, ...counts };
 }
 
 function record(

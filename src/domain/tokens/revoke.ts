@@ -62,8 +62,8 @@ export async function revokeToken(
     const filter = family === null ? { jti: token.jti } : { families: [family] };
     const isEnding = (entry: RegistryEntry) => matches(entry, filter);
     const { count } = await countSubjectTokens(registry, token.sub, now, isEnding);
-    const known = family === null ? [] : await registry.listFamilies(token.sub, now);
-    const sessions = known.filter((one) => one.family === family).length;
+    const isSession = (one: TokenFamily) => one.family === family;
+    const sessions = family === null ? 0 : (await findFamilies(registry, token.sub, now, isSession)).length;
     return outcome({ revoked: count, sessions, alreadyGone: count + sessions === 0 ? 1 : 0 });
   }
 
@@ -180,15 +180,27 @@ async function nameSessions(
 
 /** Returns the sessions that began by `issuedBefore` and have a later access token, which names no such time. */
 async function sessionsAcross(
-  registry: Pick<FamilyStore, 'listFamilies'>,
+  registry: Pick<FamilyStore, 'familyPages'>,
   sub: string,
   { issuedBefore, except }: { issuedBefore: number; except: string | undefined },
   now: number,
 ): Promise<TokenFamily[]> {
-  const families = await registry.listFamilies(sub, now).catch(noneOfWrongType);
-  return families
-    .filter(({ family }) => family !== except)
-    .filter(({ startedAt, iat }) => startedAt <= issuedBefore && iat > issuedBefore);
+  const isAcross = ({ family, startedAt, iat }: TokenFamily) =>
+    family !== except && startedAt <= issuedBefore && iat > issuedBefore;
+  return findFamilies(registry, sub, now, isAcross).catch(noneOfWrongType);
+}
+
+/** Keeps only matching families in memory, and any number of them, because a revocation must find all. */
+async function findFamilies(
+  registry: Pick<FamilyStore, 'familyPages'>,
+  sub: string,
+  now: number,
+  isMatch: (family: TokenFamily) => boolean,
+): Promise<TokenFamily[]> {
+  const found = new Map<string, TokenFamily>();
+  for await (const page of registry.familyPages(sub, now))
+    for (const family of page) if (isMatch(family)) found.set(family.family, family);
+  return [...found.values()];
 }
 
 /** Returns the sessions that an event has ended, and whose entries are left because the registry failed halfway. */
@@ -197,12 +209,16 @@ async function familiesLeft(
   { sub, except }: { sub: string; except: string | undefined },
   now: number,
 ): Promise<string[]> {
-  const entries = await registry.list(sub, now).catch(noneOfWrongType);
-  const tokens = entries.filter(({ jti }) => familyOf(jti) !== null).map(({ jti }) => ({ sub, jti }));
-  const events = tokens.length === 0 ? [] : await database.securityLog.findNaming(tokens);
-  return events.flatMap(({ type, jti }) =>
-    type === 'family_revoked' && jti !== null && jti !== except ? [jti] : [],
-  );
+  const left = new Set<string>();
+  const findEnded = async (parts: ReadonlyArray<{ entries: readonly RegistryEntry[] }>) => {
+    const entries = parts.flatMap((part) => part.entries);
+    const tokens = entries.filter(({ jti }) => familyOf(jti) !== null).map(({ jti }) => ({ sub, jti }));
+    const events = tokens.length === 0 ? [] : await database.securityLog.findNaming(tokens);
+    for (const { type, jti } of events)
+      if (type === 'family_revoked' && jti !== null && jti !== except) left.add(jti);
+  };
+  await registry.scan(findEnded, { now, sub }).catch(noneOfWrongType);
+  return [...left];
 }
 
 /** A key of the wrong type must not block a revocation. */

@@ -71,7 +71,7 @@ export async function explainToken(token: string, ports: ExplainPorts): Promise<
   const { sub, jtis } = claims;
   const [{ keys }, entries, location, user] = await Promise.all([
     ports.keys.snapshot(),
-    sub === null ? [] : registry.list(sub, now),
+    sub === null ? [] : registry.list(sub, now, { jtis }),
     sub === null ? null : registry.locate(sub),
     sub === null ? null : users.find(sub),
   ]);

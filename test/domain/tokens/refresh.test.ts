@@ -3,6 +3,7 @@ import { compromiseKey } from '../../../src/domain/keys/compromise.js';
 import { newRandomId } from '../../../src/domain/model/random-id.js';
 import type { TokenRegistry } from '../../../src/domain/ports/index.js';
 import { flush } from '../../../src/domain/registry/flush.js';
+import { listFamilies } from '../../../src/domain/registry/list-families.js';
 import { listTokens } from '../../../src/domain/registry/list-tokens.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { Issuer } from '../../../src/domain/tokens/issue.js';
@@ -210,7 +211,7 @@ test('a session whose end the registry lost stays ended', async () => {
   service.clock.advance(refreshGraceSeconds + 1);
   const losing = issuerOver({ remove: async () => ({ removed: 0, families: 0, replicasConfirmed: null }) });
   expect(await outcomeOf(first, losing)).toBe('ERR_REFRESH_REUSED');
-  expect(await service.registry.listFamilies('alice', service.clock.now())).toHaveLength(1);
+  expect(await listFamilies(service.registry, 'alice', service.clock.now())).toHaveLength(1);
   expect([await outcomeOf(second), await service.verdict(second.token)]).toEqual([
     ...['ERR_REFRESH_REVOKED', 'ERR_TOKEN_REVOKED'],
   ]);
@@ -238,7 +239,7 @@ test('a session whose first reply was lost is the one that its refresh token nam
   });
   const first = (await losing.issue({ sub: 'alice', refresh: true })) as Session;
   expect(await outcomeOf(first)).toBe('refreshed');
-  expect(await service.registry.listFamilies('alice', service.clock.now())).toHaveLength(1);
+  expect(await listFamilies(service.registry, 'alice', service.clock.now())).toHaveLength(1);
 });
 
 test('a forged token with a counter below 0 starts no session', async () => {
@@ -450,7 +451,7 @@ describe('a session ends, even if the registry loses that', () => {
     const last = await refresh(first);
     service.clock.advance(60);
     await end(last, first);
-    expect(await service.registry.listFamilies('alice', service.clock.now())).toHaveLength(1);
+    expect(await listFamilies(service.registry, 'alice', service.clock.now())).toHaveLength(1);
     service.clock.advance(60);
     expect(await outcomeOf(last)).toBe('ERR_REFRESH_REVOKED');
     service.clock.advance(refreshTtlSeconds - 600);
@@ -491,10 +492,9 @@ test('a revocation of tokens until a time ends a session that is refreshed while
   service.clock.advance(60);
   let outcome: string | undefined;
   const during = service.withRegistry({
-    listFamilies: async (...args) => {
-      const listed = await service.registry.listFamilies(...args);
+    familyPages: async function* (...args) {
+      yield* service.registry.familyPages(...args);
       outcome = await outcomeOf(first);
-      return listed;
     },
   });
   const selection = { sub: 'alice', issuedBefore: first.iat };
@@ -510,7 +510,9 @@ test('a revocation of tokens until a time names at most 500 sessions in one tran
   const sessions = Array.from({ length: 1_001 }, () => ({ ...state, family: newRandomId() }));
   let removals = 0;
   const { registry } = service.withRegistry({
-    listFamilies: async () => sessions,
+    familyPages: async function* () {
+      yield sessions;
+    },
     remove: async () => {
       removals += 1;
       return { removed: 0, families: 0, replicasConfirmed: null };
@@ -826,6 +828,6 @@ test.each([false, true])(
     isReadOnly = true;
     await expect(failing.issue(request)).rejects.toMatchObject({ code: 'ERR_MYSQL_READ_ONLY' });
     expect(await registry.list('alice', clock.now())).toMatchObject([{ jti }]);
-    expect(await registry.listFamilies('alice', clock.now())).toHaveLength(isSession ? 1 : 0);
+    expect(await listFamilies(registry, 'alice', clock.now())).toHaveLength(isSession ? 1 : 0);
   },
 );

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Administration, Removal } from '../../../src/domain/ports/index.js';
+import { listFamilies } from '../../../src/domain/registry/list-families.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
 import { revokeSelected } from '../../../src/domain/tokens/revoke-selected.js';
@@ -57,7 +58,7 @@ test.each(
 
   await revoke(service.ports, second.jti, first.iat);
   expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
-  expect(await service.registry.listFamilies('alice', service.clock.now())).toEqual([]);
+  expect(await listFamilies(service.registry, 'alice', service.clock.now())).toEqual([]);
 });
 
 test('revoking tokens until a time keeps the sessions for a repetition when they could not be listed', async () => {
@@ -67,7 +68,9 @@ test('revoking tokens until a time keeps the sessions for a repetition when they
   const second = await issuer.refresh({ refreshToken: String(first.refreshToken) });
   const selection = { sub: 'alice', issuedBefore: first.iat };
   const ports = service.withRegistry({
-    listFamilies: () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.')),
+    familyPages: () => {
+      throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.');
+    },
   });
   await expect(revokeSubject(ports, POLICY, selection, OPTIONS)).rejects.toMatchObject({
     code: 'ERR_RECORDED_NOT_APPLIED',

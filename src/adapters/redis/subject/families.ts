@@ -66,14 +66,13 @@ export async function startGrace(
   await batcher.read({ slot, script: START_GRACE, keys: [refresh], args }, integerIn);
 }
 
-export async function listFamilies(
+/** HSCAN may repeat a field. */
+export async function* familyPages(
   { connection, keyspace, batcher }: RegistrySession,
   sub: string,
   horizon: number,
-): Promise<TokenFamily[]> {
+): AsyncGenerator<TokenFamily[]> {
   const { refresh, slot } = keyspace.keysOf(sub);
-  // HSCAN may repeat a field.
-  const families = new Map<string, TokenFamily>();
   let cursor = '0';
   do {
     const asked = cursor;
@@ -82,16 +81,13 @@ export async function listFamilies(
     if (replyCode(reply) === 'WRONGTYPE') throw wrongType(refresh);
     const [next, fields] = connection.unwrap(reply, (given) => pageIn(given, asked));
     cursor = next;
+    const families: TokenFamily[] = [];
     for (let index = 0; index < fields.length; index += 2) {
       const family = parseFamily(fields[index] ?? '', fields[index + 1] ?? '');
-      if (family !== null && family.exp > horizon) families.set(family.family, family);
+      if (family !== null && family.exp > horizon) families.push(family);
     }
+    yield families;
   } while (cursor !== '0');
-  return [...families.values()].sort(byStart);
 }
 
 const FAMILIES_AT_ONCE = 500;
-
-function byStart(a: TokenFamily, b: TokenFamily): number {
-  return a.startedAt - b.startedAt || (a.family < b.family ? -1 : 1);
-}

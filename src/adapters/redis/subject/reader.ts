@@ -123,13 +123,13 @@ export class SubjectReader {
     } while (cursor !== '');
   }
 
-  async list(located: LocatedSubject): Promise<ScannedEntry[]> {
+  /** Yields the entries of one subject. */
+  async *pages(located: LocatedSubject): AsyncGenerator<ScannedEntry[]> {
     const { shown, large } = await this.read(null, [located], null);
-    const entries = shown.flatMap((subject) => subject.entries);
+    for (const { entries } of shown) yield entries;
     for (const subject of large) {
-      for await (const part of this.parts(subject)) entries.push(...part.entries);
+      for await (const { entries } of this.parts(subject)) yield entries;
     }
-    return entries;
   }
 
   /** Reads the key and the `iat` of legacy tokens, which only the meta hash has. */

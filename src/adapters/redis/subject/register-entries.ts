@@ -1,6 +1,6 @@
 import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatMeta } from '../../../domain/model/token-meta.js';
-import type { Registration, RegistrationOutcome, RegistryEntry } from '../../../domain/ports/index.js';
+import type { Registration, RegistrationOutcome } from '../../../domain/ports/index.js';
 import { tokenLimit } from '../../../domain/registry/token-limit.js';
 import { entryMember, formatLegacyEntry, statusScore } from '../keyspace.js';
 import { ENTRY_OUTCOME, REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
@@ -85,10 +85,6 @@ const MOST_IDLE_CALLS = 1000;
 
 /** Takes the server some tenths of a millisecond. */
 const ENTRIES_PER_CALL = 50;
-
-export function byAge(a: RegistryEntry, b: RegistryEntry): number {
-  return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
-}
 
 /** The first arguments of `register.lua`, which all entries of a call share. */
 export function timesOf(

@@ -87,17 +87,30 @@ async function removeOldestFamilies(db: SqlExecutor, { sub, family: { limit } }:
   await db.deleteFrom('registry_families').where('sub', '=', sub).where('family', 'in', families).execute();
 }
 
-export async function listFamilies(db: SqlExecutor, sub: string, horizon: number): Promise<TokenFamily[]> {
-  const rows = await db
-    .selectFrom('registry_families')
-    .selectAll()
-    .where('sub', '=', sub)
-    .where('exp', '>', horizon)
-    .orderBy('started_at')
-    .orderBy('family')
-    .execute();
-  return rows.map(toFamily);
+export async function* familyPages(
+  db: SqlExecutor,
+  sub: string,
+  horizon: number,
+): AsyncGenerator<TokenFamily[]> {
+  let last = '';
+  let isLast = false;
+  while (!isLast) {
+    const rows = await db
+      .selectFrom('registry_families')
+      .selectAll()
+      .where('sub', '=', sub)
+      .where('exp', '>', horizon)
+      .where('family', '>', last)
+      .orderBy('family')
+      .limit(FAMILIES_AT_ONCE)
+      .execute();
+    yield rows.map(toFamily);
+    last = rows.at(-1)?.family ?? '';
+    isLast = rows.length < FAMILIES_AT_ONCE;
+  }
 }
+
+const FAMILIES_AT_ONCE = 500;
 
 /** Returns how many were removed. */
 export async function removeFamilies(db: SqlExecutor, filter: EntryFilter, sub?: string): Promise<number> {

@@ -2,6 +2,7 @@ import type { Kysely, SelectQueryBuilder } from 'kysely';
 import { heartbeatLifetime } from '../../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../../domain/model/registry-entry.js';
 import { parseMeta } from '../../../domain/model/token-meta.js';
+import { MOST_LISTED } from '../../../domain/ports/entry-store.js';
 import type {
   EntryFilter,
   EntryName,
@@ -13,6 +14,7 @@ import type {
   KnownUserStatus,
   LegacyEntry,
   ListedEntry,
+  ListOptions,
   OnSubjects,
   Registration,
   RegistrationOutcome,
@@ -30,10 +32,11 @@ import type {
   WalkOptions,
 } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
+import { tooLarge } from '../../../domain/registry/oldest-entries.js';
 import { tokenLimit } from '../../../domain/registry/token-limit.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
-import { advanceFamily, listFamilies, removeFamilies, startGrace } from './families.js';
+import { advanceFamily, familyPages, removeFamilies, startGrace } from './families.js';
 import {
   addEntry,
   cacheStatus,
@@ -101,8 +104,8 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return this.#write(now, (db) => startGrace(db, steps, now));
   }
 
-  listFamilies(sub: string, now: number): Promise<TokenFamily[]> {
-    return listFamilies(this.#db, sub, now - this.#tolerance);
+  familyPages(sub: string, now: number): AsyncIterable<TokenFamily[]> {
+    return familyPages(this.#db, sub, now - this.#tolerance);
   }
 
   async tokenStatus(sub: string, entry: EntryName, now: number): Promise<TokenRecord> {
@@ -125,13 +128,16 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return new SqliteStatusReader(this.#db, { file: this.#file, now });
   }
 
-  async list(sub: string, now: number): Promise<ListedEntry[]> {
+  async list(sub: string, now: number, { limit, jtis }: ListOptions = {}): Promise<ListedEntry[]> {
     const rows = await this.#live(now)
       .where('sub', '=', sub)
+      .$if(jtis !== undefined, (query) => query.where('jti', 'in', jtis ?? []))
       .select(['jti', 'key_id', 'iat', 'exp', 'meta', 'last_seen'])
       .orderBy('iat')
       .orderBy('jti')
+      .limit(limit ?? MOST_LISTED + 1)
       .execute();
+    if (limit === undefined && rows.length > MOST_LISTED) throw tooLarge(sub);
     return rows.map((row) => ({
       ...toEntry(row),
       meta: row.meta === null ? null : parseMeta(row.meta),

@@ -1,4 +1,5 @@
 import type { FamilyStore } from '../../../domain/ports/index.js';
+import { listFamilies } from '../../../domain/registry/list-families.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Invocation } from '../../invocation.js';
 import { pluralize } from '../../output/pluralize.js';
@@ -53,12 +54,12 @@ function scopeOf(found: EndingCount | null): string {
 
 /** Counts what a revocation of one subject ends. */
 export async function countOfSubject(
-  registry: Pick<FamilyStore, 'listFamilies'>,
+  registry: Pick<FamilyStore, 'familyPages'>,
   { sub, issuedBefore = Number.POSITIVE_INFINITY }: { sub: string; issuedBefore?: number | undefined },
   tokens: number,
   now: number,
 ): Promise<EndingCount> {
-  const families = await registry.listFamilies(sub, now);
+  const families = await listFamilies(registry, sub, now);
   const sessions = families.filter(({ startedAt }) => startedAt <= issuedBefore).length;
   return oneSubject(tokens, sessions);
 }

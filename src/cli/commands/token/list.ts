@@ -24,7 +24,14 @@ const list: Action<ListFlags & { sub: string; where?: string[] }, []> = async (i
   const context = await invocation.context();
   const { database, registry, clock } = await context.administration();
   const now = clock.now();
-  const [tokens, { keys }] = await Promise.all([listTokens(registry, sub, now), database.keys.snapshot()]);
+  const { limit, search } = flags;
+  // One more shows whether the list was cut.
+  const most =
+    limit === undefined || search !== undefined || Object.keys(pairs).length > 0 ? undefined : limit + 1;
+  const [tokens, { keys }] = await Promise.all([
+    listTokens(registry, sub, now, most),
+    database.keys.snapshot(),
+  ]);
   const kids = new Map(keys.map((key) => [key.id, key.kid]));
   const shown = tokens
     .filter(({ meta }) => hasMeta(meta, pairs))

@@ -125,6 +125,10 @@ export const TOKENS_ERRORS = {
     'The token was not used for `token.idleTimeout`, so it has ended before its `exp`.',
     'Log in again, or refresh the session. If the token was in use, set `token.idleTimeout` on all verifiers.',
   ),
+  ERR_SUBJECT_TOO_LARGE: state(
+    'The subject has more than 100,000 live tokens or sessions, which is the most that jwtctl lists.',
+    'For the oldest tokens, run `jwtctl token list` with `--limit`. If you did not issue so many tokens, another client of Redis has added entries: run `jwtctl cache flush --sub SUB`, and the user logs in again.',
+  ),
   ERR_TOKEN_LIMIT: state(
     'The subject has as many live tokens as `registry.maxPerSubject` allows (those of a session count as one, and a session without a live token is not counted), and `registry.onLimit` is `refuse`.',
     'End a token of the subject with `jwtctl token revoke`, wait until one expires, or raise `registry.maxPerSubject`.',
