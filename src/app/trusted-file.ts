@@ -20,6 +20,7 @@ export interface TrustedFile {
 
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
+const ROOT = 0;
 /** The kernel generates the files in these folders. */
 const KERNEL_FOLDERS = new Set(['/proc', '/sys', '/dev']);
 const MAX_LINKS = 40;
@@ -173,10 +174,13 @@ function ownerFault(what: string, { uid }: Stats, account: number, remedy: strin
   return { reason: `${what} belongs to another user (uid ${uid}), who could change it`, remedy };
 }
 
-/** The account's own group on a file of root does not count as other users. */
+/**
+ * On a file of root, neither the account's own group nor the group of root counts as other users. An ACL that lets only
+ * the account read the file, as on a credential of systemd, shows as a right of the group.
+ */
 function readersRemedy(path: string, { mode, uid, gid }: Stats, account: number): string | null {
   const isOwn = uid === account;
-  const isOwnGroup = !isOwn && [process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid);
+  const isOwnGroup = !isOwn && [ROOT, process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid);
   if ((mode & (isOwnGroup ? 0o004 : 0o044)) === 0) return null;
   const name = printable(path);
   if (isOwn) return `chmod 600 ${name}`;

@@ -181,19 +181,20 @@ describe('a secret file', () => {
     await expectUnsafe(file, dirname(file));
   });
 
-  test.skipIf(!isRoot)(
-    'of root is read without a warning if the account reads it through its group',
-    async () => {
-      // Not below TMPDIR, which may be closed to other accounts.
-      const folder = mkdtempSync('/tmp/jwtctl-group-');
-      onTestFinished(() => rmSync(folder, { recursive: true }));
-      const file = join(folder, 'password');
-      writeFileSync(file, 'hunter2\n', { mode: 0o640 });
-      chmodSync(folder, 0o711);
-      chownSync(file, 0, 4242);
-      const [output] = await runAtOnce(
-        1,
-        `
+  test.skipIf(!isRoot).each([
+    ['its group', (file: string) => chownSync(file, 0, 4242)],
+    ['an ACL, as a credential of systemd', (file: string) => letRead(file, 4244)],
+  ])('of root is read without a warning if the account reads it through %s', async (_, give) => {
+    // Not below TMPDIR, which may be closed to other accounts.
+    const folder = mkdtempSync('/tmp/jwtctl-group-');
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'password');
+    writeFileSync(file, 'hunter2\n', { mode: 0o640 });
+    chmodSync(folder, 0o711);
+    give(file);
+    const [output] = await runAtOnce(
+      1,
+      `
         import { readSecretFile } from './src/config/secrets/secret-files.js';
         process.setgroups([4242]);
         process.setgid(4243);
@@ -202,12 +203,21 @@ describe('a secret file', () => {
         const by = { setting: 'redis.passwordFile', warn: (text) => warnings.push(text) };
         console.log(JSON.stringify({ secret: await readSecretFile(process.argv[2], by), warnings }));
       `,
-        file,
-      );
-      expect(JSON.parse(String(output))).toEqual({ secret: 'hunter2', warnings: [] });
-    },
-  );
+      file,
+    );
+    expect(JSON.parse(String(output))).toEqual({ secret: 'hunter2', warnings: [] });
+  });
 });
+
+/** Sets an ACL like `u::r,u:UID:r,g::-,m::r,o::-`. Python needs no program for that. */
+function letRead(file: string, uid: number): void {
+  const script = `
+import os, struct, sys
+entries = [(1, 4, -1), (2, 4, int(sys.argv[2])), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+packed = b''.join(struct.pack('<HHi', *entry) for entry in entries)
+os.setxattr(sys.argv[1], 'system.posix_acl_access', struct.pack('<I', 2) + packed)`;
+  execFileSync('python3', ['-c', script, file, String(uid)]);
+}
 
 describe('a password file', () => {
   test.each([
