@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { ownVersion } from '../app/version.js';
 import { HEARTBEAT_INTERVAL_SECONDS, HEARTBEAT_SECONDS } from '../domain/fleet/heartbeat.js';
 import type { Clock, Heartbeat, VerifierRoster } from '../domain/ports/index.js';
 import { formatDuration } from '../domain/shared/duration.js';
@@ -22,7 +23,7 @@ export interface HeartbeatSenderPorts {
 /** Reports loaded keys and events, even without the database, because a silent verifier counts as gone. */
 export class HeartbeatSender {
   readonly #ports: HeartbeatSenderPorts;
-  readonly #self: Pick<Heartbeat, 'id' | 'host' | 'pid' | 'startedAt'>;
+  readonly #self: Pick<Heartbeat, 'id' | 'host' | 'pid' | 'version' | 'startedAt'>;
   #sending: Promise<void> | null = null;
   #isRequestedAgain = false;
   #last: { at: number; loaded: string } | null = null;
@@ -30,7 +31,10 @@ export class HeartbeatSender {
 
   constructor(ports: HeartbeatSenderPorts) {
     this.#ports = ports;
-    this.#self = { id: randomUUID(), host: hostname(), pid: process.pid, startedAt: ports.clock.now() };
+    this.#self = {
+      ...{ id: randomUUID(), host: hostname(), pid: process.pid, version: ownVersion() },
+      startedAt: ports.clock.now(),
+    };
   }
 
   /** Never rejects. Sends one heartbeat at a time, so that an older one cannot overwrite a newer one. */

@@ -49,6 +49,7 @@ describe.each(BACKENDS)('running verifiers, on %s', (backend) => {
       expect(json().stragglers).toEqual([
         {
           id: 'behind',
+          version: null,
           host: 'api-2',
           pid: 17,
           readAt: null,

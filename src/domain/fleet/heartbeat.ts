@@ -40,10 +40,11 @@ export function parseHeartbeat(text: string): Heartbeat | null {
   if (text.length > MOST_HEARTBEAT_CHARACTERS) return null;
   const parsed = parseJson(text);
   if (!isObject(parsed) || !isObject(parsed.log)) return null;
-  const { id, host, pid, startedAt, kids, refused, readAt, at, until } = parsed;
+  const { id, host, pid, version, startedAt, kids, refused, readAt, at, until } = parsed;
   const { position, missing } = parsed.log;
   const isSound =
     [id, host].every((value) => typeof value === 'string' && value !== '' && value.length <= 255) &&
+    (version === undefined || (typeof version === 'string' && version.length <= 64)) &&
     [pid, startedAt, refused, at, until, position].every(isCount) &&
     Number(at) < Number(until) &&
     Number(until) - Number(at) <= LONGEST_HEARTBEAT_SECONDS &&
@@ -51,18 +52,8 @@ export function parseHeartbeat(text: string): Heartbeat | null {
     isListOf(kids, (kid) => typeof kid === 'string') &&
     isListOf(missing, (range) => isListOf(range, isCount) && range.length === 2);
   if (!isSound) return null;
-  return {
-    id,
-    host,
-    pid,
-    startedAt,
-    kids,
-    log: { position, missing },
-    refused,
-    readAt,
-    at,
-    until,
-  } as Heartbeat;
+  const log = { position, missing };
+  return { id, host, pid, version, startedAt, kids, log, refused, readAt, at, until } as Heartbeat;
 }
 
 function parseJson(text: string): unknown {

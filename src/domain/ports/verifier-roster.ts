@@ -29,6 +29,8 @@ export interface Heartbeat {
   id: string;
   host: string;
   pid: number;
+  /** Of jwtctl. Versions up to 0.1.0 do not report it. */
+  version?: string | undefined;
   startedAt: number;
   /** The pending keys and the active key, as last read. */
   kids: string[];

@@ -6,8 +6,8 @@ import { pluralize } from '../pluralize.js';
 import type { JsonObject, Tone, View } from '../view.js';
 
 export function verifierData(verifier: Heartbeat): JsonObject {
-  const { id, host, pid, startedAt, readAt, at } = verifier;
-  return { id, host, pid, startedAt, readAt, heartbeatAt: at };
+  const { id, host, pid, version = null, startedAt, readAt, at } = verifier;
+  return { id, host, pid, version, startedAt, readAt, heartbeatAt: at };
 }
 
 export function withAcknowledgement(
