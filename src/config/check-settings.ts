@@ -90,6 +90,13 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
       `serve.publicUrl is ${serve.publicUrl} (${from('serve.publicUrl')}), but token.issuer is ${token.issuer} (${from('token.issuer')}). Clients require both to be the same.`,
     );
   }
+  const mayLook = serve.clients?.some(({ may, audiences }) => may.includes('read') && audiences === null);
+  if (serve.dashboard && mayLook !== true) {
+    contradict(
+      ['serve.dashboard', 'serve.clients'],
+      `serve.dashboard is true (${from('serve.dashboard')}), but no client in serve.clients (${from('serve.clients')}) may read without a limit to some audiences.`,
+    );
+  }
   if (serve.tls.cert !== null && serve.tls.key === null) need('serve.tls.cert', 'serve.tls.key');
   if (serve.tls.key !== null && serve.tls.cert === null) need('serve.tls.key', 'serve.tls.cert');
   return problems;

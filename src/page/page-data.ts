@@ -1,6 +1,7 @@
 import type { Inspection } from '../domain/inspection/types.js';
 import type { KeyPhase, KeyTimes } from '../domain/keys/timeline.js';
 import type { KeyState } from '../domain/model/signing-key.js';
+import type { SecurityEvent } from '../domain/ports/index.js';
 
 /**
  * What the page shows at one time: the documents of `cache inspect`, `keys list --timeline`, `status`, and `doctor`.
@@ -30,6 +31,8 @@ export interface RunningVerifier {
   id: string;
   host: string;
   pid: number;
+  /** Of jwtctl; null for a version that does not report it. */
+  version: string | null;
   startedAt: number;
   heartbeatAt: number;
 }
@@ -50,3 +53,21 @@ export interface PageData {
   /** Null for the dashboard, which reads it from the server. */
   report: Report | null;
 }
+
+/** What the dashboard gets every two seconds, for all processes of the server. */
+export interface Counts {
+  at: number;
+  /** Whether the server can verify. */
+  ready: boolean;
+  /** Totals since the start, by code; `active` for accepted tokens. */
+  verdicts: Readonly<Record<string, number>>;
+  /** The number of verifications that took at most `leSeconds`; null for all. */
+  latency: Array<{ leSeconds: number | null; count: number }>;
+  verifiers: readonly RunningVerifier[] | null;
+}
+
+/** An event of the security log. */
+export type ShownEvent = Pick<
+  SecurityEvent,
+  'id' | 'type' | 'sub' | 'jti' | 'kid' | 'issuedBefore' | 'reason' | 'at'
+>;

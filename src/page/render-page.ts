@@ -10,6 +10,13 @@ export function renderFile(data: PageData): string {
   );
 }
 
+/** Returns the dashboard. It needs {@link livePolicy} as its Content-Security-Policy. */
+export function renderLive(data: PageData): string {
+  return withData(data).replace('<!-- policy -->', '');
+}
+
+export const livePolicy = `${contentSecurityPolicy}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+
 function withData(data: PageData): string {
   return html.replace('"data"</script>', () => `${scriptJson(data)}</script>`);
 }

@@ -1,3 +1,4 @@
+import type { FastifyPluginCallback } from 'fastify';
 import type { Right } from '../config/serve-clients.js';
 import type { RequestPolicy } from '../domain/verification/request-policy.js';
 import type { ClaimHeaders } from '../http/claim-headers.js';
@@ -29,6 +30,8 @@ export interface AppOptions {
   rights: ReadonlySet<Right>;
   /** The applications that may use the API; null disables it. */
   api: ApiServices | null;
+  /** The routes of the dashboard; null disables it. */
+  dashboard: FastifyPluginCallback<Pick<AppOptions, 'log'>> | null;
   /** For HTTPS, in PEM; null for plain HTTP. */
   tls: ServerTls | null;
   now(): number;

@@ -54,6 +54,13 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'DELETE /v1/tokens': { id: 'endTokensOf', ...ANY_SUBJECT },
   'DELETE /v1/users/:sub/tokens/:jti': { id: 'endToken', summary: 'End one token of a user' },
   'DELETE /v1/tokens/:jti': { id: 'endTokenOf', ...ANY_SUBJECT },
+  'GET /dashboard': {
+    ...{ id: 'dashboard', summary: 'The dashboard, for a browser', answers: { 200: 'text/html' } },
+  },
+  'GET /dashboard/events': {
+    ...{ id: 'dashboardEvents', summary: 'What the dashboard shows, as server-sent events' },
+    answers: { 200: 'text/event-stream' },
+  },
   ...users('/v1/users/:sub', '', '/v1/users/:sub/refresh'),
   ...users('/v1/users', 'Of', '/v1/users/refresh'),
   'GET /.well-known/jwks.json': {

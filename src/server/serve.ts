@@ -7,6 +7,7 @@ import { readServeTls } from '../config/secrets/store-credentials.js';
 import { heartbeatLifetime } from '../domain/fleet/heartbeat.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { ClaimHeaders } from '../http/claim-headers.js';
+import type { Report } from '../page/page-data.js';
 import { openLiveVerifier } from '../verifier/live-verifier.js';
 import { openApiServices } from './api/services.js';
 import { createApp } from './app.js';
@@ -44,12 +45,14 @@ const FINISH_MS = 10_000;
  * After `stop`, reports "not ready", serves for `serve.drain`, closes the port, and finishes running
  * requests.
  *
+ * @param readReport what the dashboard shows, with one walk of the registry
  * @throws JwtctlError `ERR_PORT_IN_USE` (state), `ERR_CANNOT_LISTEN` (usage), and errors of the stores
  */
 export async function serve(
   context: Context,
   endpoint: Endpoint,
   stop: AbortSignal,
+  readReport: () => Promise<Report>,
   { formatLine, greet }: ServeOutput = {},
 ): Promise<void> {
   const { serve: settings, keys, token, timeout } = context.settings;
@@ -58,8 +61,12 @@ export async function serve(
   const warn = (text: string) => log.warn(text);
   const tls = await readServeTls(context.settings, warn);
   const api = await openApiServices(context, warn);
+  const dashboard = settings.dashboard
+    ? (await import('./dashboard/index.js')).openDashboard(context, readReport)
+    : null;
   const verifier = await openLiveVerifier(context, {
     warn,
+    onSecurityEvent: dashboard?.onSecurityEvent,
     onStateChange: ({ level, fields, text }) => log[level](fields, text),
   });
   try {
@@ -71,16 +78,18 @@ export async function serve(
     const readiness = { isStopping: false };
     const rights = new Set(settings.clients?.flatMap(({ may }) => may));
     const policies = settings.policies ?? {};
+    const metricsText = metricsOfAll(metrics.registry);
     const app = createApp({
       verifier,
       metrics,
-      metricsText: metricsOfAll(metrics.registry),
+      metricsText,
       log: requestLog(log),
       readiness,
       onClientError: clientErrors(log, metrics),
       cookie: settings.cookie,
       claimHeaders: new ClaimHeaders(settings.headers ?? {}),
       ...{ policies, rights, api, tls, now },
+      dashboard: dashboard?.routes(metricsText) ?? null,
       publicUrl: settings.publicUrl,
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
     });

@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { shareReports } from './dashboard/shared-report.js';
 import { type FormatLine, flushed, type LogLevel, openLog, standardError } from './request-log.js';
 import { gatherMetrics } from './shared-metrics.js';
 import { aborted } from './stopping.js';
@@ -42,6 +43,7 @@ export async function supervise(
   // JSON would turn a NaN metric into null, which is then read as 0.
   cluster.setupPrimary({ serialization: 'advanced' });
   gatherMetrics(() => [...serving]);
+  shareReports();
 
   const start = (): Worker => {
     const worker = cluster.fork();

@@ -3,7 +3,7 @@ import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
 import { type Refusal, refuse } from '../domain/model/refusal-codes.js';
 import type { SigningKey } from '../domain/model/signing-key.js';
-import type { Clock, StatusReader } from '../domain/ports/index.js';
+import type { Clock, SecurityEvent, StatusReader } from '../domain/ports/index.js';
 import {
   changeToInclude,
   isCurrent,
@@ -54,6 +54,8 @@ export interface LiveVerifierOptions {
   nearCache?: boolean;
   warn?: (text: string) => void;
   onStateChange?: (change: StateChange) => void;
+  /** Called with each event of the security log, and with all of them again every minute. */
+  onSecurityEvent?: ((event: SecurityEvent) => void) | undefined;
 }
 
 /** Resolves after the first read of keys and security log. @throws errors of the stores */
@@ -77,7 +79,7 @@ export async function openLiveVerifier(
     logsUserChanges: userSettings.source === 'managed',
   };
   const keys = new KeyCache(database.keys, clock, { maxAgeSeconds: graceSeconds, warn });
-  const tail = new SecurityLogTail(database.securityLog, clock);
+  const tail = new SecurityLogTail(database.securityLog, clock, options.onSecurityEvent);
   const databaseState = new StoreState(clock);
   const heartbeatState = new StoreState(clock);
   const refusals = { count: 0 };

@@ -23,6 +23,7 @@ const MAX_GAPS = 100;
 export class SecurityLogTail {
   readonly #log: Pick<SecurityLog, 'listAfter'>;
   readonly #clock: Clock;
+  readonly #onEvent: (event: SecurityEvent) => void;
   /** One read at a time, because reloads share the index of token names. */
   readonly #reads = new SingleFlight();
   #events = new RevocationIndex();
@@ -39,9 +40,15 @@ export class SecurityLogTail {
   #keepsAll = false;
   #startsAnew = false;
 
-  constructor(log: Pick<SecurityLog, 'listAfter'>, clock: Clock) {
+  /** @param onEvent called with each event, and with all of them again at each reload */
+  constructor(
+    log: Pick<SecurityLog, 'listAfter'>,
+    clock: Clock,
+    onEvent: (event: SecurityEvent) => void = () => {},
+  ) {
     this.#log = log;
     this.#clock = clock;
+    this.#onEvent = onEvent;
   }
 
   get events(): RevocationIndex {
@@ -203,6 +210,7 @@ export class SecurityLogTail {
 
   #see(event: SecurityEvent, seenAt: number): void {
     const { id } = event;
+    this.#onEvent(event);
     this.#position = Math.max(this.#position, id);
     if (id === this.#settled) this.#anchor = event;
     const known = this.#ahead.get(id);

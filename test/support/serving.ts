@@ -5,9 +5,11 @@ import type { ClientSetting, Right } from '../../src/config/serve-clients.js';
 import { RIGHTS } from '../../src/config/serve-clients.js';
 import type { RequestPolicy } from '../../src/domain/verification/request-policy.js';
 import { ClaimHeaders } from '../../src/http/claim-headers.js';
+import type { Report } from '../../src/page/page-data.js';
 import { openApiServices } from '../../src/server/api/services.js';
 import { createApp } from '../../src/server/app.js';
 import { clientErrors } from '../../src/server/client-errors.js';
+import { openDashboard } from '../../src/server/dashboard/index.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
@@ -44,6 +46,8 @@ interface ServingOptions {
   /** Default: only {@link CLIENT} */
   clients?: readonly ClientSetting[] | null;
   logout?: boolean;
+  /** What the dashboard shows. Default: no dashboard */
+  readReport?: () => Promise<Report>;
   level?: 'debug' | 'info';
   nearCache?: boolean;
   /** Overrides of what the stores return. */
@@ -66,7 +70,8 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
   const warnings: string[] = [];
   const serve = { ...context.settings.serve, clients, logout };
   const withClients = { ...context, settings: { ...context.settings, serve } };
-  const real = await openLiveVerifier(context, { nearCache });
+  const dashboard = options.readReport && openDashboard(context, options.readReport);
+  const real = await openLiveVerifier(context, { nearCache, onSecurityEvent: dashboard?.onSecurityEvent });
   const verifier: LiveVerifier = {
     clock: real.clock,
     verify: (token) => real.verify(token),
@@ -101,6 +106,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     publicUrl,
     rights: new Set(clients?.flatMap(({ may }) => may)),
     api: await openApiServices(withClients, (text) => warnings.push(text)),
+    dashboard: dashboard?.routes(() => metrics.registry.metrics()) ?? null,
     tls: null,
     now,
     jwkSetMaxAgeSeconds: 300,

@@ -27,7 +27,7 @@ export const defineServe: DefineCommand = (command, run) => {
 };
 
 const serve: Action<ServeFlags, []> = async (invocation, flags) => {
-  const { context: open, signal, diagnostics, globals, logStyle } = invocation;
+  const { context: open, configSources, signal, diagnostics, globals, logStyle } = invocation;
   // A server does not end soon, and its output is a log.
   diagnostics.release();
   const context = await open();
@@ -58,7 +58,12 @@ const serve: Action<ServeFlags, []> = async (invocation, flags) => {
     for (const view of greetingViews({ ...listening, logLevel })) await invocation.present(view);
   };
   const output = { formatLine, greet: isGreeting ? greet : undefined };
-  await serveHere(context, { host, port }, stop, output).finally(server.leave);
+  const readReport = async () => {
+    const { readReport: read } = await import('./shared/read-report.js');
+    // A server that runs for long should not open private keys every minute.
+    return read(context, { configSources, signal: stop }, { top: 10, leaveOut: ['private-keys'] });
+  };
+  await serveHere(context, { host, port }, stop, readReport, output).finally(server.leave);
   return { endsByInterruption: true };
 };
 

@@ -61,6 +61,11 @@ export const SERVE_SETTINGS = {
     fallback: 'false',
     doc: 'Whether POST /logout ends the token of the request.',
   },
+  'serve.dashboard': {
+    kind: boolean,
+    fallback: 'false',
+    doc: 'Whether GET /dashboard shows the state of the installation in a browser. It needs a client in serve.clients that may read and has no audiences.',
+  },
   'serve.tls.cert': {
     kind: path,
     restricts: true,

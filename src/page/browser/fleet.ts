@@ -1,12 +1,8 @@
 import { coarseDuration } from '../../cli/output/time.js';
-import type { Report } from '../page-data.js';
-import { el, foreign, section } from './dom.js';
+import type { RunningVerifier } from '../page-data.js';
+import { el, foreign } from './dom.js';
 
-export function fleet({ at, status: { verifiers } }: Report): HTMLElement {
-  return section('fleet', 'Running verifiers', verifierTable(verifiers, at));
-}
-
-function verifierTable(verifiers: Report['status']['verifiers'], now: number): HTMLElement {
+export function verifierTable(verifiers: readonly RunningVerifier[] | null, now: number): HTMLElement {
   if (verifiers === null) return el('p', { class: 'bad-text' }, '✗ The fleet could not be read.');
   if (verifiers.length === 0) return el('p', { class: 'muted' }, 'None.');
   return el(
@@ -15,17 +11,22 @@ function verifierTable(verifiers: Report['status']['verifiers'], now: number): H
     el(
       'thead',
       {},
-      el('tr', {}, ...['Host', 'Process', 'Running for'].map((name) => el('th', { scope: 'col' }, name))),
+      el(
+        'tr',
+        {},
+        ...['Host', 'Process', 'Version', 'Running for'].map((name) => el('th', { scope: 'col' }, name)),
+      ),
     ),
     el(
       'tbody',
       {},
-      ...verifiers.map(({ host, pid, startedAt }) =>
+      ...verifiers.map(({ host, pid, version, startedAt }) =>
         el(
           'tr',
           {},
           el('th', { scope: 'row' }, foreign(host)),
           el('td', {}, String(pid)),
+          el('td', {}, version === null ? 'older' : foreign(version)),
           el('td', {}, coarseDuration(Math.max(0, now - startedAt))),
         ),
       ),

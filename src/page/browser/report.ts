@@ -1,24 +1,27 @@
 import type { Report } from '../page-data.js';
 import { anomalies } from './anomalies.js';
-import { el } from './dom.js';
+import { type Child, el, section } from './dom.js';
 import { expiry } from './expiry-chart.js';
 import { facts } from './facts.js';
 import { findings, incomplete } from './findings.js';
-import { fleet } from './fleet.js';
+import { verifierTable } from './fleet.js';
 import { timeElement } from './format.js';
 import { keyTimeline } from './key-timeline.js';
 import { tokensByKey, tokensByNode, topSubjects } from './token-tables.js';
 
-/** What matters most comes first: whether all is well. */
 export function reportView(report: Report, version: string): HTMLElement[] {
+  const { at, status } = report;
+  return pageFrame(version, el('p', { class: 'muted' }, 'as of ', timeElement(at)), [
+    ...reportHeadline(report),
+    ...reportDetails(report),
+    section('fleet', 'Running verifiers', verifierTable(status.verifiers, at)),
+  ]);
+}
+
+export function pageFrame(version: string, state: HTMLElement, content: readonly Child[]): HTMLElement[] {
   return [
-    el(
-      'header',
-      { class: 'top' },
-      el('h1', {}, 'jwtctl'),
-      el('p', { class: 'muted' }, 'as of ', timeElement(report.at)),
-    ),
-    el('main', {}, ...reportSections(report)),
+    el('header', { class: 'top' }, el('h1', {}, 'jwtctl'), state),
+    el('main', {}, ...content),
     el(
       'footer',
       { class: 'muted' },
@@ -32,14 +35,16 @@ export function reportView(report: Report, version: string): HTMLElement[] {
   ];
 }
 
-function reportSections(report: Report): HTMLElement[] {
+/** Whether all is well. */
+export function reportHeadline(report: Report): HTMLElement[] {
+  return [...incomplete(report.inspection), findings(report.doctor), facts(report)];
+}
+
+export function reportDetails(report: Report): HTMLElement[] {
   return [
-    ...incomplete(report.inspection),
-    findings(report.doctor),
-    facts(report),
     keyTimeline(report),
     el('div', { class: 'columns' }, tokensByKey(report), tokensByNode(report)),
     expiry(report),
-    el('div', { class: 'columns' }, topSubjects(report), el('div', {}, anomalies(report), fleet(report))),
+    el('div', { class: 'columns' }, topSubjects(report), anomalies(report)),
   ];
 }

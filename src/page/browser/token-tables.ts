@@ -70,11 +70,32 @@ interface Row {
   tokens: number;
 }
 
-/** A table whose last columns are the number of tokens, their share, and a bar. */
 function table(empty: string, columns: readonly string[], rows: readonly Row[], whole: number): HTMLElement {
   if (rows.length === 0) return el('p', { class: 'muted' }, empty);
-  const longest = Math.max(...rows.map(({ tokens }) => tokens));
-  const isNumber = (index: number) => index > 0 && columns[index] !== 'State';
+  return barTable(
+    columns,
+    ['Tokens', 'Share'],
+    rows.map(({ cells, tokens }) => ({
+      ...{ cells, numbers: [grouped(tokens), share(tokens, whole)], length: tokens },
+    })),
+  );
+}
+
+interface BarRow {
+  cells: readonly Child[];
+  numbers: readonly string[];
+  /** Of the bar. */
+  length: number;
+}
+
+/** A table whose last column is a bar. */
+export function barTable(
+  columns: readonly string[],
+  numberColumns: readonly string[],
+  rows: readonly BarRow[],
+): HTMLElement {
+  const longest = Math.max(...rows.map(({ length }) => length));
+  const isNumber = (name: string | undefined) => name === 'Slots' || name === 'Memory used';
   return el(
     'table',
     {},
@@ -84,28 +105,24 @@ function table(empty: string, columns: readonly string[], rows: readonly Row[], 
       el(
         'tr',
         {},
-        ...columns.map((column, index) =>
-          el('th', { scope: 'col', ...(isNumber(index) ? { class: 'number' } : {}) }, column),
-        ),
-        el('th', { scope: 'col', class: 'number' }, 'Tokens'),
-        el('th', { scope: 'col', class: 'number' }, 'Share'),
+        ...columns.map((name) => el('th', { scope: 'col', class: isNumber(name) ? 'number' : '' }, name)),
+        ...numberColumns.map((name) => el('th', { scope: 'col', class: 'number' }, name)),
         el('td', { class: 'bar' }),
       ),
     ),
     el(
       'tbody',
       {},
-      ...rows.map(({ cells: [name = '', ...others], tokens }) =>
+      ...rows.map(({ cells: [first = '', ...others], numbers, length }) =>
         el(
           'tr',
           {},
-          el('th', { scope: 'row' }, name),
+          el('th', { scope: 'row' }, first),
           ...others.map((cell, index) =>
-            el('td', { class: isNumber(index + 1) ? 'number' : 'state-cell' }, cell),
+            el('td', { class: isNumber(columns[index + 1]) ? 'number' : 'state-cell' }, cell),
           ),
-          el('td', { class: 'number' }, grouped(tokens)),
-          el('td', { class: 'number' }, share(tokens, whole)),
-          el('td', { class: 'bar', 'aria-hidden': 'true' }, bar(tokens, longest)),
+          ...numbers.map((number) => el('td', { class: 'number' }, number)),
+          el('td', { class: 'bar', 'aria-hidden': 'true' }, bar(length, longest)),
         ),
       ),
     ),

@@ -82,6 +82,7 @@ const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   ERR_CLIENT_FORBIDDEN: 403,
   ERR_CLIENT_MISMATCH: 400,
   ERR_CLIENT_UNAUTHENTICATED: 401,
+  ERR_DASHBOARD_FULL: 503,
   ERR_GRANT_TYPE_UNSUPPORTED: 400,
   ERR_NO_ACTIVE_KEY: 409,
   ERR_REFRESH_EXPIRED: 400,
@@ -114,6 +115,7 @@ const FIELDS: Readonly<Partial<Record<ErrorCode, string>>> = {
 
 function headersOf({ code, details }: JwtctlError): Record<string, string> {
   if (code === 'ERR_CLIENT_UNAUTHENTICATED') return { 'www-authenticate': CHALLENGE };
+  if (code === 'ERR_DASHBOARD_FULL') return { 'retry-after': '10' };
   return code === 'ERR_TOO_MANY_ATTEMPTS' ? { 'retry-after': String(details.waitSeconds) } : {};
 }
 

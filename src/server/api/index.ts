@@ -31,6 +31,7 @@ export const api: FastifyPluginCallback<AppOptions> = (app, options, done) => {
         users,
       ])
         scope.register(endpoint, { ...options, services });
+      if (options.dashboard !== null) scope.register(options.dashboard, options);
       registered();
     });
   }

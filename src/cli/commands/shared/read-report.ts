@@ -15,12 +15,17 @@ import { doctorPorts } from './doctor-ports.js';
  * Reads what the page shows, with one walk of the registry.
  *
  * @param top the number of subjects to list
+ * @param leaveOut the names of checks that are not made
  * @throws JwtctlError if the keys or the registry cannot be read
  */
 export async function readReport(
   context: Context,
   sources: Pick<Invocation, 'configSources' | 'signal'>,
-  { top, onProgress }: { top: number; onProgress?: ReportProgress },
+  {
+    top,
+    onProgress,
+    leaveOut = [],
+  }: { top: number; onProgress?: ReportProgress; leaveOut?: readonly string[] },
 ): Promise<Report> {
   const { settings, clock } = context;
   const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
@@ -34,7 +39,10 @@ export async function readReport(
   const ports = { ...doctorPorts(context, sources), inspection };
   const [status, checks] = await Promise.all([
     readStatus(ports, ports.policy, { signal: sources.signal }),
-    runChecks(CHECKS, ports),
+    runChecks(
+      CHECKS.filter(({ name }) => !leaveOut.includes(name)),
+      ports,
+    ),
   ]);
   const timeline = keyTimeline(keys, { ...ports.policy, maxTtlSeconds: maxTtl }, at);
   const axis = timeAxis(timeline, at);

@@ -9,6 +9,10 @@ export const PROGRAM_ERRORS = {
     'The server cannot listen on this address and port.',
     'Set `--host` to an address on this host, and `--port` to a port that this account can use.',
   ),
+  ERR_DASHBOARD_FULL: refused(
+    'As many browsers follow the dashboard as one process of the server allows (20).',
+    'Close other windows with the dashboard.',
+  ),
   ERR_CLIENT_FORBIDDEN: refused(
     'A client of the HTTP API lacks the right that the request needs, or is not allowed to use the audience.',
     "In `serve.clients`, add the right to the client's `may`, or the audience to the client's `audiences`.",
