@@ -12,6 +12,8 @@ export interface Progress {
 
 export interface ProgressNumbers {
   unit?: string;
+  /** Whether the total is an estimate, which is shown rounded, because it changes. */
+  isEstimated?: boolean;
   /** The results so far. Their rate is shown instead of the rate of `done`. */
   yield?: { count: number; unit: string };
 }
@@ -64,16 +66,18 @@ function describe(
   elapsedMs: number,
   {
     unit,
+    isEstimated = false,
     yield: yielded,
     extra,
     steady,
   }: ProgressNumbers & { extra: string; steady(name: string, text: string, least?: number): string },
-): string {
+): string[] {
   const perSecond = (count: number) => steady('rate', rate((1000 * count) / elapsedMs), RATE_WIDTH);
+  const whole = total === null || !isEstimated ? total : Math.max(done, Number(total.toPrecision(2)));
   const count =
-    total === null
+    whole === null
       ? steady('done', grouped(done), COUNT_WIDTH)
-      : `${steady('done', grouped(done), grouped(total).length)}/${grouped(total)}`;
+      : `${steady('done', grouped(done), grouped(whole).length)}/${isEstimated ? '~' : ''}${grouped(whole)}`;
   return [
     unit === undefined ? count : `${count} ${unit}`,
     yielded === undefined ? `${perSecond(done)}/s` : `${perSecond(yielded.count)} ${yielded.unit}/s`,
@@ -81,13 +85,17 @@ function describe(
       ? []
       : [`${steady('left', timeLeft(elapsedMs, done, total), TIME_WIDTH)} left`]),
     ...(extra === '' ? [] : [extra]),
-  ].join(', ');
+  ];
 }
 
-function drawLine(label: string, part: number | null, facts: string, width: number): string {
-  const room = Math.min(BAR_WIDTH, width - label.length - facts.length - 2);
+/** On a narrow terminal, leaves out the bar, and then the last facts. */
+function drawLine(label: string, part: number | null, facts: readonly string[], width: number): string {
+  const text = facts.join(', ');
+  const room = Math.min(BAR_WIDTH, width - label.length - text.length - 2);
   const bar = part === null || room < 4 ? '' : ` ${drawBar(part, room)}`;
-  return `${label}${bar} ${facts}`.slice(0, width);
+  const line = `${label}${bar} ${text}`;
+  if (line.length <= width || facts.length < 2) return line.slice(0, width);
+  return drawLine(label, null, facts.slice(0, -1), width);
 }
 
 function timeLeft(elapsedMs: number, done: number, total: number): string {

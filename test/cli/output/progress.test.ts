@@ -67,6 +67,45 @@ test('appends extra text, and clears the line for other output', () => {
   expect(lines()[0]).toMatch(/^Issuing █+░+ {3}500\/1,000, {5}500\/s, {5}1s left, 3 failed$/);
 });
 
+test('rounds an estimated total, so that it does not change all the time', () => {
+  const { stream, lines } = terminal(80);
+  let nowMs = 0;
+  const progress = openProgress('Issuing', { stream }, () => nowMs);
+  const counts = [
+    [256, 21_592],
+    [5_120, 20_577],
+    [19_968, 19_968],
+    [20_100, 20_044],
+  ] as const;
+  for (const [done, total] of counts) {
+    nowMs += 1_000;
+    progress.update(done, total, '', { isEstimated: true });
+  }
+  nowMs += 1_000;
+  progress.update(20_200, 20_300, '', { isEstimated: false });
+  progress.clear();
+  expect(lines().map((line) => line.match(/[\d,]+\/~?[\d,]+(?=,)/)?.[0])).toEqual([
+    ...['256/~22,000', '5,120/~21,000', '19,968/~20,000', '20,100/~20,100', '20,200/20,300'],
+  ]);
+});
+
+test('leaves out whole facts on a narrow terminal', () => {
+  const shown = [30, 40, 50].map((columns) => {
+    const { stream, lines } = terminal(columns);
+    let nowMs = 0;
+    const progress = openProgress('issuing', { stream }, () => nowMs);
+    nowMs = 1_000;
+    progress.update(256, 20_000);
+    progress.clear();
+    return lines()[0];
+  });
+  expect(shown).toEqual([
+    'issuing    256/20,000',
+    'issuing    256/20,000,     256/s',
+    'issuing    256/20,000,     256/s,  1m18s left',
+  ]);
+});
+
 test('starts the rate and the remaining time over for a second walk', () => {
   const { stream, lines } = terminal(80);
   let nowMs = 0;

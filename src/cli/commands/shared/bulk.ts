@@ -82,7 +82,8 @@ export function workThrough<In, Out>(
       for await (const lines of run.outcomes(estimate.watch(bulk.source))) {
         take(lines);
         const failed = end.failed === 0 ? '' : `${end.failed} failed`;
-        progress.update(end.done + end.failed, estimate.total, failed);
+        const { total, isExact } = estimate;
+        progress.update(end.done + end.failed, total, failed, { isEstimated: !isExact });
         yield lines;
       }
       end.complete = !signal.aborted && run.brokenBy === null && !isCutOff;
@@ -255,6 +256,7 @@ class LineEstimate {
   readonly #input: Input;
   #lines = 0;
   #total: number | null = null;
+  #isExact = false;
 
   constructor(input: Input) {
     this.#input = input;
@@ -264,17 +266,26 @@ class LineEstimate {
     return this.#total;
   }
 
+  /** Whether the whole input has been read. */
+  get isExact(): boolean {
+    return this.#isExact;
+  }
+
   watch<T>({ lines, close }: LineSource<T>): LineSource<T> {
     const count = (more: number) => {
       this.#lines += more;
       const fraction = this.#input.fractionRead();
       this.#total = fraction === null || fraction === 0 ? null : Math.round(this.#lines / fraction);
     };
+    const finish = () => {
+      this.#isExact = true;
+    };
     async function* counting() {
       for await (const some of lines) {
         count(some.length);
         yield some;
       }
+      finish();
     }
     return { lines: counting(), close };
   }
