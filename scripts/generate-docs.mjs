@@ -3,7 +3,7 @@
  * Writes the documents that are made from declarations in `src`. With `--check`, writes nothing and fails if a document
  * is out of date.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -11,6 +11,7 @@ import { commandsDocument } from './docs/commands.mjs';
 import { configurationDocument } from './docs/configuration.mjs';
 import { exitCodeTable, GENERATED } from './docs/markdown.mjs';
 import { metricsDocument } from './docs/metrics.mjs';
+import { drawPictures } from './docs/pictures.mjs';
 import { pageLoader } from './page.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -24,11 +25,19 @@ const DOCUMENTS = {
 };
 
 const isCheck = process.argv.includes('--check');
-for (const [name, generate] of Object.entries(DOCUMENTS)) {
+for (const [name, generate] of Object.entries(DOCUMENTS)) publish(name, await generate());
+for (const [name, text] of Object.entries(await drawPictures(load))) publish(name, text);
+
+/**
+ * Writes a file, or checks it.
+ *
+ * @param {string} name
+ * @param {string} text
+ */
+function publish(name, text) {
   const path = join(root, name);
-  const text = await generate();
   if (!isCheck) writeFileSync(path, text);
-  else if (readFileSync(path, 'utf8') !== text) {
+  else if (!existsSync(path) || readFileSync(path, 'utf8') !== text) {
     console.error(`${name} is out of date. Run \`npm run docs\`.`);
     process.exitCode = 1;
   }
@@ -93,6 +102,7 @@ async function load(source) {
     format: 'esm',
     platform: 'node',
     packages: 'external',
+    loader: { '.lua': 'text' },
     // No document needs the page.
     plugins: [pageLoader({ contents: 'export const html = "", contentSecurityPolicy = "";' })],
     logLevel: 'warning',

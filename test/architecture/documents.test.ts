@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DOCUMENTS, ROOT, readDocument } from '../support/documents.js';
@@ -26,6 +27,21 @@ test.each(DOCUMENTS)('every heading that %s links to exists', (document) => {
     ({ target, anchor }) => !anchorsOf(readDocument(target)).includes(anchor as string),
   );
   expect(dead).toEqual([]);
+});
+
+test('every picture of a terminal is shown in a document, and names neither this host nor its folders', () => {
+  const shown = DOCUMENTS.flatMap((document) =>
+    [...readDocument(document).matchAll(/!\[[^\]]+\]\(([^)]+)\)/g)].map(([, path]) =>
+      join(ROOT, dirname(document), path as string),
+    ),
+  );
+  const pictures = readdirSync(join(ROOT, 'docs/images')).filter((name) => name.endsWith('.svg'));
+  expect(pictures.length).toBeGreaterThan(3);
+  for (const picture of pictures) {
+    expect(shown).toContain(join(ROOT, 'docs/images', picture));
+    const text = readDocument(join('docs/images', picture));
+    for (const name of [hostname(), tmpdir(), ROOT]) expect(text).not.toContain(name);
+  }
 });
 
 /** Returns the anchors that GitHub gives to headings. */
