@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Packs jwtctl, installs the tarball into an empty folder as a user would, and uses the CLI, the library and its types
+ * Makes a release, installs its package into an empty folder as a user would, and uses the CLI, the library and its types
  * from there: on this Node and on Node 24.
  */
 import assert from 'node:assert/strict';
@@ -27,10 +27,34 @@ try {
   rmSync(temporary, { recursive: true, force: true });
 }
 
+/** Makes a release twice, and returns the package of the first one. */
 function pack() {
-  run(process.execPath, ['scripts/build.mjs'], { cwd: root });
-  run('npm', ['pack', '--silent', '--pack-destination', temporary], { cwd: root });
-  return join(temporary, `jwtctl-${version}.tgz`);
+  const [first = '', second = ''] = ['release', 'release-again'].map((name) => join(temporary, name));
+  for (const folder of [first, second]) {
+    run(process.execPath, ['scripts/release.mjs', '--out', folder], { cwd: root });
+    run('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: folder });
+  }
+  const sums = (/** @type {string} */ folder) => readFileSync(join(folder, 'SHA256SUMS'), 'utf8');
+  assert.equal(sums(second), sums(first), 'Two releases of the same files differ.');
+  checkSbom(join(first, `jwtctl-${version}.cdx.json`));
+  console.log('release: reproducible, with checksums and an SBOM of every package that is shipped');
+  return join(first, `jwtctl-${version}.tgz`);
+}
+
+/** @param {string} file */
+function checkSbom(file) {
+  /** @type {{ components: { name: string, licenses?: unknown[] }[] }} */
+  const { components } = JSON.parse(readFileSync(file, 'utf8'));
+  const names = components.map(({ name }) => name);
+  // Installed with jwtctl, also needed by development packages, for one platform only, and bundled.
+  for (const name of ['commander', 'cli-table3', '@libsql/linux-x64-gnu', 'zod']) {
+    assert(names.includes(name), `The SBOM lacks ${name}.`);
+  }
+  assert(!names.includes('vitest'));
+  assert.deepEqual(
+    components.filter(({ licenses = [] }) => licenses.length === 0),
+    [],
+  );
 }
 
 /**
