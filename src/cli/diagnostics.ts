@@ -6,17 +6,17 @@ import { printableLines } from '../domain/shared/text.js';
  * is one JSON document, which then contains them.
  */
 export class Diagnostics {
-  readonly #stderr: Writable;
+  readonly #io: { readonly stderr: Writable };
   #held: string[] | null;
 
-  constructor(stderr: Writable, { hold }: { hold: boolean }) {
-    this.#stderr = stderr;
+  constructor(io: { readonly stderr: Writable }, { hold }: { hold: boolean }) {
+    this.#io = io;
     this.#held = hold ? [] : null;
   }
 
   write(line: string): void {
     if (this.#held !== null) this.#held.push(line);
-    else this.#stderr.write(`${printableLines(line)}\n`);
+    else this.#io.stderr.write(`${printableLines(line)}\n`);
   }
 
   /** Returns the lines that still wait, for the error document. */

@@ -1,7 +1,6 @@
 import { Option } from 'commander';
 import { login } from '../app/os-login.js';
 import type { ConfigSources } from '../config/load-config.js';
-import { SETTINGS, type SettingPath } from '../config/settings.js';
 import { parseActor } from '../domain/shared/text.js';
 import type { Io } from './io.js';
 import { wantsColor } from './output/color.js';
@@ -18,8 +17,8 @@ export interface Globals {
   /** As given on the command line; null if it was not. */
   actor: string | null;
   /** Whether prompts are possible: stdin and stderr are terminals, and `--no-input` is absent. */
-  canAsk: boolean;
-  canRedraw: boolean;
+  readonly canAsk: boolean;
+  readonly canRedraw: boolean;
 }
 
 export type GlobalValues = Record<string, unknown>;
@@ -39,10 +38,8 @@ export const GLOBAL_OPTIONS: readonly Option[] = [
   new Option('-v, --verbose', 'print more details on stderr'),
 ];
 
-/** The flags of settings that are neither secrets nor commands. Only `jwtctl config show` lists them. */
-export const SETTING_OPTIONS: readonly Option[] = SETTINGS.flatMap(({ flag, doc }) =>
-  flag === null || flag === '--timeout' ? [] : [new Option(`${flag} <value>`, doc).hideHelp()],
-);
+/** Begins the name under which commander keeps the value of a setting's flag. The setting's path follows. */
+export const SETTING_PREFIX = 'setting:';
 
 export function readGlobals(values: GlobalValues, io: Io): Globals {
   const isQuiet = values.quiet === true;
@@ -56,8 +53,13 @@ export function readGlobals(values: GlobalValues, io: Io): Globals {
     yes: values.yes === true,
     dryRun: values.dryRun === true,
     actor: values.actor === undefined ? null : String(values.actor),
-    canRedraw: io.stdout.isTTY === true && io.env.TERM !== 'dumb',
-    canAsk: values.input !== false && io.stdin.isTTY === true && io.stderr.isTTY === true,
+    // Node takes milliseconds to open a stream, and few commands ask.
+    get canRedraw() {
+      return io.stdout.isTTY === true && io.env.TERM !== 'dumb';
+    },
+    get canAsk() {
+      return values.input !== false && io.stdin.isTTY === true && io.stderr.isTTY === true;
+    },
   };
 }
 
@@ -87,13 +89,12 @@ export function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: I
 }
 
 export function sourcesOf(values: GlobalValues, io: Io): ConfigSources {
-  const flags: Partial<Record<SettingPath, unknown>> = {};
-  for (const { path, flag } of SETTINGS) {
-    const value = flag === null ? undefined : values[attributeOf(flag)];
-    if (value !== undefined) flags[path] = value;
-  }
+  const { timeout } = values;
+  const flags = Object.entries(values)
+    .filter(([name]) => name.startsWith(SETTING_PREFIX))
+    .map(([name, value]) => [name.slice(SETTING_PREFIX.length), value]);
   return {
-    flags,
+    flags: { ...Object.fromEntries(flags), ...(timeout === undefined ? {} : { timeout }) },
     env: io.env,
     cwd: io.cwd,
     configFile: values.config as string | undefined,
@@ -103,9 +104,4 @@ export function sourcesOf(values: GlobalValues, io: Io): ConfigSources {
 
 export function actorOf(values: GlobalValues): string {
   return values.actor === undefined ? login() : parseActor(String(values.actor));
-}
-
-/** Returns commander's name of a flag: `tokenMaxTtl` for `--token-max-ttl`. */
-function attributeOf(flag: string): string {
-  return flag.slice(2).replace(/-(\w)/g, (_match, letter: string) => letter.toUpperCase());
 }

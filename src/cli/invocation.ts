@@ -1,5 +1,5 @@
 import { systemClock } from '../app/clock.js';
-import { type Context, createContext } from '../app/context.js';
+import type { Context } from '../app/context.js';
 import { createPrivateFile } from '../app/private-file.js';
 import { openOwnFile, openPublicFile } from '../app/public-file.js';
 import type { Config, ConfigSources } from '../config/load-config.js';
@@ -85,7 +85,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);
   const clock = io.clock ?? systemClock;
-  const diagnostics = new Diagnostics(io.stderr, { hold: globals.format === 'json' });
+  const diagnostics = new Diagnostics(io, { hold: globals.format === 'json' });
   const warn = (text: string) => diagnostics.write(text);
   const notice = (text: string) => {
     if (!globals.isQuiet && globals.format !== 'json') warn(text);
@@ -104,8 +104,9 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     return loaded;
   };
   const context = () => {
-    opened ??= config().then(({ settings }) =>
-      createContext({ settings, clock, actor: actorOf(values), notice, caution, warn, trace }),
+    opened ??= Promise.all([config(), import('../app/context.js')]).then(
+      ([{ settings }, { createContext }]) =>
+        createContext({ settings, clock, actor: actorOf(values), notice, caution, warn, trace }),
     );
     return opened;
   };
@@ -119,7 +120,9 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     ...createReaders(io, signal, caution),
     globals,
     configSources,
-    logStyle: logStyleOf(values, io),
+    get logStyle() {
+      return logStyleOf(values, io);
+    },
     diagnostics,
     signal,
     caution,

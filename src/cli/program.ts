@@ -1,15 +1,19 @@
 import type { Command, Option } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { CliCommand } from './command.js';
-import { GLOBAL_OPTIONS, SETTING_OPTIONS } from './globals.js';
+import { GLOBAL_OPTIONS } from './globals.js';
 import type { DefineCommand, Run } from './invocation.js';
 
 interface Group {
   name: string;
   aliases: readonly string[];
   description: string;
-  load(): Promise<readonly DefineCommand[]>;
+  /** The verbs of a group, or a command without verbs. */
+  load(): Promise<Verbs | DefineCommand>;
 }
+
+/** How to load each verb of a group, in the order of the help. */
+export type Verbs = Readonly<Record<string, () => Promise<DefineCommand>>>;
 
 const GROUPS: readonly Group[] = [
   {
@@ -76,14 +80,14 @@ const GROUPS: readonly Group[] = [
     aliases: [],
     description:
       'Show the state of the installation on one screen.\n\nCounts the live tokens, which reads the whole registry. Exits with 3 if something is not set up, 4 if a store cannot be reached, and 5 if only a part could be read.',
-    load: async () => [(await import('./commands/status.js')).defineStatus],
+    load: async () => (await import('./commands/status.js')).defineStatus,
   },
   {
     name: 'doctor',
     aliases: [],
     description:
       'Check the installation, and show how to fix each fault.\n\nRuns all checks in parallel, and changes nothing. Exits with 1 if a check finds an error.',
-    load: async () => [(await import('./commands/doctor.js')).defineDoctor],
+    load: async () => (await import('./commands/doctor.js')).defineDoctor,
   },
   {
     name: 'metrics',
@@ -97,17 +101,17 @@ const GROUPS: readonly Group[] = [
     aliases: [],
     description:
       'Serve verification, introspection, the JWK Set, and metrics over HTTP.\n\nRuns until SIGINT or SIGTERM.',
-    load: async () => [(await import('./commands/serve.js')).defineServe],
+    load: async () => (await import('./commands/serve.js')).defineServe,
   },
   {
     name: 'help',
     aliases: [],
     description: 'Explain a command, an error code, or a topic.',
-    load: async () => [(await import('./commands/help.js')).defineHelp],
+    load: async () => (await import('./commands/help.js')).defineHelp,
   },
 ];
 
-/** Builds the command line for commander. Loads only the groups that `argv` calls. */
+/** Builds the command line for commander. Loads only the commands that `argv` calls. */
 export async function buildProgram(argv: readonly string[], run: Run, write: WriteHelp): Promise<CliCommand> {
   const program = new CliCommand('jwtctl')
     .description('Operate JWT authentication: signing keys, users, tokens, and the registry of live tokens.')
@@ -119,12 +123,14 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
       'after',
       '\nRun `jwtctl help <command>` to see the flags of a command.\nRun `jwtctl config show` to see all settings.\n',
     );
-  for (const option of [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]) program.addOption(option);
+  const options = [...GLOBAL_OPTIONS, ...(await settingOptions(argv))];
+  for (const option of options) program.addOption(option);
 
-  const called = calledGroups(argv);
+  const called = calledCommands(argv, options);
   for (const group of GROUPS) {
     const command = program.command(group.name).aliases(group.aliases).description(group.description);
-    if (called.includes(group)) for (const define of await group.load()) define(command, run);
+    if (called.group !== group && !(called.isHelp && group.name === 'help')) continue;
+    for (const define of await definitions(await group.load(), called.verb)) define(command, run);
   }
   refuseRepetition(program);
   return program;
@@ -157,22 +163,42 @@ export interface WriteHelp {
   err(text: string): void;
 }
 
-/** Finds the first word that is neither a flag nor a flag's value and, after `help`, also the next one. */
-function calledGroups(argv: readonly string[]): readonly Group[] {
+/** Loads the verb that is called. Help and suggestions need all verbs of the group. */
+async function definitions(
+  verbs: Verbs | DefineCommand,
+  called: string | undefined,
+): Promise<readonly DefineCommand[]> {
+  if (typeof verbs === 'function') return [verbs];
+  const load = called === undefined || !Object.hasOwn(verbs, called) ? undefined : verbs[called];
+  return Promise.all((load === undefined ? Object.values(verbs) : [load]).map((one) => one()));
+}
+
+interface Called {
+  group: Group | undefined;
+  verb: string | undefined;
+  /** Whether `help` comes first. */
+  isHelp: boolean;
+}
+
+/** Finds the first two words that are neither a flag nor a flag's value; after `help`, the next two. */
+function calledCommands(argv: readonly string[], options: readonly Option[]): Called {
   const withValue = new Set(
-    [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]
-      .filter((option) => option.required)
-      .flatMap((option) => [option.short, option.long]),
+    options.filter((option) => option.required).flatMap((option) => [option.short, option.long]),
   );
-  const called: Group[] = [];
+  const words: string[] = [];
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index] as string;
     if (withValue.has(word)) index++;
-    else if (!word.startsWith('-')) {
-      const group = GROUPS.find(({ name, aliases }) => name === word || aliases.includes(word));
-      if (group !== undefined) called.push(group);
-      if (group?.name !== 'help') break;
-    }
+    else if (!word.startsWith('-')) words.push(word);
   }
-  return called;
+  const isHelp = words[0] === 'help';
+  const [name = '', verb] = isHelp ? words.slice(1) : words;
+  return { group: GROUPS.find((group) => [group.name, ...group.aliases].includes(name)), verb, isHelp };
+}
+
+/** The flags of settings are many, so they are only declared if a flag is given that is not global. */
+async function settingOptions(argv: readonly string[]): Promise<readonly Option[]> {
+  const known = new Set(['--help', '--version', ...GLOBAL_OPTIONS.map(({ long }) => long)]);
+  const isUnknown = (word: string) => word.startsWith('--') && !known.has(word.replace(/=.*$/s, ''));
+  return argv.some(isUnknown) ? (await import('./setting-options.js')).SETTING_OPTIONS : [];
 }

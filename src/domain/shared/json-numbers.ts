@@ -75,25 +75,33 @@ class SpelledNumber {
 
   /** For {@link stringifySpelled}, which restores the digits. */
   toJSON(): string {
-    return `${MARK}${this.text}`;
+    return `${mark()}${this.text}`;
   }
 }
 
-/** Random, so that no text of a token is taken for a number. */
-const MARK = `number-${randomUUID()}-`;
-const MARKED = new RegExp(`"${MARK}([^"]*)"`, 'g');
+let made: string | undefined;
+
+/** Random, so that no text of a token is taken for a number. Made when first needed, because few tokens need it. */
+function mark(): string {
+  made ??= `number-${randomUUID()}-`;
+  return made;
+}
 
 /** Parses valid JSON, but keeps the digits of each number. Recursive: check the depth first. */
 export function parseSpelled(json: string): unknown {
   const marked = json.replace(STRINGS_AND_NUMBERS, (text) =>
-    text.startsWith('"') || String(Number(text)) === text ? text : `"${MARK}${text}"`,
+    text.startsWith('"') || String(Number(text)) === text ? text : `"${mark()}${text}"`,
   );
+  if (marked === json) return JSON.parse(json);
   return JSON.parse(marked, (_name, value: unknown) =>
-    typeof value === 'string' && value.startsWith(MARK) ? new SpelledNumber(value.slice(MARK.length)) : value,
+    typeof value === 'string' && value.startsWith(mark())
+      ? new SpelledNumber(value.slice(mark().length))
+      : value,
   );
 }
 
 export function stringifySpelled(value: unknown): string {
   const json = JSON.stringify(value);
-  return json.includes(MARK) ? json.replace(MARKED, '$1') : json;
+  if (made === undefined || !json.includes(made)) return json;
+  return json.replace(new RegExp(`"${made}([^"]*)"`, 'g'), '$1');
 }

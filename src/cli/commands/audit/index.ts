@@ -1,7 +1,8 @@
-import type { DefineCommand } from '../../invocation.js';
-import { defineExport } from './export.js';
-import { defineList } from './list.js';
-import { definePrune } from './prune.js';
-import { defineVerify } from './verify.js';
+import type { Verbs } from '../../program.js';
 
-export const verbs: readonly DefineCommand[] = [defineList, defineVerify, defineExport, definePrune];
+export const verbs: Verbs = {
+  list: async () => (await import('./list.js')).defineList,
+  verify: async () => (await import('./verify.js')).defineVerify,
+  export: async () => (await import('./export.js')).defineExport,
+  prune: async () => (await import('./prune.js')).definePrune,
+};

@@ -1,18 +1,11 @@
-import type { DefineCommand } from '../../invocation.js';
-import { defineFlush } from './flush.js';
-import { defineGet } from './get.js';
-import { defineInspect } from './inspect.js';
-import { defineNodes } from './nodes.js';
-import { defineReconcile } from './reconcile.js';
-import { defineRestore } from './restore.js';
-import { defineSnapshot } from './snapshot.js';
+import type { Verbs } from '../../program.js';
 
-export const verbs: readonly DefineCommand[] = [
-  defineInspect,
-  defineGet,
-  defineNodes,
-  defineFlush,
-  defineSnapshot,
-  defineRestore,
-  defineReconcile,
-];
+export const verbs: Verbs = {
+  inspect: async () => (await import('./inspect.js')).defineInspect,
+  get: async () => (await import('./get.js')).defineGet,
+  nodes: async () => (await import('./nodes.js')).defineNodes,
+  flush: async () => (await import('./flush.js')).defineFlush,
+  snapshot: async () => (await import('./snapshot.js')).defineSnapshot,
+  restore: async () => (await import('./restore.js')).defineRestore,
+  reconcile: async () => (await import('./reconcile.js')).defineReconcile,
+};

@@ -1,6 +1,7 @@
-import type { DefineCommand } from '../../invocation.js';
-import { definePath } from './path.js';
-import { defineShow } from './show.js';
-import { defineValidate } from './validate.js';
+import type { Verbs } from '../../program.js';
 
-export const verbs: readonly DefineCommand[] = [defineShow, definePath, defineValidate];
+export const verbs: Verbs = {
+  show: async () => (await import('./show.js')).defineShow,
+  path: async () => (await import('./path.js')).definePath,
+  validate: async () => (await import('./validate.js')).defineValidate,
+};

@@ -1,6 +1,7 @@
-import type { DefineCommand } from '../../invocation.js';
-import { defineMigrate } from './migrate.js';
-import { defineRecover } from './recover.js';
-import { defineStatus } from './status.js';
+import type { Verbs } from '../../program.js';
 
-export const verbs: readonly DefineCommand[] = [defineMigrate, defineRecover, defineStatus];
+export const verbs: Verbs = {
+  migrate: async () => (await import('./migrate.js')).defineMigrate,
+  recover: async () => (await import('./recover.js')).defineRecover,
+  status: async () => (await import('./status.js')).defineStatus,
+};

@@ -1,30 +1,17 @@
-import type { DefineCommand } from '../../invocation.js';
-import { defineActivate } from './activate.js';
-import { defineCompromise } from './compromise.js';
-import { defineExport } from './export.js';
-import { defineGenerate } from './generate.js';
-import { defineImport } from './import.js';
-import { defineList } from './list.js';
-import { definePublish } from './publish.js';
-import { definePurge } from './purge.js';
-import { defineRetire } from './retire.js';
-import { defineRewrap } from './rewrap.js';
-import { defineRotate } from './rotate.js';
-import { defineShow } from './show.js';
-import { defineUsage } from './usage.js';
+import type { Verbs } from '../../program.js';
 
-export const verbs: readonly DefineCommand[] = [
-  defineGenerate,
-  defineList,
-  defineShow,
-  defineRotate,
-  defineActivate,
-  defineUsage,
-  defineRetire,
-  defineCompromise,
-  definePurge,
-  defineImport,
-  defineExport,
-  definePublish,
-  defineRewrap,
-];
+export const verbs: Verbs = {
+  generate: async () => (await import('./generate.js')).defineGenerate,
+  list: async () => (await import('./list.js')).defineList,
+  show: async () => (await import('./show.js')).defineShow,
+  rotate: async () => (await import('./rotate.js')).defineRotate,
+  activate: async () => (await import('./activate.js')).defineActivate,
+  usage: async () => (await import('./usage.js')).defineUsage,
+  retire: async () => (await import('./retire.js')).defineRetire,
+  compromise: async () => (await import('./compromise.js')).defineCompromise,
+  purge: async () => (await import('./purge.js')).definePurge,
+  import: async () => (await import('./import.js')).defineImport,
+  export: async () => (await import('./export.js')).defineExport,
+  publish: async () => (await import('./publish.js')).definePublish,
+  rewrap: async () => (await import('./rewrap.js')).defineRewrap,
+};

@@ -1,18 +1,11 @@
-import type { DefineCommand } from '../../invocation.js';
-import { defineDecode } from './decode.js';
-import { defineExplain } from './explain.js';
-import { defineIssue } from './issue.js';
-import { defineList } from './list.js';
-import { defineRegister } from './register.js';
-import { defineRevoke } from './revoke.js';
-import { defineVerify } from './verify.js';
+import type { Verbs } from '../../program.js';
 
-export const verbs: readonly DefineCommand[] = [
-  defineIssue,
-  defineRegister,
-  defineDecode,
-  defineVerify,
-  defineExplain,
-  defineList,
-  defineRevoke,
-];
+export const verbs: Verbs = {
+  issue: async () => (await import('./issue.js')).defineIssue,
+  register: async () => (await import('./register.js')).defineRegister,
+  decode: async () => (await import('./decode.js')).defineDecode,
+  verify: async () => (await import('./verify.js')).defineVerify,
+  explain: async () => (await import('./explain.js')).defineExplain,
+  list: async () => (await import('./list.js')).defineList,
+  revoke: async () => (await import('./revoke.js')).defineRevoke,
+};

@@ -1,20 +1,12 @@
-import type { DefineCommand } from '../../invocation.js';
-import { defineAdd } from './add.js';
-import { defineDisable } from './disable.js';
-import { defineEnable } from './enable.js';
-import { defineImport } from './import.js';
-import { defineList } from './list.js';
-import { defineRefresh } from './refresh.js';
-import { defineRemove } from './remove.js';
-import { defineShow } from './show.js';
+import type { Verbs } from '../../program.js';
 
-export const verbs: readonly DefineCommand[] = [
-  defineAdd,
-  defineList,
-  defineShow,
-  defineDisable,
-  defineEnable,
-  defineRemove,
-  defineRefresh,
-  defineImport,
-];
+export const verbs: Verbs = {
+  add: async () => (await import('./add.js')).defineAdd,
+  list: async () => (await import('./list.js')).defineList,
+  show: async () => (await import('./show.js')).defineShow,
+  disable: async () => (await import('./disable.js')).defineDisable,
+  enable: async () => (await import('./enable.js')).defineEnable,
+  remove: async () => (await import('./remove.js')).defineRemove,
+  refresh: async () => (await import('./refresh.js')).defineRefresh,
+  import: async () => (await import('./import.js')).defineImport,
+};
