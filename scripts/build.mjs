@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * Builds `dist`: the CLI and the library as ES modules, the library's types, and the licences of what is bundled.
+ * Builds `dist`: the CLI as one file, the library as ES modules, the library's types, and the licences of what is bundled.
  *
- * `dependencies` stay imports. What `src` imports from `devDependencies` is bundled, because its many small files would
- * cost more to load than to run; code splitting keeps each command from loading what only others need.
+ * Many small files cost more to load than to run. So the CLI has all packages in it. In the library, `dependencies` stay
+ * imports, and what `src` imports from `devDependencies` is bundled.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -20,6 +20,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { bundledLicences } from './bundled-licences.mjs';
+import { bundleCli } from './cli-bundle.mjs';
 import { pageLoader, pageModule } from './page.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -39,21 +40,26 @@ async function buildDist() {
   mkdirSync(dist, { recursive: true });
   const before = filesBelow(dist);
   const page = await pageModule();
-  const bundle = await build({
+  /** @type {import('esbuild').BuildOptions} */
+  const options = {
     absWorkingDir: root,
-    entryPoints: ['src/cli/main.ts', 'src/index.ts', 'src/express.ts', 'src/fastify.ts'],
-    outdir: 'dist',
     bundle: true,
-    splitting: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    format: 'esm',
     platform: 'node',
     target: 'node20',
-    external: Object.keys(dependencies),
     loader: { '.lua': 'text' },
     plugins: [pageLoader(page)],
     legalComments: 'none',
     logLevel: 'silent',
+  };
+  const cli = await bundleCli(root, options);
+  const bundle = await build({
+    ...options,
+    entryPoints: ['src/index.ts', 'src/express.ts', 'src/fastify.ts'],
+    outdir: 'dist',
+    splitting: true,
+    chunkNames: 'chunks/[name]-[hash]',
+    format: 'esm',
+    external: Object.keys(dependencies),
     metafile: true,
     write: false,
   });
@@ -64,13 +70,23 @@ async function buildDist() {
   publish(
     new Map([
       ...compileTypes(),
-      ['THIRD_PARTY_LICENSES.txt', bundledLicences(root, [bundle.metafile, page.metafile])],
+      ['THIRD_PARTY_LICENSES.txt', bundledLicences(root, [cli.metafile, bundle.metafile, page.metafile])],
+      ['cli/main.js', cli.text],
       // Entry points come last, so that none names a chunk that is not there yet.
       ...modules.filter(isChunk),
       ...modules.filter((module) => !isChunk(module)),
     ]),
     before,
   );
+  warmCli();
+}
+
+/** Fills the code cache of this Node. A CLI without one is slower, so a fault does not matter. */
+function warmCli() {
+  const home = mkdtempSync(join(tmpdir(), 'jwtctl-warm-'));
+  const env = { PATH: process.env.PATH, HOME: home };
+  spawnSync(process.execPath, [join(root, 'scripts/warm-cli.mjs')], { cwd: home, env, stdio: 'ignore' });
+  rmSync(home, { recursive: true, force: true });
 }
 
 /** @returns {Array<[string, string | Uint8Array]>} */

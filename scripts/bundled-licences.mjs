@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Name, version and licence text of every package that has code in the bundle.
+ * Name, version and licence text of every package that has code in one of the bundles.
  *
  * @param {string} root of the project; the metafiles' paths are relative to it
  * @param {ReadonlyArray<import('esbuild').Metafile>} metafiles
@@ -23,14 +23,27 @@ export function bundledLicences(root, metafiles) {
  *
  * @param {string} input
  */
-function packageFolder(input) {
+export function packageFolder(input) {
   return /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? null;
 }
 
 /** @param {string} folder */
 function licence(folder) {
-  const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const { name, version, license, author } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const file = readdirSync(folder).find((entry) => /^(licen[cs]e|copying)/i.test(entry));
-  if (file === undefined) throw new Error(`${name} is bundled and has no licence file.`);
-  return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+  const text =
+    file === undefined ? stated(name, license, author) : readFileSync(join(folder, file), 'utf8').trim();
+  return `${name} ${version}\n\n${text}\n`;
+}
+
+/**
+ * For a package that has no licence file.
+ *
+ * @param {string} name
+ * @param {unknown} license
+ * @param {unknown} author
+ */
+function stated(name, license, author) {
+  if (typeof license !== 'string') throw new Error(`${name} is bundled and states no licence.`);
+  return typeof author === 'string' ? `License: ${license}\nAuthor: ${author}` : `License: ${license}`;
 }

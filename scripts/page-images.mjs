@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
+import bundles from '../bin/bundle.js';
 import { CHROMIUM_ARGUMENTS, findChromium } from './programs.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { main } = await import(pathToFileURL(join(root, 'dist/cli/main.js')).href);
+const { main } = bundles.openBundle(join(root, 'dist/cli')).load('./main.js');
 const folder = mkdtempSync(join(tmpdir(), 'jwtctl-images-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 

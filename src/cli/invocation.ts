@@ -81,6 +81,9 @@ export type Run = <Flags, Args extends unknown[] = []>(
 
 export type DefineCommand = (group: CliCommand, run: Run) => void;
 
+/** How to load each verb of a group, in the order of the help. */
+export type Verbs = Readonly<Record<string, () => Promise<DefineCommand>>>;
+
 export function createInvocation(values: GlobalValues, io: Io, signal: AbortSignal) {
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);

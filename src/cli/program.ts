@@ -2,7 +2,7 @@ import type { Command, Option } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { CliCommand } from './command.js';
 import { GLOBAL_OPTIONS } from './globals.js';
-import type { DefineCommand, Run } from './invocation.js';
+import type { DefineCommand, Run, Verbs } from './invocation.js';
 
 interface Group {
   name: string;
@@ -11,9 +11,6 @@ interface Group {
   /** The verbs of a group, or a command without verbs. */
   load(): Promise<Verbs | DefineCommand>;
 }
-
-/** How to load each verb of a group, in the order of the help. */
-export type Verbs = Readonly<Record<string, () => Promise<DefineCommand>>>;
 
 const GROUPS: readonly Group[] = [
   {
@@ -73,7 +70,7 @@ const GROUPS: readonly Group[] = [
     aliases: [],
     description:
       'Print the statements that create an account with the least privileges.\n\nUses the names in the settings, and connects to no store.',
-    load: async () => [(await import('./commands/init/index.js')).defineInit],
+    load: async () => (await import('./commands/init/index.js')).defineInit,
   },
   {
     name: 'status',
@@ -94,7 +91,7 @@ const GROUPS: readonly Group[] = [
     aliases: [],
     description:
       'Print metrics of the installation for Prometheus.\n\nMade for the textfile collector of the node exporter. Counts the live tokens, which reads the whole registry. Exits with 5 if only a part could be read.',
-    load: async () => [(await import('./commands/metrics.js')).defineMetrics],
+    load: async () => (await import('./commands/metrics.js')).defineMetrics,
   },
   {
     name: 'serve',

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import DataHandler from 'ioredis/built/DataHandler.js';
 import { MOST_BYTES_OF_REPLY } from './codec.js';
 import { UnexpectedReplyError } from './redis-errors.js';
 
@@ -14,7 +14,7 @@ interface Handler {
  * end the process after an unsolicited null, and report some of the others as errors of the calling code.
  */
 export function surviveBrokenReplies(): void {
-  const handler: Handler = createRequire(import.meta.url)('ioredis/built/DataHandler.js').default.prototype;
+  const handler = dataHandler().prototype;
   if (Object.hasOwn(handler, PATCHED)) return;
   const { shiftCommand, returnFatalError } = handler;
   handler.returnFatalError = function fail(cause) {
@@ -28,6 +28,13 @@ export function surviveBrokenReplies(): void {
     return null;
   };
   Object.defineProperty(handler, PATCHED, { value: true });
+}
+
+/** Node takes the whole module for its default export, and Vite its `default`. */
+function dataHandler(): { prototype: Handler } {
+  const exported: unknown = DataHandler;
+  const module = exported as { prototype: Handler } | { default: { prototype: Handler } };
+  return 'default' in module ? module.default : module;
 }
 
 /** How many bytes each connection had received at the end of its last reply. */

@@ -1,4 +1,4 @@
-import type { Verbs } from '../../program.js';
+import type { Verbs } from '../../invocation.js';
 
 export const verbs: Verbs = {
   list: async () => (await import('./list.js')).defineList,

@@ -1,4 +1,4 @@
-import type { Verbs } from '../../program.js';
+import type { Verbs } from '../../invocation.js';
 
 export const verbs: Verbs = {
   show: async () => (await import('./show.js')).defineShow,

@@ -1,4 +1,5 @@
-import type { DefineCommand } from '../../invocation.js';
-import { defineFollow } from './follow.js';
+import type { Verbs } from '../../invocation.js';
 
-export const verbs: readonly DefineCommand[] = [defineFollow];
+export const verbs: Verbs = {
+  follow: async () => (await import('./follow.js')).defineFollow,
+};

@@ -1,4 +1,4 @@
-import type { Verbs } from '../../program.js';
+import type { Verbs } from '../../invocation.js';
 
 export const verbs: Verbs = {
   issue: async () => (await import('./issue.js')).defineIssue,
