@@ -59,9 +59,12 @@ const LIFETIMES = [1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 8, 8, 8, 12];
 /** An installation that has rotated a few times, with a compromised key and some live tokens. */
 async function installation(/** @type {Session} */ session) {
   const { clock } = session;
+  session.env = { JWTCTL_TOKEN_MAX_TTL: '14d' };
   for (const kid of ['2026-12', '2027-01', '2027-02']) await session.run(`keys generate --kid ${kid}`);
   for (const kid of ['2027-03', '2027-04', '2027-05']) {
-    clock.advance(31 * DAY);
+    clock.advance(15 * DAY);
+    await session.run('keys rotate');
+    clock.advance(15 * DAY);
     await session.run(`keys generate --kid ${kid}`);
     if (kid === '2027-04') await session.run('keys compromise 2027-01 --reason leaked --yes');
     await session.run('keys rotate');
@@ -106,6 +109,8 @@ export async function drawPictures(load) {
 /** Runs commands on an embedded store of its own, and records a screen. */
 class Session {
   clock = new FixedClock();
+  /** @type {Record<string, string>} */
+  env = {};
   /** @type {Array<[name: string, text: string]>} */
   pictures = [];
   #screen = '';
@@ -164,7 +169,7 @@ class Session {
       stdin: Readable.from([stdin], { objectMode: false }),
       stdout: Object.assign(stdout, { isTTY: true, columns }),
       stderr,
-      env: { HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder, TERM: 'xterm' },
+      env: { ...this.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder, TERM: 'xterm' },
       cwd: folder,
       clock: this.clock,
     });
