@@ -5,11 +5,12 @@ import { openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
 
 /** Stands in for the prompts: the answers, and the questions that were asked. */
-const person = vi.hoisted(() => ({ agrees: false, wasAsked: [] as string[] }));
+const person = vi.hoisted(() => ({ agrees: false, wasAsked: [] as string[], meanwhile: async () => {} }));
 vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   inquirerPrompt: {
     confirm: async (question: string) => {
       person.wasAsked.push(question);
+      await person.meanwhile();
       return person.agrees;
     },
   },
@@ -38,7 +39,7 @@ beforeAll(async () => {
   withoutRedis = away({ JWTCTL_REDIS_NODES: `127.0.0.1:${port}` });
 });
 beforeEach(() => {
-  Object.assign(person, { agrees: false, wasAsked: [] });
+  Object.assign(person, { agrees: false, wasAsked: [], meanwhile: async () => {} });
 });
 afterAll(() => stores?.close());
 
@@ -132,4 +133,15 @@ test('sessions are counted, also without an access token', async () => {
     'This ends 0 tokens and 1 session of 1 subject.',
     'This ends 0 tokens and 1 session of 1 subject.',
   ]);
+});
+
+test('a revocation of a key ends the tokens that were issued while its question was open', async () => {
+  let token = '';
+  const meanwhile = async () => {
+    stores.clock.advance(30);
+    ({ token } = await stores.json('token', 'issue', '--sub', 'user-0'));
+  };
+  Object.assign(person, { agrees: true, meanwhile });
+  expect((await runAtTerminal(stores, 'token', 'revoke', '--kid', 'k1')).exitCode).toBe(0);
+  expect((await stores.run('token', 'verify', token, '--json')).json().error.code).toBe('ERR_TOKEN_REVOKED');
 });

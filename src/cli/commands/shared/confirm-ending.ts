@@ -16,23 +16,27 @@ export interface EndingCount {
 /**
  * Asks before a command ends tokens, and says how many. Counts only for a question: with `--yes` or `-n` it does
  * nothing, and without a terminal it fails, whatever the count would be, so that a script behaves the same each time.
- * @param count returns null if the registry could not be read
+ * @param count counts until the signal ends it, and returns null if the registry could not be read
  * @param always whether it asks even if there are no tokens
  * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted)
  */
 export async function confirmEnding(
   { globals, signal, confirm }: Invocation,
   question: string,
-  count: () => Promise<EndingCount | null>,
+  count: (signal: AbortSignal) => Promise<EndingCount | null>,
   { always }: { always: boolean },
 ): Promise<void> {
   if (globals.dryRun || globals.yes) return;
   if (!globals.canAsk) return confirm(question);
-  const found = await count().catch(notCounted);
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(COUNT_LIMIT_MS)]);
+  const found = await count(limited).catch(notCounted);
   signal.throwIfAborted();
   if (!always && isNothing(found)) return;
   await confirm(`${question} ${scopeOf(found)}`);
 }
+
+/** What leaked has to be refused soon, so the question does not wait for a walk through a large cluster. */
+const COUNT_LIMIT_MS = 10_000;
 
 /** A registry that is damaged or forged must not keep an operator from ending tokens. */
 function notCounted(error: unknown): null {

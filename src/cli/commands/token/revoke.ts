@@ -11,7 +11,6 @@ import { ifReachable } from '../../../domain/shared/unavailable.js';
 import { identifyToken } from '../../../domain/tokens/identify-token.js';
 import {
   countGlobal,
-  type GlobalCount,
   type RevocationOutcome,
   revokeGlobally,
   revokeSubject,
@@ -197,19 +196,16 @@ async function revokeSelection(
       const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
       const scope = { key, issuedBefore: selection.issuedBefore };
       const { withProgress } = invocation;
-      // The removal needs the count, too.
-      let counted: Promise<GlobalCount> | undefined;
-      const counting = () => {
-        counted ??= withProgress('Counting', (onProgress) =>
-          countGlobal(ports, policy, scope, { signal, onProgress }),
+      const counting = (limited: AbortSignal) =>
+        withProgress('Counting', (onProgress) =>
+          countGlobal(ports, policy, scope, { signal: limited, onProgress }),
         );
-        return counted;
-      };
-      await confirmRevocation(invocation, selection, async () => {
-        const { matched: tokens, subjects, complete } = await counting();
+      await confirmRevocation(invocation, selection, async (limited) => {
+        const { matched: tokens, subjects, complete } = await counting(limited);
         return { tokens, subjects, complete };
       });
-      const { matched, issuedBefore, ahead, complete, missed } = await counting();
+      // Counts again, because tokens may have been issued while the question was open.
+      const { matched, issuedBefore, ahead, complete, missed } = await counting(signal);
       if (globals.dryRun) {
         const nothing = { sessions: 0, alreadyGone: 0, replicasConfirmed: 0, eventId: null };
         return { revoked: matched, ...nothing, complete, missed };
@@ -225,7 +221,7 @@ async function revokeSelection(
 function confirmRevocation(
   invocation: Invocation,
   selection: GroupSelection,
-  count: () => Promise<EndingCount | null>,
+  count: (signal: AbortSignal) => Promise<EndingCount | null>,
 ): Promise<void> {
   const question = `Revoke ${describeSelection(selection)} permanently?`;
   // Any other selection ends nothing if it matches no token. A selection by time alone always asks, because the time may be wrong.
