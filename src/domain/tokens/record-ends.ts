@@ -20,15 +20,16 @@ export interface End extends Pick<AuditEntry, 'action' | 'target' | 'outcome' | 
  * Records all of these, at most {@link MOST_ENDS}, in one transaction. Returns the highest ID of their
  * events.
  * @param named tokens that end with them
+ * @param at the time of the events and rows; default: now
  */
 export function recordEnds(
   { database, clock, actor }: RecordPorts,
   policy: EventPolicy,
   ends: readonly End[],
   named: readonly NamedToken[] = [],
+  at = clock.now(),
 ): Promise<number> {
   return database.transaction(async ({ keys, securityLog, auditLog }) => {
-    const at = clock.now();
     const longest = await keys.longestLifetimes();
     const reason = ends[0]?.reason ?? null;
     const { eventId: lastNamed } = await nameTokens({ securityLog }, policy, named, { longest, reason, at });

@@ -121,7 +121,9 @@ export async function revokeSubject(
   };
   if (options.dryRun) return outcome({ revoked: (await count(await findSessions())).count });
   const until = issuedBefore ?? latestIssued(now, policy, await ifReachable(() => count([]), null));
+  const at = clock.now();
   const recorded = await record(ports, policy, options, {
+    at,
     event: { type: 'subject_revoked', sub, issuedBefore: until, ...(except === undefined ? {} : { except }) },
     target: except === undefined ? sub : `${sub} except ${except}`,
     named: ahead.nearest(),
@@ -129,7 +131,7 @@ export async function revokeSubject(
   // Listed only now: a refresh that misses the event has made its step before. A repetition finds the sessions only
   // while nothing is removed.
   const sessions = await afterRecord(findSessions, { what: SESSIONS_NOT_ENDED });
-  const eventId = (await nameSessions(ports, policy, sub, sessions, options)) ?? recorded;
+  const eventId = (await nameSessions(ports, policy, sub, sessions, { ...options, at })) ?? recorded;
   const findLeft = async () => (issuedBefore === undefined ? [] : familiesLeft(ports, { sub, except }, now));
   const left = await afterRecord(findLeft);
   // By name, because a removal without `issuedBefore` would also remove tokens that are issued meanwhile.
@@ -157,13 +159,13 @@ export async function revokeSubject(
 const SESSIONS_NOT_ENDED =
   'The revocation is recorded in the security log, and these sessions cannot be refreshed. But the access tokens that they got later stay valid, because the registry could not list the sessions';
 
-/** Returns the last event. */
+/** Returns the last event. The time of the events leads to the audit row of the revocation: see `originOf`. */
 async function nameSessions(
-  { database, clock }: Administration,
+  { database }: Administration,
   policy: EventPolicy,
   sub: string,
   sessions: readonly TokenFamily[],
-  { reason }: RevocationOptions,
+  { reason, at }: RevocationOptions & { at: number },
 ): Promise<number | null> {
   let last: number | null = null;
   for (let from = 0; from < sessions.length; from += MOST_NAMED) {
@@ -171,7 +173,7 @@ async function nameSessions(
     const named = portion.map(({ family, counter, iat }) => ({ sub, jti: familyJti(family, counter), iat }));
     const { eventId } = await database.transaction(async ({ keys, securityLog }) => {
       const longest = await keys.longestLifetimes();
-      return nameTokens({ securityLog }, policy, named, { longest, reason, at: clock.now() });
+      return nameTokens({ securityLog }, policy, named, { longest, reason, at });
     });
     last = eventId ?? last;
   }
@@ -307,13 +309,19 @@ function record(
   ports: Administration,
   policy: EventPolicy,
   { reason }: RevocationOptions,
-  { event, target, named }: Pick<End, 'event' | 'target'> & { named?: readonly NamedToken[] },
+  {
+    event,
+    target,
+    named,
+    at,
+  }: Pick<End, 'event' | 'target'> & { named?: readonly NamedToken[]; at?: number },
 ): Promise<number> {
   return recordEnds(
     ports,
     policy,
     [{ event, target, action: 'token.revoke', outcome: 'done', reason }],
     named,
+    at,
   );
 }
 

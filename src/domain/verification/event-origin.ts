@@ -4,15 +4,19 @@ import type { AuditLog, AuditRow, SecurityEvent, SecurityEventType, User } from 
 /** Thousands of tokens may end in one second. */
 const MOST_ROWS = 10_000;
 
-/** Reads the audit rows of these times with one query, the newest first, and at most 10,000. */
+/** Reads the audit rows of these times, the newest first, and at most 10,000 of each: a busy time must not hide the others. */
 export async function readRowsAt(
   auditLog: Pick<AuditLog, 'list'>,
   times: Iterable<number | null | undefined>,
 ): Promise<AuditRow[]> {
   const at = [...new Set(times)].filter((time) => typeof time === 'number');
+  const rows = await Promise.all(at.map((time) => rowsAt(auditLog, time)));
+  return rows.flat().sort((a, b) => b.seq - a.seq);
+}
+
+async function rowsAt(auditLog: Pick<AuditLog, 'list'>, time: number): Promise<AuditRow[]> {
   const rows: AuditRow[] = [];
-  if (at.length === 0) return rows;
-  for await (const row of auditLog.list({ at })) {
+  for await (const row of auditLog.list({ at: [time] })) {
     rows.push(row);
     if (rows.length === MOST_ROWS) break;
   }

@@ -12,6 +12,7 @@ import { revokeGlobally, revokeSubject, revokeToken } from '../../../src/domain/
 import type { TokenRequest } from '../../../src/domain/tokens/token-request.js';
 import type { RefreshTokenUse } from '../../../src/domain/tokens/use-refresh-token.js';
 import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
+import { originOf, readRowsAt } from '../../../src/domain/verification/event-origin.js';
 import {
   type EmbeddedService,
   openEmbeddedService,
@@ -500,6 +501,30 @@ test('a revocation of tokens until a time ends a session that is refreshed while
   const selection = { sub: 'alice', issuedBefore: first.iat };
   await revokeSubject(during, POLICY, selection, { reason: null, dryRun: false });
   expect(outcome).toBe('ERR_REFRESH_REVOKED');
+});
+
+test('the end of a session by a revocation of tokens until a time leads to its audit row, however long it took', async () => {
+  const first = await logIn();
+  service.clock.advance(60);
+  const second = await refresh(first);
+  const slow = service.withRegistry({
+    familyPages: async function* (...args) {
+      yield* service.registry.familyPages(...args);
+      service.clock.advance(5);
+    },
+  });
+  await revokeSubject(
+    slow,
+    POLICY,
+    { sub: 'alice', issuedBefore: first.iat },
+    { reason: null, dryRun: false },
+  );
+  const { securityLog, auditLog } = service.ports.database;
+  const event = (await securityLog.findNaming([{ sub: 'alice', jti: second.jti }])).find(
+    ({ type }) => type === 'family_revoked',
+  );
+  const rows = await readRowsAt(auditLog, [event?.at]);
+  expect(event && originOf(event, rows)).toMatchObject({ action: 'token.revoke', target: 'alice' });
 });
 
 test('a revocation of tokens until a time names at most 500 sessions in one transaction, and removes all at once', async () => {

@@ -81,7 +81,7 @@ describe('the audit row that was written with an event', () => {
   });
 });
 
-test('reads at most 10,000 rows, and none without a time', async () => {
+test('reads at most 10,000 rows of each time, the newest first, and none without a time', async () => {
   let read = 0;
   const asked: unknown[] = [];
   async function* list(filter: unknown) {
@@ -92,7 +92,9 @@ test('reads at most 10,000 rows, and none without a time', async () => {
     }
   }
   expect(await readRowsAt({ list }, [null, undefined])).toEqual([]);
-  expect(await readRowsAt({ list }, [AT, null, AT, AT + 1])).toHaveLength(10_000);
-  expect(asked).toEqual([{ at: [AT, AT + 1] }]);
-  expect(read).toBe(10_000);
+  const rows = await readRowsAt({ list }, [AT, null, AT, AT + 1]);
+  expect(rows).toHaveLength(20_000);
+  expect(rows[0]?.seq).toBeGreaterThan(rows.at(-1)?.seq ?? 0);
+  expect(asked).toEqual([{ at: [AT] }, { at: [AT + 1] }]);
+  expect(read).toBe(20_000);
 });
