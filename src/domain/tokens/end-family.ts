@@ -51,13 +51,16 @@ export async function endMany<Key>(
 ): Promise<Map<Key, JwtctlError>> {
   const failures = new Map<Key, JwtctlError>();
   const all = [...ends];
+  // Not awaited in turn, because each may take as long as the timeout if the registry hangs.
+  const removals: Array<Promise<unknown>> = [];
   for (let from = 0; from < all.length; from += MOST_ENDS) {
     const portion = all.slice(from, from + MOST_ENDS);
     const recorded = portion.map(([, { sub: _, filter: __, ...end }]) => end);
     const failure = await failureOf(recordEnds(ports, policy, recorded));
     if (failure !== null) for (const [key] of portion) failures.set(key, failure);
-    else await Promise.all(portion.map(([, end]) => failureOf(remove(ports, end))));
+    else removals.push(...portion.map(([, end]) => failureOf(remove(ports, end))));
   }
+  await Promise.all(removals);
   return failures;
 }
 
