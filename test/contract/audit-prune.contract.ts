@@ -98,6 +98,54 @@ export function auditPruneContract(engine: SqlEngine): void {
       expect((await verify()).faults).toEqual([]);
     });
 
+    const appendMany = async (times: number) => {
+      for (let time = 0; time < times; time++)
+        await append(...Array.from({ length: 1_200 }, (_, index) => `more-${index}`));
+    };
+
+    test('a row that is changed during the prune is not pruned', async () => {
+      await appendMany(1);
+      const plan = await planPrune(ports, 0, {});
+      const tamper = () =>
+        opened.db
+          .updateTable('audit_log')
+          .set({ hash: 'f'.repeat(64) })
+          .where('seq', '=', 1_230);
+      const guard = { assertCurrent: () => tamper().execute() };
+      await expect(pruneAuditLog({ ...ports, guard }, plan, REASON)).rejects.toMatchObject({
+        code: 'ERR_AUDIT_LOG_FAULTY',
+      });
+      expect((await seqs()).slice(0, 2)).toEqual([1_001, 1_002]);
+    });
+
+    test('a verification takes what a running prune removes for pruned', async () => {
+      await appendMany(3);
+      const plan = await planPrune(ports, 0, {});
+      await pruneAuditLog(ports, plan, { ...REASON, signal: AbortSignal.abort() });
+      const { auditLog } = ports.database;
+      let walks = 0;
+      const verified = await verifyAuditLog({
+        findKey: ports.macKeys.find,
+        auditLog: {
+          ...auditLog,
+          rows: async function* (range) {
+            walks += 1;
+            let isPruned = walks > 2;
+            for await (const row of auditLog.rows(range)) {
+              yield row;
+              // Also removes rows after the page that was read.
+              if (!isPruned) await auditLog.removeUpTo(3_500, 1_200);
+              isPruned = true;
+            }
+          },
+        },
+      });
+      expect({ walks, verified }).toMatchObject({
+        walks: 3,
+        verified: { faults: [], start: { seq: 3_400 } },
+      });
+    });
+
     test('a gap of a billion rows costs no statements', { timeout: 30_000 }, async () => {
       const [last] = await opened.db.selectFrom('audit_log').selectAll().where('seq', '=', ROWS).execute();
       const planted = { ...(last as AuditLogTable), seq: 10 ** 12 };

@@ -72,30 +72,37 @@ export interface PruneOutcome {
 /**
  * Writes a row that names the last removed row, so that the rest of the log can be verified, and removes the rows.
  * After an interruption, the next run removes the rest.
- * @throws JwtctlError `ERR_AUDIT_LOG_FAULTY` (state) if the last row to remove has changed since the plan
+ * @throws JwtctlError `ERR_AUDIT_LOG_FAULTY` (state) if the last row to remove has changed since the plan;
+ *   `ERR_DATABASE_BEHIND` (state)
  */
 export async function pruneAuditLog(
-  { database, clock, actor }: PrunePorts,
+  { database, clock, actor, guard }: PrunePorts,
   { upTo, report }: PrunePlan,
   { reason, signal }: { reason: string | null; signal?: AbortSignal | undefined },
 ): Promise<PruneOutcome> {
   if (upTo === null) return { removed: 0, prunedUpTo: report.start.seq, isOvertaken: false };
+  let removed = 0;
+  let prunedUpTo = 0;
   try {
-    let { removed, prunedUpTo } = await database.transaction(async ({ auditLog }) => {
+    ({ removed, prunedUpTo } = await database.transaction(async ({ auditLog }) => {
       const row = { at: clock.now(), actor, action: PRUNE_ACTION, target: pruneTarget(upTo) };
       // The row comes first. It locks the end of the log, so no other prune is between the check and the removal.
       await auditLog.append({ ...row, outcome: report.faults.length > 0 ? 'forced' : 'done', reason });
       await assertStillThere(auditLog, upTo);
       return auditLog.removeUpTo(upTo.seq, PORTION);
-    });
+    }));
     while (prunedUpTo < upTo.seq && !signal?.aborted) {
-      const portion = await database.auditLog.removeUpTo(upTo.seq, PORTION);
+      await guard.assertCurrent();
+      const portion = await database.transaction(async ({ auditLog }) => {
+        await assertStillThere(auditLog, upTo);
+        return auditLog.removeUpTo(upTo.seq, PORTION);
+      });
       removed += portion.removed;
       prunedUpTo = portion.prunedUpTo;
     }
     return { removed, prunedUpTo, isOvertaken: false };
   } catch (error) {
-    if (error instanceof Overtaken) return { removed: 0, prunedUpTo: upTo.seq, isOvertaken: true };
+    if (error instanceof Overtaken) return { removed, prunedUpTo: upTo.seq, isOvertaken: removed === 0 };
     throw error;
   }
 }
@@ -111,7 +118,7 @@ async function assertStillThere(
   if (last === null) throw new Overtaken();
   if (last.seq !== seq || last.hash !== hash)
     throw faulty(
-      `Row ${seq} of the audit log was changed or removed after the check, so nothing was pruned.`,
+      `Row ${seq} of the audit log was changed or removed after the check, so no more rows were pruned.`,
     );
 }
 

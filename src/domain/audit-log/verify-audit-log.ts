@@ -48,15 +48,39 @@ export async function verifyAuditLog(
   control: AuditVerificationControl = {},
 ): Promise<AuditReport> {
   const ports = { auditLog, findKey: remembered(findKey) };
-  const report = await walk(ports, control);
+  const walked = await walk(ports, control);
   // A prune during the walk looks like removed rows.
-  return report.faults.some(({ finding }) => finding === 'removed') ? walk(ports, control) : report;
+  if (!walked.report.faults.some(isRemoval)) return walked.report;
+  return withoutPruned(auditLog, await walk(ports, control));
+}
+
+function isRemoval({ finding }: AuditFinding): boolean {
+  return finding === 'removed';
+}
+
+/** Drops the findings about rows that a running prune has removed meanwhile: none before them is left. */
+async function withoutPruned(
+  auditLog: Pick<AuditLog, 'rows'>,
+  { report, pruned }: Walked,
+): Promise<AuditReport> {
+  if (!report.faults.some(isRemoval)) return report;
+  const { first } = await peeked(auditLog.rows({ firstSeq: 1, lastSeq: report.head.seq }));
+  const start = startBefore(first);
+  if (missingStart(start, pruned) !== null) return report;
+  const faults = report.faults.filter((fault) => !isRemoval(fault) || fault.lastSeq > start.seq);
+  return { ...report, start, faults };
+}
+
+interface Walked {
+  report: AuditReport;
+  /** The last row that an authenticated row says was pruned. */
+  pruned: AuditHead | null;
 }
 
 async function walk(
   { auditLog, findKey }: AuditVerificationPorts,
   { signal, requireAuthenticated = false, onWalk, onProgress }: AuditVerificationControl,
-): Promise<AuditReport> {
+): Promise<Walked> {
   const head = await auditLog.head();
   const { first, rows } = await peeked(auditLog.rows({ firstSeq: 1, lastSeq: head.seq }));
   const start = startBefore(first);
@@ -83,11 +107,12 @@ async function walk(
   const missing = missingStart(start, pruned);
   const all = [...(missing === null ? [] : [missing]), ...findings.list()];
   const isFault = ({ finding }: AuditFinding) => requireAuthenticated || finding !== 'unauthenticated';
-  return {
+  const report = {
     ...{ head, start, ...seen, omitted: findings.omitted },
     faults: all.filter(isFault),
     unauthenticated: all.filter((one) => !isFault(one)),
   };
+  return { report, pruned };
 }
 
 /** Reads the first row, and returns it with an iteration that begins with it. */
