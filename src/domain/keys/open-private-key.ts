@@ -52,11 +52,20 @@ export async function openPrivateKey({ database, sealer }: PromotionPorts, key: 
 
 /** Checks the pair, because a changed public key in the row would make verifiers refuse every token. */
 export function toPrivateKey(key: SigningKey, pkcs8: Uint8Array): KeyObject {
-  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
-  if (!createPublicKey(privateKey).equals(toPublicKey(key))) {
+  const privateKey = readPrivateKey(pkcs8);
+  if (privateKey === null || !createPublicKey(privateKey).equals(toPublicKey(key))) {
     throw new JwtctlError('ERR_KEY_PAIR_MISMATCH', `The private and public key of ${key.kid} do not match.`);
   }
   return privateKey;
+}
+
+/** Returns null for anything that is not PKCS #8. */
+function readPrivateKey(pkcs8: Uint8Array): KeyObject | null {
+  try {
+    return createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  } catch {
+    return null;
+  }
 }
 
 function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { activateKey } from '../../../src/domain/keys/activate.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
+import { toPrivateKey } from '../../../src/domain/keys/open-private-key.js';
 import { retireKey } from '../../../src/domain/keys/retire.js';
 import {
   type RotationOutcome,
@@ -10,6 +11,7 @@ import {
   rotateKeys,
 } from '../../../src/domain/keys/rotate.js';
 import type { RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
+import type { SigningKey } from '../../../src/domain/model/signing-key.js';
 import type { Sealer } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
@@ -271,4 +273,10 @@ describe('activate', () => {
       key: { kid: 'k2', state: 'active' },
     });
   });
+});
+
+test('a sealed text that is no private key is an error of the key', () => {
+  expect(() => toPrivateKey({ kid: 'k1' } as SigningKey, Buffer.from('not a key'))).toThrow(
+    expect.objectContaining({ code: 'ERR_KEY_PAIR_MISMATCH', kind: 'state' }),
+  );
 });
