@@ -89,6 +89,8 @@ export interface ContextOptions {
   /** Default: the host's clock */
   hostClock?: Pick<Clock, 'now'> | undefined;
   actor: string;
+  /** Whether an outdated embedded store is migrated when it is opened. Default: true */
+  migratesEmbedded?: boolean | undefined;
   /** Called with information for the user, such as which store is in use. */
   notice(text: string): void;
   /** Called with warnings about something to fix, such as a secret that other users can read. */
@@ -102,6 +104,7 @@ export interface ContextOptions {
 /** The composition root. No other file imports adapters. */
 export function createContext(options: ContextOptions): Context {
   const { settings, clock, hostClock = systemClock, actor, notice, caution, warn, trace } = options;
+  const { migratesEmbedded = true } = options;
   const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
   const timeoutMs = settings.timeout * 1000;
   const closers: Array<() => Promise<void>> = [];
@@ -184,7 +187,7 @@ export function createContext(options: ContextOptions): Context {
       import('../adapters/sql/stores/database.js'),
     ]);
     const status = await schemaStatus(db, engine);
-    if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
+    if (isEmbedded && migratesEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
     const author = { login: login(), macKey: async () => (await auditKeys()).current() };
     // If this host is behind, do not add the lag: once its clock is corrected, that would end bans early.

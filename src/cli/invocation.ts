@@ -35,7 +35,8 @@ export interface Invocation extends Readers {
   /** Prints a note on stderr, except with `--json` or `-q`. */
   note(text: string): void;
   config(): Promise<Config>;
-  context(): Promise<Context>;
+  /** @param changesNothing whether an outdated embedded store stays as it is, which is an error; only for the first call */
+  context(options?: { changesNothing?: boolean }): Promise<Context>;
   readonly diagnostics: Diagnostics;
   /** Aborted by the first SIGINT. */
   readonly signal: AbortSignal;
@@ -106,10 +107,13 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     loaded ??= loadAndWarn(configSources, { caution, warn, trace });
     return loaded;
   };
-  const context = () => {
+  const context: Invocation['context'] = ({ changesNothing = false } = {}) => {
     opened ??= Promise.all([config(), import('../app/context.js')]).then(
       ([{ settings }, { createContext }]) =>
-        createContext({ settings, clock, actor: actorOf(values), notice, caution, warn, trace }),
+        createContext({
+          ...{ settings, clock, actor: actorOf(values), notice, caution, warn, trace },
+          migratesEmbedded: !changesNothing,
+        }),
     );
     return opened;
   };

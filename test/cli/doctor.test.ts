@@ -115,6 +115,41 @@ describe.each(BACKENDS)('doctor, on %s', (backend) => {
   });
 });
 
+test('reports invalid settings as findings, and makes no other check', async () => {
+  const shell = cli({ env: { JWTCTL_TIMEOUT: 'x', JWTCTL_TOKEN_TTL: '-1' } });
+  const { exitCode, json } = await shell.run('doctor', '--json');
+  const { checks, errors } = json();
+  expect([exitCode, errors]).toEqual([1, 1]);
+  const [{ result, findings }, ...others] = checks;
+  expect({ result, findings }).toMatchObject({
+    result: 'error',
+    findings: [{ level: 'error' }, { level: 'error' }],
+  });
+  expect(new Set(others.map((check: { result: string }) => check.result))).toEqual(new Set(['not_made']));
+  expect((await shell.run('doctor', '--only', 'memory')).exitCode).toBe(2);
+});
+
+test('doctor and status leave an outdated embedded store as it is', async () => {
+  const stores = await openStores('SQLite');
+  await stores.json('keys', 'generate');
+  await stores.query('DELETE FROM jwtctl_migration WHERE name = (SELECT max(name) FROM jwtctl_migration)');
+  const rows = () => stores.query('SELECT name FROM jwtctl_migration');
+  const before = await rows();
+  expect((await check(stores, 'schema')).text).toContain('jwtctl db migrate');
+  expect(await check(stores, 'active-key')).toMatchObject({ codes: ['ERR_SCHEMA_OUTDATED'] });
+  expect((await stores.run('status')).exitCode).toBe(3);
+  expect(await rows()).toEqual(before);
+  await stores.json('keys', 'list');
+  expect(await rows()).not.toEqual(before);
+});
+
+test('prints no password of --url', async () => {
+  const url = 'https://bob:hunter2@id.example/jwks.json';
+  const { exitCode, stdout, stderr } = await cli().run('doctor', '--url', url);
+  expect(exitCode).toBe(2);
+  expect(stdout + stderr).not.toContain('hunter2');
+});
+
 test('the guide lists each check with its title', async () => {
   const guide = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
   const checks: Array<{ check: string; title: string }> = await cli().json('doctor', '--list');

@@ -1,11 +1,12 @@
 import { Option } from 'commander';
-import { runChecks } from '../../domain/doctor/check.js';
+import { type Check, type CheckResult, runChecks } from '../../domain/doctor/check.js';
+import { configuration } from '../../domain/doctor/checks/configuration.js';
 import { CHECKS } from '../../domain/doctor/checks/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import type { Action, DefineCommand } from '../invocation.js';
+import type { Action, DefineCommand, Invocation } from '../invocation.js';
 import { EXIT } from '../output/exit-code.js';
 import { checkList, doctorReport } from '../output/views/doctor.js';
-import { doctorPorts } from './shared/doctor-ports.js';
+import { configurationPort, doctorPorts } from './shared/doctor-ports.js';
 
 export const defineDoctor: DefineCommand = (command, run) => {
   command
@@ -25,13 +26,33 @@ interface DoctorFlags {
 const doctor: Action<DoctorFlags, []> = async (invocation, { list, only, url }) => {
   const checks = CHECKS.filter(({ name }) => only === undefined || name === only);
   if (list) return { view: checkList(checks) };
-  const context = await invocation.context();
-  const results = await invocation.withProgress('Checking', (onProgress) =>
-    runChecks(checks, { ...doctorPorts(context, invocation, url), onProgress }),
-  );
+  const results = await makeChecks(checks, invocation, url);
   const hasError = results.some(({ findings }) => findings.some(({ level }) => level === 'error'));
   return { view: doctorReport(results), exitCode: hasError ? EXIT.refused : EXIT.done };
 };
+
+/** With invalid settings, only the check of the settings can be made. */
+async function makeChecks(
+  checks: readonly Check[],
+  invocation: Invocation,
+  url: string | undefined,
+): Promise<CheckResult[]> {
+  const unreadable = await invocation.config().then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (unreadable !== null) {
+    const isUsage = unreadable instanceof JwtctlError && unreadable.kind === 'usage';
+    if (!isUsage || !checks.includes(configuration)) throw unreadable;
+    const [made] = await runChecks([configuration], { configuration: configurationPort(invocation) });
+    const notMade = 'The settings are invalid.';
+    return checks.map((check) => (check === configuration && made) || { check, findings: [], notMade });
+  }
+  const context = await invocation.context({ changesNothing: true });
+  return invocation.withProgress('Checking', (onProgress) =>
+    runChecks(checks, { ...doctorPorts(context, invocation, url), onProgress }),
+  );
+}
 
 function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;

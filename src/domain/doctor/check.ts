@@ -5,12 +5,12 @@ import { JwtctlError } from '../shared/errors.js';
 import type { StatusPolicy, StatusPorts } from './read-status.js';
 
 /** One check of `jwtctl doctor`. It changes nothing. */
-export interface Check {
+export interface Check<Ports = DoctorPorts> {
   readonly name: string;
   /** What is right if the check finds nothing. */
   readonly title: string;
   /** @throws JwtctlError if the check cannot be made, for example because a store is away */
-  run(ports: DoctorPorts): Promise<CheckOutcome>;
+  run(ports: Ports): Promise<CheckOutcome>;
 }
 
 export type CheckOutcome =
@@ -40,18 +40,18 @@ export interface DoctorPorts extends StatusPorts {
 }
 
 export interface CheckResult {
-  check: Check;
+  check: Pick<Check, 'name' | 'title'>;
   findings: readonly Finding[];
   /** Null for a check that was made. */
   notMade: string | null;
 }
 
 /** Makes all checks at the same time. A check that fails is an error, and the others go on. */
-export function runChecks(checks: readonly Check[], ports: DoctorPorts): Promise<CheckResult[]> {
+export function runChecks<Ports>(checks: ReadonlyArray<Check<Ports>>, ports: Ports): Promise<CheckResult[]> {
   return Promise.all(checks.map((check) => makeCheck(check, ports)));
 }
 
-async function makeCheck(check: Check, ports: DoctorPorts): Promise<CheckResult> {
+async function makeCheck<Ports>(check: Check<Ports>, ports: Ports): Promise<CheckResult> {
   try {
     const outcome = await check.run(ports);
     return 'notMade' in outcome

@@ -95,7 +95,7 @@ async function readFleet({ registry: open }: StatusPorts, at: number): Promise<F
     const { verifiers, untrusted } = await registry.fleet(at);
     return { verifiers, untrusted, unavailableReason: null };
   } catch (error) {
-    if (!(error instanceof JwtctlError)) throw error;
+    if (!(error instanceof JwtctlError) || UNEXPECTED.has(error.kind)) throw error;
     return { verifiers: [], unavailableReason: failureText(error) };
   }
 }

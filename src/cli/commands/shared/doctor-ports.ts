@@ -3,6 +3,10 @@ import type { DoctorPorts } from '../../../domain/doctor/check.js';
 import type { Invocation } from '../../invocation.js';
 import { statusPolicy } from './status-policy.js';
 
+export function configurationPort({ configSources }: Pick<Invocation, 'configSources'>) {
+  return async () => (await import('../../../config/show-config.js')).validateConfig(configSources);
+}
+
 /** @param url of the JWK Set; default: `keys.publishUrl` */
 export function doctorPorts(
   context: Context,
@@ -12,7 +16,7 @@ export function doctorPorts(
   return {
     ...context,
     publishedKeys: () => context.publishedKeys(url),
-    configuration: async () => (await import('../../../config/show-config.js')).validateConfig(configSources),
+    configuration: configurationPort({ configSources }),
     policy: statusPolicy(context.settings),
     signal,
   };

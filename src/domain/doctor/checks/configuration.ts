@@ -1,6 +1,6 @@
-import { type Check, errorFinding, warning } from '../check.js';
+import { type Check, type DoctorPorts, errorFinding, warning } from '../check.js';
 
-export const configuration: Check = {
+export const configuration: Check<Pick<DoctorPorts, 'configuration'>> = {
   name: 'configuration',
   title: 'The settings are consistent, and only this account can read the files that hold secrets.',
   run: async ({ configuration }) => {
