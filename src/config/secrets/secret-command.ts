@@ -13,21 +13,34 @@ class InterruptedError extends Error {
   readonly code = 'ABORT_ERR';
 }
 
+interface CommandOptions {
+  setting: SettingPath;
+  timeoutMs: number;
+  code: ErrorCode;
+  /** For its standard input. Its output is discarded then. */
+  input?: string | undefined;
+}
+
 /** Runs a command with /bin/sh. Never shows the command line or what it prints, because both may contain secrets. */
 export function outputOf(
   command: string,
-  { setting, timeoutMs, code }: { setting: SettingPath; timeoutMs: number; code: ErrorCode },
+  { setting, timeoutMs, code, input }: CommandOptions,
 ): Promise<string> {
   if (isInterrupted) return Promise.reject(new InterruptedError());
   return new Promise((resolve, reject) => {
     const interrupt = () => {
       killGroup();
-      child.stdout.destroy();
+      child.stdout?.destroy();
       settle(() => reject(new InterruptedError()));
     };
     // Before the start, so that a signal right after it ends the command too.
     startWatching(interrupt);
-    const child = spawn('/bin/sh', ['-c', command], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn('/bin/sh', ['-c', command], {
+      detached: true,
+      stdio: input === undefined ? ['ignore', 'pipe', 'ignore'] : ['pipe', 'ignore', 'ignore'],
+    });
+    // A command need not read its input.
+    child.stdin?.on('error', () => {}).end(input);
     const killGroup = () => {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
@@ -50,7 +63,7 @@ export function outputOf(
       );
     const stop = (how: string) => {
       killGroup();
-      child.stdout.destroy();
+      child.stdout?.destroy();
       fail(how);
     };
     const timer = setTimeout(() => stop(`did not finish within ${timeoutMs} ms`), timeoutMs);
@@ -58,7 +71,7 @@ export function outputOf(
 
     const chunks: Buffer[] = [];
     let size = 0;
-    child.stdout.on('data', (chunk: Buffer) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
       size += chunk.length;
       if (size > MAX_OUTPUT_BYTES) stop(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
