@@ -13,5 +13,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON jwtctl.users TO jwtctl;
 GRANT SELECT, INSERT, UPDATE, DELETE ON jwtctl.security_log TO jwtctl;
 GRANT SELECT, INSERT ON jwtctl.audit_log TO jwtctl;
 GRANT SELECT, UPDATE ON jwtctl.audit_head TO jwtctl;
+GRANT SELECT, INSERT, UPDATE ON jwtctl.event_consumers TO jwtctl;
 GRANT SELECT ON jwtctl.jwtctl_migration TO jwtctl;
 SQL

@@ -7,6 +7,7 @@ import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-ta
 import { incompleteStores } from '../config/check-settings.js';
 import type { NamedBy } from '../config/secrets/secret-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
+import type { EventDelivery } from '../domain/event-stream/deliver.js';
 import type { SchemaStatus } from '../domain/model/schema-status.js';
 import type { BackupFiles } from '../domain/ports/backup-file.js';
 import type {
@@ -63,6 +64,8 @@ export interface Context {
   sealer(): Promise<Sealer>;
   refreshTokenSealer(): Promise<RefreshTokenSealer>;
   backups(): Promise<BackupFiles>;
+  /** Delivers events to `hooks.command`. Null without that setting. */
+  eventDelivery(warn: (text: string) => void): Promise<EventDelivery | null>;
   /** Reads the keys in another program's table. @throws JwtctlError `ERR_KEY_TABLE_UNREADABLE` (usage) */
   readKeyTable(options: KeyTableOptions): Promise<KeyTableRow[]>;
   generator(): Promise<KeyPairGenerator>;
@@ -346,6 +349,22 @@ export function createContext(options: ContextOptions): Context {
       const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);
       if (marks === null) return null;
       return { database: opened, marks, prefix, macKeys, clock: await databaseClock(), actor };
+    },
+    eventDelivery: async (warnOfEvents) => {
+      const { command, timeout } = settings.hooks;
+      if (command === null) return null;
+      const [opened, { EventDelivery }, { outputOf }] = await Promise.all([
+        database(),
+        import('../domain/event-stream/deliver.js'),
+        import('../config/secrets/secret-command.js'),
+      ]);
+      const by = {
+        setting: 'hooks.command',
+        timeoutMs: timeout * 1000,
+        code: 'ERR_HOOK_COMMAND_FAILED',
+      } as const;
+      const send = async (input: string) => void (await outputOf(command, { ...by, input }));
+      return new EventDelivery({ database: opened, clock, send, warn: warnOfEvents }, timeout);
     },
     readKeyTable: async (options) => {
       if (isEmbedded) {

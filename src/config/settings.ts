@@ -1,4 +1,5 @@
 import type { Declaration, SettingClass } from './declarations/declaration.js';
+import { HOOKS_SETTINGS } from './declarations/hooks.js';
 import { SERVE_SETTINGS } from './declarations/serve.js';
 import { STORE_SETTINGS } from './declarations/stores.js';
 import { TOKEN_SETTINGS } from './declarations/tokens.js';
@@ -6,7 +7,7 @@ import type { Nest, NestOptional } from './nested-settings.js';
 import type { InputOf, Kind, ValueOf } from './setting-kinds.js';
 
 /** Every setting, once. Variables, flags, and types derive from this. */
-const DECLARATIONS = { ...STORE_SETTINGS, ...TOKEN_SETTINGS, ...SERVE_SETTINGS };
+const DECLARATIONS = { ...STORE_SETTINGS, ...TOKEN_SETTINGS, ...SERVE_SETTINGS, ...HOOKS_SETTINGS };
 
 type Declarations = typeof DECLARATIONS;
 

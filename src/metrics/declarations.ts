@@ -95,6 +95,12 @@ export const METRICS = {
     help: 'At most this many events are recorded but not read, according to Redis; absent if that is not known.',
     workers: 'max',
   },
+  jwtctl_event_delivery_lag_seconds: {
+    ...SERVE,
+    type: 'gauge',
+    help: 'How long the oldest event that hooks.command has not handled has been waiting; absent if another process delivers.',
+    workers: 'max',
+  },
 
   jwtctl_keys: {
     ...BOTH,

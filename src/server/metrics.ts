@@ -16,6 +16,8 @@ export interface Metrics {
    * @param accepted the claims of an accepted token
    */
   verdict(code: ErrorCode | 'active', ms: number | null, accepted: AcceptedClaims | null): void;
+  /** Sets how to read the lag of the delivery of events; null if it is not known. */
+  onEventLag(read: () => number | null): void;
   /** Counts a request that the HTTP parser refused. */
   unreadable(status: number): void;
   /** Counts a token that a request issued, without a session or with a new one. */
@@ -81,6 +83,8 @@ export function createMetrics(
     readAt === null ? null : Math.max(0, clock.now() - readAt),
   );
   add('jwtctl_security_log_events_behind', ({ securityLog }) => securityLog.eventsBehind);
+  let eventLag = (): number | null => null;
+  collected(registry, 'jwtctl_event_delivery_lag_seconds', () => eventLag());
   addKeyMetrics(registry, policy, () => keyStatus(verifier.allKeys(), policy, clock.now()));
   add('jwtctl_keys_trusted', ({ keys }) => keys.trusted);
   add('jwtctl_near_cache_tracking', ({ nearCache, masters }) =>
@@ -106,6 +110,9 @@ export function createMetrics(
       if (ms !== null) duration.observe(ms / 1000);
     },
     unreadable: (status) => unreadable.inc({ status }),
+    onEventLag: (read) => {
+      eventLag = read;
+    },
     issued: () => issued.inc(),
     refreshed: () => refreshed.inc(),
     reused: () => reused.inc(),

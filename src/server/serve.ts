@@ -12,6 +12,7 @@ import { openLiveVerifier } from '../verifier/live-verifier.js';
 import { openApiServices } from './api/services.js';
 import { createApp } from './app.js';
 import { clientErrors } from './client-errors.js';
+import { startEventDelivery } from './event-delivery.js';
 import { jwkSetMaxAge } from './jwk-set.js';
 import { createMetrics } from './metrics.js';
 import { type FormatLine, flushed, openLog, requestLog, standardError } from './request-log.js';
@@ -116,6 +117,8 @@ export async function serve(
       log.warn(stores, 'not ready: requests get 503 until every store responds');
     }
 
+    const delivering = startEventDelivery(context, { log, stop, metrics });
+
     await aborted(stop);
     readiness.isStopping = true;
     log.info(
@@ -123,7 +126,7 @@ export async function serve(
       'stopping: reporting not ready, and serving requests until the port closes',
     );
     await delay(settings.drain * 1000);
-    await close(app, FINISH_MS + timeout * 1000);
+    await Promise.all([close(app, FINISH_MS + timeout * 1000), ended(delivering, FINISH_MS)]);
     log.info('stopped');
   } finally {
     await verifier.close();
@@ -144,6 +147,13 @@ async function listen(app: FastifyInstance, { host, port }: Endpoint): Promise<n
         });
   }
   return (app.server.address() as AddressInfo).port;
+}
+
+/** Waits at most this long. The end of the process ends the rest. */
+async function ended(work: Promise<void>, mostMs: number): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([work, delay(mostMs, undefined, { signal: timer.signal }).catch(() => {})]);
+  timer.abort();
 }
 
 /** Destroys connections whose request does not finish in time. */

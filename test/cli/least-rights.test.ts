@@ -93,6 +93,7 @@ test('creating the schema needs each right that is printed for it, and names the
 test('everything else needs each right that is printed for it, and names the one that is missing', async () => {
   const account = `${name}_service`;
   const service = as(account);
+  service.env.JWTCTL_HOOKS_COMMAND = 'true';
   const statements = await printed('service');
   await administer(
     ...statements,
@@ -112,6 +113,7 @@ test('everything else needs each right that is printed for it, and names the one
     running(service, 'keys', 'activate', 'k2', '--now'),
     running(service, 'keys', 'retire', 'k1', '--force'),
     running(service, 'audit', 'verify'),
+    running(service, 'events', 'deliver'),
     async () => {
       service.clock.advance(400 * 86_400);
       await administer(`UPDATE ${name}.security_log SET expires_at = 1`);

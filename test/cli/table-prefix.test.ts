@@ -52,7 +52,7 @@ test('with a prefix, several can share a database with other programs', async ()
   expect(await one.json('db', 'migrate')).toEqual({ applied: planned.wouldApply });
   await two.json('db', 'migrate');
   const names = [
-    ...['audit_head', 'audit_log', 'jwtctl_migration', 'jwtctl_migration_lock'],
+    ...['audit_head', 'audit_log', 'event_consumers', 'jwtctl_migration', 'jwtctl_migration_lock'],
     ...['keystore', 'keystore_revision', 'security_log', 'users'],
   ];
   expect(await tables()).toEqual(

@@ -43,6 +43,7 @@ describe('the settings', () => {
       'serve.clients',
       'serve.headers',
       'serve.policies',
+      'hooks.command',
     ]);
     expect(guarded.every(({ flag }) => flag === null)).toBe(true);
   });

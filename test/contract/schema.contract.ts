@@ -16,16 +16,16 @@ const DURABLE = [
 ];
 const VERIFIERS_UNTIL = '012_security_log_verifiers_until';
 const LATER = ['014_longest_refresh_ttl', '015_security_log_except', '016_users_disabled_until'];
-const AUDIT_LOG = ['018_audit_log_at', '019_audit_log_details'];
+const LATEST = ['018_audit_log_at', '019_audit_log_details', '020_event_consumers'];
 const MIGRATIONS = {
-  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid', VERIFIERS_UNTIL, ...LATER, ...AUDIT_LOG],
+  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid', VERIFIERS_UNTIL, ...LATER, ...LATEST],
   sqlite: [
     ...DURABLE,
     ...['007_registry_entries', '008_registry_users', '009_registry_fleet', VERIFIERS_UNTIL],
     '013_registry_families',
     ...LATER,
     '017_registry_entries_last_seen',
-    ...AUDIT_LOG,
+    ...LATEST,
   ],
 };
 

@@ -3,6 +3,7 @@ import { auditLogContract } from './audit-log.contract.js';
 import { auditPruneContract } from './audit-prune.contract.js';
 import { auditTamperingContract } from './audit-tampering.contract.js';
 import { databaseContract } from './database.contract.js';
+import { eventDeliveryContract } from './event-delivery.contract.js';
 import { eventStreamContract } from './event-stream.contract.js';
 import { keyStoreContract } from './key-store.contract.js';
 import { schemaContract } from './schema.contract.js';
@@ -23,4 +24,5 @@ export function sqlContracts(engine: SqlEngine): void {
   auditPruneContract(engine);
   auditTamperingContract(engine);
   eventStreamContract(engine);
+  eventDeliveryContract(engine);
 }

@@ -45,6 +45,8 @@ beforeAll(async () => {
   healthy = { ...served, text: `${served.text}\n${command.text}` };
   faults.set('JwtctlMetricsFileStale', { ...command, at: command.at + 3_600 });
   const memory = samplesOf(command.text).filter(({ name }) => name === 'jwtctl_registry_memory_bytes');
+  const lag = 'jwtctl_event_delivery_lag_seconds 301';
+  faults.set('JwtctlEventsNotDelivered', { ...healthy, text: `${healthy.text}\n${lag}` });
   const limits = memory.map(
     ({ labels, value }) => `jwtctl_registry_memory_limit_bytes{node="${labels.node}"} ${value / 0.95}`,
   );

@@ -1,6 +1,14 @@
 import { createConnection } from 'mysql2/promise';
 
-const TABLES = ['keystore', 'keystore_revision', 'users', 'security_log', 'audit_log', 'audit_head'];
+const TABLES = [
+  'keystore',
+  'keystore_revision',
+  'users',
+  'security_log',
+  'audit_log',
+  'audit_head',
+  'event_consumers',
+];
 
 /** A backup of all of jwtctl's data in MySQL. */
 export interface DatabaseBackup {

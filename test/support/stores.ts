@@ -39,6 +39,7 @@ export function openStores(
 
 const TABLES = [
   ...['keystore', 'keystore_revision', 'users', 'security_log', 'audit_log', 'audit_head'],
+  'event_consumers',
   ...['registry_entries', 'registry_users', 'registry_families'],
 ];
 
@@ -89,7 +90,7 @@ async function openServers(env: Record<string, string>, leastRights: boolean): P
   };
   const keys = () => keysByMaster(client, `${prefix}:`);
   const content = async () => {
-    const rows = await Promise.all(TABLES.slice(0, 6).map((table) => query(`SELECT * FROM ${table}`)));
+    const rows = await Promise.all(TABLES.slice(0, 7).map((table) => query(`SELECT * FROM ${table}`)));
     // A running verifier writes its heartbeat there every two seconds.
     const names = [...(await keys()).values()]
       .flat()

@@ -15,6 +15,7 @@ export interface Schema {
   security_log: SecurityLogTable;
   audit_log: AuditLogTable;
   audit_head: { id: number; chain_id: string; seq: number; hash: string };
+  event_consumers: { name: string; position: string; holder: string; leased_until: number };
   // The tables of the registry exist only in SQLite.
   registry_entries: RegistryEntriesTable;
   registry_users: { sub: string; status: UserStatus; version: number; known_until: number };

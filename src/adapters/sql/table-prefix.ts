@@ -16,7 +16,7 @@ export const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
 
 const OWN: Readonly<Record<keyof Schema, true>> = {
   ...{ keystore: true, keystore_revision: true, users: true, security_log: true },
-  ...{ audit_log: true, audit_head: true },
+  ...{ audit_log: true, audit_head: true, event_consumers: true },
   ...{ registry_entries: true, registry_users: true, registry_fleet: true, registry_families: true },
 };
 const NAMES = new Set([...Object.keys(OWN), MIGRATION_TABLE, MIGRATION_LOCK_TABLE]);

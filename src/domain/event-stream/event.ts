@@ -1,4 +1,5 @@
 import type { AuditDetails, AuditRow } from '../ports/index.js';
+import { printableJson } from '../shared/text.js';
 import { positionText } from './position.js';
 
 export type StreamEventName =
@@ -33,6 +34,11 @@ export type StreamEvent = EventDetails & {
 };
 
 type EventDetails = { [Name in keyof AuditDetails]: NonNullable<AuditDetails[Name]> };
+
+/** Returns the event as a line of NDJSON. */
+export function eventLine(event: StreamEvent): string {
+  return `${printableJson(JSON.stringify(event))}\n`;
+}
 
 /** Returns null for a row that is no event. */
 export function eventOf(row: AuditRow): StreamEvent | null {

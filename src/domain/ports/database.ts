@@ -1,4 +1,5 @@
 import type { AuditLog } from './audit-log.js';
+import type { EventConsumers } from './event-consumers.js';
 import type { KeyStore } from './key-store.js';
 import type { DatabaseHeads } from './mark-store.js';
 import type { SecurityLog } from './security-log.js';
@@ -14,6 +15,7 @@ export interface Stores {
 
 /** The durable stores: MySQL, MariaDB, or SQLite. */
 export interface Database extends Stores {
+  readonly eventConsumers: EventConsumers;
   /** Runs `work` in one transaction, again after a conflict: it must use only the given stores. */
   transaction<T>(work: (stores: Stores) => Promise<T>): Promise<T>;
   /** Returns the server that answers now; null for a file. */

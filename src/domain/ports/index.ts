@@ -8,6 +8,7 @@ export type * from './audit-log.js';
 export type * from './clock.js';
 export type * from './database.js';
 export type * from './entry-store.js';
+export type * from './event-consumers.js';
 export type * from './family-store.js';
 export type * from './key-store.js';
 export type * from './private-file.js';

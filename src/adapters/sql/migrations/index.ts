@@ -1,6 +1,7 @@
 import type { Migration } from 'kysely';
 import { auditLog } from './audit-log.js';
 import type { Engine } from './column-types.js';
+import { eventConsumers } from './event-consumers.js';
 import { keystore } from './keystore.js';
 import { eventException, eventVerifiersUntil, longerEventKid, securityLog } from './security-log.js';
 import { tokenRegistry } from './token-registry.js';
@@ -38,5 +39,6 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
     ...(engine === 'sqlite' ? { '017_registry_entries_last_seen': tokenRegistry.entriesLastSeen() } : {}),
     '018_audit_log_at': auditLog.atIndex(engine),
     '019_audit_log_details': auditLog.detailsColumn(engine),
+    '020_event_consumers': eventConsumers(engine),
   };
 }

@@ -15,6 +15,7 @@ const SERVICE: TablePrivileges = {
   security_log: ['SELECT', 'INSERT', 'DELETE'],
   audit_log: ['SELECT', 'INSERT'],
   audit_head: ['SELECT', 'UPDATE'],
+  event_consumers: ['SELECT', 'INSERT', 'UPDATE'],
   [MIGRATION_TABLE]: ['SELECT'],
 };
 
@@ -24,8 +25,9 @@ const SCHEMA: TablePrivileges = {
   keystore_revision: ['INSERT', 'CREATE', 'ALTER'],
   users: ['CREATE', 'ALTER'],
   security_log: ['CREATE', 'ALTER', 'INDEX'],
-  audit_log: ['CREATE', 'INDEX'],
+  audit_log: ['CREATE', 'ALTER', 'INDEX'],
   audit_head: ['INSERT', 'CREATE'],
+  event_consumers: ['CREATE'],
   [MIGRATION_TABLE]: ['INSERT', 'CREATE'],
   [MIGRATION_LOCK_TABLE]: ['SELECT', 'INSERT', 'UPDATE', 'CREATE'],
 };

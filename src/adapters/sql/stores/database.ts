@@ -4,6 +4,7 @@ import type { DatabaseHeads } from '../../../domain/ports/mark-store.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { type AuditAuthor, sqlAuditLog } from './audit-log.js';
 import { retryConflicts } from './conflicts.js';
+import { sqlEventConsumers } from './event-consumers.js';
 import { readRevision, sqlKeyStore } from './key-store.js';
 import { sqlSecurityLog } from './security-log.js';
 import { sqlUserStore } from './user-store.js';
@@ -25,6 +26,7 @@ export function sqlDatabase(db: Kysely<Schema>, options: DatabaseOptions = {}): 
   const { author = UNKNOWN_AUTHOR, redial } = options;
   return {
     ...storesOn(db, options),
+    eventConsumers: sqlEventConsumers(db),
     server: async () => (redial === undefined ? null : readServer(db)),
     redial: () => redial?.(),
     transaction: async (work) => {

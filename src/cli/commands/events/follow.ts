@@ -1,11 +1,11 @@
 import { followEvents } from '../../../domain/event-stream/follow.js';
-import { parsePosition, type StreamPosition } from '../../../domain/event-stream/position.js';
+import type { StreamPosition } from '../../../domain/event-stream/position.js';
 import { findPosition } from '../../../domain/event-stream/read-events.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
-import { excerpt } from '../../../domain/shared/text.js';
+import type { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { eventStream } from '../../output/views/events.js';
 import { contradiction, durationFlag, integerFlag } from '../shared/flags.js';
+import { positionFlag } from '../shared/position-flag.js';
 
 export const defineFollow: DefineCommand = (group, run) => {
   group
@@ -55,12 +55,3 @@ const follow: Action<FollowFlags, []> = async (
 };
 
 const INTERVAL_SECONDS = 1;
-
-function positionFlag(text: string): StreamPosition {
-  const position = parsePosition(text);
-  if (position !== null) return position;
-  throw new JwtctlError(
-    'ERR_FLAG_INVALID',
-    `--from is '${excerpt(text)}'; expected the position of an event, such as 482-9f3c21d0aa11bb22, or 0.`,
-  );
-}

@@ -61,6 +61,10 @@ export const CONFIG_ERRORS = {
     'An option passed to `createVerifier` has an invalid value.',
     'Pass a value of the form that the message names.',
   ),
+  ERR_HOOK_COMMAND_FAILED: unavailable(
+    'The command in `hooks.command` failed or timed out, so its events are delivered again later.',
+    'Run the command by hand to see why. If it needs more time, raise `hooks.timeout`.',
+  ),
   ERR_PASSWORD_COMMAND_FAILED: unavailable(
     'The command in `mysql.passwordCommand` or `redis.passwordCommand` failed, timed out, or did not print one line.',
     'Run the command by hand to see why. If it needs more time, raise `timeout`.',

@@ -1,0 +1,41 @@
+import type { StreamPosition } from '../../../domain/event-stream/position.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { delivery, pendingDelivery } from '../../output/views/events.js';
+import { positionFlag } from '../shared/position-flag.js';
+
+export const defineDeliver: DefineCommand = (group, run) => {
+  group
+    .command('deliver')
+    .description(
+      'Deliver events to hooks.command, then end. For cron, without jwtctl serve.\n\nThe command gets the lines of `events follow` on standard input, at least once. If it exits with 0, the position moves on. The first run only stores the position. Of several runs at once, one delivers.',
+    )
+    .option('--from <position>', 'deliver again from this position on; 0 is the oldest event', positionFlag)
+    .examples('jwtctl events deliver', 'jwtctl events deliver --from 482-9f3c21d0aa11bb22')
+    .action(run(deliver));
+};
+
+interface DeliverFlags {
+  from?: StreamPosition;
+}
+
+const deliver: Action<DeliverFlags, []> = async ({ context: open, globals, signal, caution }, { from }) => {
+  const context = await open();
+  const events = await context.eventDelivery(caution);
+  if (events === null)
+    throw new JwtctlError('ERR_CONFIG_INCOMPLETE', 'hooks.command is not set.', {
+      hint: 'Set hooks.command (JWTCTL_HOOKS_COMMAND) to the command that gets the events.',
+    });
+  if (globals.dryRun) return { view: pendingDelivery(await events.countPending(from)) };
+  try {
+    if (from !== undefined && !(await events.moveTo(from))) return busy(0);
+    const { isHolder, events: count, position } = await events.deliver(signal);
+    return isHolder ? { view: delivery(count, position) } : busy(count);
+  } finally {
+    await events.release().catch(() => {});
+  }
+};
+
+function busy(count: number) {
+  return { view: delivery(count, null), notes: ['Another process is delivering events.'] };
+}
