@@ -24,7 +24,7 @@ export interface Report {
     registry: { nodes: number; unreachable: readonly string[] } | null;
     verifiers: readonly RunningVerifier[] | null;
   };
-  doctor: { errors: number; warnings: number; checks: readonly CheckReport[] };
+  doctor: { checks: readonly CheckReport[] };
 }
 
 export interface RunningVerifier {

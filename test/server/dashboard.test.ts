@@ -94,6 +94,8 @@ describe('GET /dashboard', () => {
     await first.next('counts');
     expect(reads).toBe(1);
     stores.clock.advance(61);
+    // A viewer that comes now does not get the old one.
+    expect(await (await follow()).next('report')).toEqual({ at: 2 });
     expect(await first.next('report')).toEqual({ at: 2 });
   });
 
@@ -187,6 +189,19 @@ describe('the dashboard in a browser', () => {
     await stores?.close();
   });
 
+  test('shares one report between the workers', async () => {
+    // First, because no worker has a report yet.
+    const follow = () => openEventStream(served.port, '/dashboard/events', basic(CLIENT));
+    const first = await follow();
+    const { at } = await first.next('report');
+    await first.next('counts');
+    // Two seconds later.
+    await first.next('counts');
+    const others = await Promise.all(Array.from({ length: 4 }, follow));
+    for (const other of others) expect((await other.next('report')).at).toBe(at);
+    for (const stream of [first, ...others]) stream.close();
+  });
+
   test('shows the registry, the fleet, and the verdicts of all workers', async () => {
     const { page, complaints, requests } = await openDashboard();
     for (let count = 0; count < 6; count += 1)
@@ -240,23 +255,14 @@ describe('the dashboard in a browser', () => {
     await page.context().close();
   });
 
-  test('shares one report between the workers', async () => {
-    const follow = () => openEventStream(served.port, '/dashboard/events', basic(CLIENT));
-    const first = await follow();
-    const { at } = await first.next('report');
-    await first.next('counts');
-    // Two seconds later.
-    await first.next('counts');
-    const others = await Promise.all(Array.from({ length: 4 }, follow));
-    for (const other of others) expect((await other.next('report')).at).toBe(at);
-    for (const stream of [first, ...others]) stream.close();
-  });
-
   test('does not keep the server from stopping', async () => {
     const { page } = await openDashboard();
     await page.locator('#connection', { hasText: 'Live' }).waitFor();
     served.signal('SIGTERM');
     expect(await served.ended).toEqual({ exitCode: 0, signal: null });
+    const times = served.lines().flatMap(({ msg, time }) => (/^stopp/.test(msg) ? Date.parse(time) : []));
+    // A second for `serve.drain`. Requests that do not end by themselves take 15 s.
+    expect(Math.max(...times) - Math.min(...times)).toBeLessThan(10_000);
     await page.locator('#connection', { hasText: 'Disconnected' }).waitFor();
     await page.context().close();
   });

@@ -17,7 +17,10 @@ export function incomplete({ complete, missed = [] }: Report['inspection']): HTM
   ];
 }
 
-export function findings({ errors, warnings, checks }: Report['doctor']): HTMLElement {
+export function findings({ checks }: Report['doctor']): HTMLElement {
+  const levels = checks.flatMap(({ findings }) => findings.map(({ level }) => level));
+  const errors = levels.filter((level) => level === 'error').length;
+  const warnings = levels.length - errors;
   const found = checks.filter(({ findings }) => findings.length > 0);
   const others = checks.filter(({ findings }) => findings.length === 0);
   const counts = [

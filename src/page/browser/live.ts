@@ -1,7 +1,7 @@
 import type { Counts, Report, ShownEvent } from '../page-data.js';
 import { byId, el, section } from './dom.js';
 import { verifierTable } from './fleet.js';
-import { timeElement } from './format.js';
+import { timeElement, timeOfDay } from './format.js';
 import { latencyView } from './latency.js';
 import { pageFrame, reportDetails, reportHeadline } from './report.js';
 import { revocationList } from './revocations.js';
@@ -59,7 +59,16 @@ export function showLive(version: string): void {
   on<Report>('report', (report) => {
     if (shown?.at === report.at) return;
     shown = report;
-    places.headline.replaceChildren(...reportHeadline(report));
+    places.headline.replaceChildren(
+      ...reportHeadline(report),
+      el(
+        'p',
+        { class: 'muted' },
+        'The registry was read at ',
+        timeElement(report.at, timeOfDay(report.at)),
+        '.',
+      ),
+    );
     places.details.replaceChildren(...reportDetails(report));
   });
   on<{ code: string }>('failure', ({ code }) => {

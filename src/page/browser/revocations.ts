@@ -7,7 +7,7 @@ export function revocationList(events: readonly ShownEvent[]): HTMLElement {
   if (events.length === 0) return el('p', { class: 'muted' }, 'None yet. They appear here as they happen.');
   return el(
     'ul',
-    { class: 'events', 'aria-live': 'polite' },
+    { class: 'events scroll', 'aria-live': 'polite' },
     ...events.map((event) =>
       el(
         'li',

@@ -59,7 +59,7 @@ function sessionTable(sessions: readonly Session[]): HTMLElement {
   if (sessions.length === 0) return el('p', { class: 'muted' }, 'No live tokens or sessions.');
   return el(
     'div',
-    { class: 'wide' },
+    { class: 'wide scroll', tabindex: '0', role: 'region', 'aria-label': 'Tokens and sessions' },
     el('p', {}, pluralize(sessions.length, 'token or session', 'tokens and sessions')),
     el(
       'table',

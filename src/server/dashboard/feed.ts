@@ -48,7 +48,9 @@ export class Feed {
     this.#viewers.add(response);
     response.on('close', () => this.#remove(response));
     response.write(`retry: 3000\n\n${eventText('events', this.#sources.events.all)}`);
-    if (this.#report !== null) response.write(eventText('report', this.#report));
+    // Otherwise, the next one is read now.
+    if (this.#report !== null && this.#sources.now() < this.#reportDueAt)
+      response.write(eventText('report', this.#report));
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
     this.#tick();
   }
