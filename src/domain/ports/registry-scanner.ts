@@ -113,5 +113,7 @@ export interface RegistryNode {
   lagBytes: number | null;
   /** The server's clock when it answered; null if it did not, and for SQLite. */
   time: number | null;
+  /** When the server was asked, and when it answered, by `performance.now()`; null if it did not, and for SQLite. */
+  exchange: { askedMs: number; answeredMs: number } | null;
   reachable: boolean;
 }

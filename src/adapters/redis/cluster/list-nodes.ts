@@ -139,6 +139,7 @@ const UNREACHABLE: NodeState = {
   maxmemoryPolicy: null,
   warnings: [],
   time: null,
+  exchange: null,
   reachable: false,
 };
 
@@ -151,11 +152,13 @@ interface Facts {
 
 async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts | null> {
   try {
+    const askedMs = performance.now();
     const replies = await sendPipeline(
       node.client,
       [SERVER_INFO, TRACKING_LIMIT, ['dbsize']],
       connection.timeoutMs,
     );
+    const answeredMs = performance.now();
     const forbidden = [replies[0], replies[2]].find((reply) => replyCode(reply) === 'NOPERM');
     if (forbidden !== undefined) throw connection.translate(forbidden);
     if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
@@ -169,6 +172,7 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
       maxmemoryPolicy: info.get('maxmemory_policy') ?? null,
       warnings: masterWarnings(info, limit),
       time: serverTime(info),
+      exchange: { askedMs, answeredMs },
       reachable: true,
     };
     return {

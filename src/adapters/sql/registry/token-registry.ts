@@ -263,6 +263,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         warnings: [],
         lagBytes: null,
         time: null,
+        exchange: null,
         reachable: true,
       },
     ];
