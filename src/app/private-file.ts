@@ -61,12 +61,16 @@ export async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
+/** A full or failing disk is not a fault of the command line, and a later run may succeed. */
+export function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
   if (error.code === 'EEXIST') return taken(path);
   return new JwtctlError('ERR_FILE_UNWRITABLE', `The file ${path} cannot be written (${error.code}).`, {
+    kind: DISK_FAULTS.has(error.code) ? 'unavailable' : 'usage',
     cause: error,
   });
 }
+
+const DISK_FAULTS: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT', 'EIO']);
 
 function taken(path: string): JwtctlError {
   return new JwtctlError('ERR_FILE_EXISTS', `The file ${path} already exists.`);

@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open, readFile, rename, unlink } from 'node:fs/
 import { basename, dirname, join, resolve } from 'node:path';
 import type { PublicFile } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import { syncFolder } from './private-file.js';
+import { syncFolder, unwritable } from './private-file.js';
 
 const EVERYONE_READS = 0o644;
 const OWNER_READS = 0o600;
@@ -57,11 +57,5 @@ function openReplacedFile(name: string, cwd: string, mode: number): PublicFile {
 function notRegular(path: string): JwtctlError {
   return new JwtctlError('ERR_FILE_UNWRITABLE', `${path} is not a regular file.`, {
     hint: 'Pass the path of a regular file, or of a new one.',
-  });
-}
-
-function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
-  return new JwtctlError('ERR_FILE_UNWRITABLE', `The file ${path} cannot be written (${error.code}).`, {
-    cause: error,
   });
 }
