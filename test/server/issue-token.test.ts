@@ -141,6 +141,7 @@ describe.each(BACKENDS)('POST /v1/tokens on %s', (backend) => {
       [deep, 400],
       ['['.repeat(60_000), 400],
       [`{"sub":"${'a'.repeat(70_000)}"}`, 413],
+      ['{"sub":"alice","sub":"bob"}', 422],
       ['sub=alice', 422, 'application/x-www-form-urlencoded'],
       ['{"sub":"alice"}', 415, 'text/plain'],
     ];

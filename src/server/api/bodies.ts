@@ -3,6 +3,7 @@ import { parseJsonObject } from '../../domain/jose/jws.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { isDeeper, MOST_LEVELS } from '../../domain/shared/json-depth.js';
 import { assertExactNumbers, parseSpelled, stringifySpelled } from '../../domain/shared/json-numbers.js';
+import { duplicateMember } from './duplicate-member.js';
 import { invalidRequest, unreadableRequest } from './failures.js';
 
 /** Registers the types of bodies that the API reads. All others get 415. */
@@ -28,6 +29,8 @@ function readJson(bytes: Buffer): Record<string, unknown> {
   if (isDeeper(body, MOST_LEVELS))
     throw unreadableRequest(`The body is nested more than ${MOST_LEVELS} levels deep.`);
   const text = bytes.toString();
+  const duplicate = duplicateMember(text);
+  if (duplicate !== null) throw invalidRequest(duplicate, 'The body has this member twice.');
   try {
     assertExactNumbers(text, 'The body');
   } catch (error) {
