@@ -31,6 +31,15 @@ describe.each(BACKENDS)('a row of the key store that another program changed, on
     }
   });
 
+  test('keeps only its own tokens from being identified', async () => {
+    await stores.json('keys', 'generate', '--kid', 'other');
+    await stores.json('keys', 'activate', 'other', '--now');
+    const { token: others } = await stores.json('token', 'issue', '--sub', 'alice');
+    await stores.query("UPDATE keystore SET alg = 'RS1' WHERE kid = 'broken'");
+    expect(await stores.json('token', 'revoke', others)).toMatchObject({ revoked: 1 });
+    expect((await stores.run('token', 'revoke', token, '--json')).error().code).toBe('ERR_KEY_UNKNOWN');
+  });
+
   test.each([
     ['state', 'paused'],
     ['alg', 'RS1'],
