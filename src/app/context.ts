@@ -34,6 +34,7 @@ import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
 import { type IfMissing, prepareStoreFile } from './embedded-store.js';
 import { login } from './os-login.js';
+import { openTracing, type Tracing } from './tracing.js';
 
 /** Each dependency is created on first use. `dispose` closes what was opened. */
 export interface Context {
@@ -80,6 +81,8 @@ export interface Context {
   /** Returns the statements that give an account its least privileges. Connects to no store. */
   accountStatements(account: AccountKind): Promise<string[]>;
   prompt(): Promise<Prompt>;
+  /** Null unless the program uses OpenTelemetry. */
+  tracing(): Promise<Tracing | null>;
   dispose(): Promise<void>;
 }
 
@@ -157,7 +160,7 @@ export function createContext(options: ContextOptions): Context {
     notice(
       `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
     );
-    return openSqlite({ file: settings.data, timeoutMs });
+    return openSqlite({ file: settings.data, timeoutMs, recordCall: await recordCall() });
   }
 
   async function openServer() {
@@ -168,8 +171,14 @@ export function createContext(options: ContextOptions): Context {
     const { url, tablePrefix } = settings.mysql;
     trace(`Opening MySQL at ${socketPath(String(url)) ?? new URL(String(url)).host}.`);
     const credentials = credentialsReader('mysql', settings, namedBy);
-    return openMysql({ url: String(url), timeoutMs, credentials, tablePrefix: tablePrefix ?? undefined });
+    return openMysql({
+      ...{ url: String(url), timeoutMs, credentials, recordCall: await recordCall() },
+      tablePrefix: tablePrefix ?? undefined,
+    });
   }
+
+  const tracing = once(openTracing);
+  const recordCall = async () => (await tracing())?.recordCall;
 
   const engine = isEmbedded ? 'sqlite' : 'mysql';
 
@@ -289,6 +298,7 @@ export function createContext(options: ContextOptions): Context {
           : undefined,
       username: username ?? undefined,
       natMap: natMap ?? undefined,
+      recordCall: await recordCall(),
     });
     await closeLater(opened.close);
     return opened.registry;
@@ -413,6 +423,7 @@ export function createContext(options: ContextOptions): Context {
       const userTable = users.source === 'table' ? users.table : null;
       return accountStatements(account, { url, tablePrefix: mysql.tablePrefix ?? '', userTable });
     },
+    tracing,
     prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
     dispose: async () => {
       await Promise.all(recordings);

@@ -65,7 +65,11 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
         }),
       );
     const refreshSession = (refreshToken: string) => lifecycle.during(() => issuer.refresh({ refreshToken }));
-    return { issue, refresh: refreshSession, close: lifecycle.end };
+    const opened: OpenIssuer = { issue, refresh: refreshSession, close: lifecycle.end };
+    const tracing = await context.tracing();
+    tracing?.trace(opened, 'issue', 'jwtctl.issue');
+    tracing?.trace(opened, 'refresh', 'jwtctl.refresh');
+    return opened;
   });
 }
 

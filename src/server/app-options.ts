@@ -1,4 +1,5 @@
 import type { FastifyPluginCallback } from 'fastify';
+import type { Tracing } from '../app/tracing.js';
 import type { Right } from '../config/serve-clients.js';
 import type { RequestPolicy } from '../domain/verification/request-policy.js';
 import type { ClaimHeaders } from '../http/claim-headers.js';
@@ -34,6 +35,8 @@ export interface AppOptions {
   dashboard: FastifyPluginCallback<Pick<AppOptions, 'log'>> | null;
   /** For HTTPS, in PEM; null for plain HTTP. */
   tls: ServerTls | null;
+  /** Null unless the program uses OpenTelemetry. */
+  tracing: Pick<Tracing, 'continueTrace'> | null;
   now(): number;
   jwkSetMaxAgeSeconds: number;
 }

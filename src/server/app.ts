@@ -51,6 +51,10 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
+  const { tracing } = options;
+  // After the body was read, because its events have another asynchronous context.
+  if (tracing !== null)
+    app.addHook('preHandler', ({ headers }, _reply, done) => tracing.continueTrace(headers, done));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode !== undefined && error.statusCode < 500 ? error.statusCode : 500;
     log(request, { status, code: codeOf(error), reason: error });

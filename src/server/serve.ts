@@ -89,7 +89,7 @@ export async function serve(
       onClientError: clientErrors(log, metrics),
       cookie: settings.cookie,
       claimHeaders: new ClaimHeaders(settings.headers ?? {}),
-      ...{ policies, rights, api, tls, now },
+      ...{ policies, rights, api, tls, now, tracing: await context.tracing() },
       dashboard: dashboard?.routes(metricsText) ?? null,
       publicUrl: settings.publicUrl,
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),

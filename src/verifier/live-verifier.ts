@@ -100,7 +100,7 @@ export async function openLiveVerifier(
     throw error;
   });
   const epoch = await connecting;
-  return new StoreVerifier(
+  const verifier = new StoreVerifier(
     {
       ...{ keys, tail, follower, watch, states, clock, databaseState, heartbeatState, statusReader, epoch },
       refusals,
@@ -119,6 +119,10 @@ export async function openLiveVerifier(
     },
     onStateChange,
   );
+  (await context.tracing())?.trace(verifier, 'verify', 'jwtctl.verify', (result: VerificationResult) =>
+    result.active ? 'active' : result.error.code,
+  );
+  return verifier;
 }
 
 const MIN_REMEMBERED_USERS = 20_000;

@@ -144,7 +144,10 @@ test('http imports domain and verifier; server also issuer, secrets, fastify, pi
         return false;
       if (to === 'app/version.ts') return false;
       if (isVendor) return !['fastify', 'pino', 'prom-client'].includes(to);
-      return !((to === 'app/context.ts' || isBelow(to, 'config')) && kind === 'type');
+      return !(
+        (['app/context.ts', 'app/tracing.ts'].includes(to) || isBelow(to, 'config')) &&
+        kind === 'type'
+      );
     }),
   ).toEqual([]);
 });

@@ -108,6 +108,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     api: await openApiServices(withClients, (text) => warnings.push(text)),
     dashboard: dashboard?.routes(() => metrics.registry.metrics()) ?? null,
     tls: null,
+    tracing: await context.tracing(),
     now,
     jwkSetMaxAgeSeconds: 300,
   });

@@ -5,6 +5,7 @@ export type * from '../model/registry-entry.js';
 export type { User, UserStatus } from '../model/user.js';
 export type * from './administration.js';
 export type * from './audit-log.js';
+export type * from './call-recorder.js';
 export type * from './clock.js';
 export type * from './database.js';
 export type * from './entry-store.js';

@@ -41,13 +41,17 @@ export async function openApiServices(
     context.refreshTokenSealer(),
     openStoreIssuer(context),
   ]);
+  const requestIssuer = new RequestIssuer(issuer, new AuditRowBatcher(database));
+  const tracing = await context.tracing();
+  tracing?.trace(requestIssuer, 'issue', 'jwtctl.issue');
+  tracing?.trace(requestIssuer, 'refresh', 'jwtctl.refresh');
   return {
     ...{ clients, refreshTokens },
     sessionClients: (serve.clients ?? [])
       .filter(({ may }) => may.includes('issue') || may.includes('refresh'))
       .map(({ id }) => id),
     hasLogout: serve.logout,
-    issuer: new RequestIssuer(issuer, new AuditRowBatcher(database)),
+    issuer: requestIssuer,
     administrationBy: (actor) => ({ database, registry, clock, actor }),
     lifetime: {
       maxTtlSeconds: token.maxTtl,

@@ -4,6 +4,7 @@ import type { Breaker } from '../wire/circuit-breaker.js';
 import { missingPermissions } from '../wire/missing-permissions.js';
 import { MissingPermissionsError } from '../wire/permissions.js';
 import { type Command, type Reply, sendPipeline } from '../wire/pipeline.js';
+import { recorded } from '../wire/recorded.js';
 import { DeadlineError, fromNode, replyCode } from '../wire/redis-errors.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 import type { Args, Script } from './script.js';
@@ -42,6 +43,12 @@ export class Batcher {
   }
 
   send(request: Request): Promise<Answer> {
+    const { recordCall } = this.#connection.options;
+    const answer = this.#answer(request);
+    return recordCall === undefined ? answer : recorded(answer, operationOf(request), recordCall);
+  }
+
+  #answer(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#flush());
       this.#waiting.push({ request, resolve, reject, deadline: 0 });
@@ -200,6 +207,12 @@ interface Pending {
   resolve(answer: Answer): void;
   reject(error: unknown): void;
   deadline: number;
+}
+
+function operationOf(request: Request): string {
+  if ('script' in request) return 'evalsha';
+  const [first, ...others] = request.commands;
+  return others.length > 0 || first === undefined ? 'pipeline' : first[0];
 }
 
 interface Group {

@@ -19,6 +19,7 @@ import { Breaker } from '../wire/circuit-breaker.js';
 import type { RespReply } from '../wire/codec.js';
 import { parseKey } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
+import { recorded } from '../wire/recorded.js';
 import { DeadlineError, fromNode, replyCode, UnexpectedReplyError } from '../wire/redis-errors.js';
 import { MasterConnection } from './master-connection.js';
 import { leasedStatus, type Pending, plainStatus, Query } from './status-query.js';
@@ -104,6 +105,12 @@ export class RedisStatusReader implements StatusReader {
   }
 
   #read(query: Query): Promise<StoredStatus> {
+    const { recordCall } = this.#connection.options;
+    const status = this.#status(query);
+    return recordCall === undefined ? status : recorded(status, 'zmscore', recordCall);
+  }
+
+  #status(query: Query): Promise<StoredStatus> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#flush(this.#waiting));
       this.#waiting.push({ query, resolve, reject });

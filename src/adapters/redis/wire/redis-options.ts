@@ -1,3 +1,4 @@
+import type { RecordCall } from '../../../domain/ports/index.js';
 import type { ReadCredentials } from '../../../domain/shared/credentials.js';
 import type { HostPort } from './node-address.js';
 
@@ -26,4 +27,5 @@ export interface RedisOptions {
   compareClock?: ((askTime: () => Promise<number>) => void) | undefined;
   /** Called after each attempt to connect; `error` is null if it succeeded. */
   onDialed?: ((node: HostPort, error: unknown) => void) | undefined;
+  recordCall?: RecordCall | undefined;
 }

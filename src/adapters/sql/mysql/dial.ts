@@ -1,6 +1,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import mysql, { type Connection, type ConnectionOptions } from 'mysql2';
+import type { RecordCall } from '../../../domain/ports/index.js';
 import { type Credentials, dialWith, type ReadCredentials } from '../../../domain/shared/credentials.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { socketPath } from '../../../domain/shared/socket-path.js';
@@ -14,6 +15,7 @@ export interface MysqlOptions {
   timeoutMs: number;
   /** Put before the names of jwtctl's tables. */
   tablePrefix?: string | undefined;
+  recordCall?: RecordCall | undefined;
 }
 
 /** @param sockets contains the connection's socket until it is closed */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { type Kysely, Kysely as KyselyDatabase, MysqlAdapter, MysqlDialect } from 'kysely';
+import { queryLog } from '../query-log.js';
 import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { MIGRATION_LOCK_TABLE, TablePrefix } from '../table-prefix.js';
@@ -15,6 +16,7 @@ export function openMysql(options: MysqlOptions): OpenedMysql {
   const { tablePrefix = '' } = options;
   const db = new KyselyDatabase<Schema>({
     dialect: new PooledMysqlDialect(pool, `${tablePrefix}${MIGRATION_LOCK_TABLE}`),
+    log: queryLog('mysql', options.recordCall),
     plugins: tablePrefix === '' ? [] : [new TablePrefix(tablePrefix)],
   });
   return { db, redial: () => pool.redial(), close: () => db.destroy() };

@@ -9,13 +9,16 @@ import {
   SqliteDriver,
 } from 'kysely';
 import Database from 'libsql';
+import type { RecordCall } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { queryLog } from '../query-log.js';
 import type { Schema } from '../schema.js';
 import { ConflictError, duplicateKeyError } from '../stores/conflicts.js';
 
 export interface SqliteOptions {
   file: string;
   timeoutMs: number;
+  recordCall?: RecordCall | undefined;
 }
 
 /** Creates a missing file, readable only by its owner. */
@@ -31,6 +34,7 @@ export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(
   const begin = () => translated(options, () => void connection.exec('begin immediate'));
   const db = new KyselyDatabase<Schema>({
     dialect: new EmbeddedDialect(guarded(connection, options), begin),
+    log: queryLog('sqlite', options.recordCall),
   });
   return { db, close: () => db.destroy() };
 }
