@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { commandsDocument } from './docs/commands.mjs';
 import { configurationDocument } from './docs/configuration.mjs';
+import { manualPage } from './docs/manual.mjs';
 import { exitCodeTable, GENERATED } from './docs/markdown.mjs';
 import { metricsDocument } from './docs/metrics.mjs';
 import { drawPictures } from './docs/pictures.mjs';
@@ -22,6 +23,7 @@ const DOCUMENTS = {
   'docs/commands.md': () => commandsDocument(load),
   'docs/configuration.md': () => configurationDocument(load),
   'docs/metrics.md': () => metricsDocument(load),
+  'man/jwtctl.1': () => manualPage(load),
 };
 
 const isCheck = process.argv.includes('--check');
