@@ -37,6 +37,8 @@ export interface Invocation extends Readers {
   config(): Promise<Config>;
   /** @param changesNothing whether an outdated embedded store stays as it is, which is an error; only for the first call */
   context(options?: { changesNothing?: boolean }): Promise<Context>;
+  /** Reads from a context that waits this long for a store. Returns null if something fails or takes longer. */
+  briefly<T>(seconds: number, read: (context: Context) => Promise<T>): Promise<T | null>;
   readonly diagnostics: Diagnostics;
   /** Aborted by the first SIGINT. */
   readonly signal: AbortSignal;
@@ -117,6 +119,29 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     );
     return opened;
   };
+  const briefly: Invocation['briefly'] = async (seconds, read) => {
+    const silent = () => {};
+    try {
+      const [{ settings }, { createContext }] = await Promise.all([config(), import('../app/context.js')]);
+      const tools = {
+        clock,
+        actor: actorOf(values),
+        notice: silent,
+        caution: silent,
+        warn: silent,
+        trace: silent,
+      };
+      const context = createContext({
+        settings: { ...settings, timeout: seconds },
+        migratesEmbedded: false,
+        ...tools,
+      });
+      const late = new Promise<null>((resolve) => setTimeout(resolve, seconds * 1000, null).unref());
+      return await Promise.race([read(context), late]).finally(() => context.dispose());
+    } catch {
+      return null;
+    }
+  };
   const progress: Invocation['progress'] = async (label, { whilePrinting = false } = {}) => {
     if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return NO_PROGRESS;
     const { openProgress } = await import('./output/progress.js');
@@ -136,6 +161,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     note: notice,
     config,
     context,
+    briefly,
     openInput: async (name) => {
       const { input, close } = await openInput(name, io, signal);
       closers.push(close);

@@ -101,6 +101,13 @@ const GROUPS: readonly Group[] = [
     load: async () => (await import('./commands/serve.js')).defineServe,
   },
   {
+    name: 'completion',
+    aliases: [],
+    description:
+      'Print a script that completes command lines in a shell.\n\nAlso completes key IDs, subjects, and profiles, if the store answers within 300 ms.',
+    load: async () => (await import('./commands/completion/index.js')).defineCompletion,
+  },
+  {
     name: 'help',
     aliases: [],
     description: 'Explain a command, an error code, or a topic.',
@@ -126,7 +133,7 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
   const called = calledCommands(argv, options);
   for (const group of GROUPS) {
     const command = program.command(group.name).aliases(group.aliases).description(group.description);
-    if (called.group !== group && !(called.isHelp && group.name === 'help')) continue;
+    if (called.group !== group && called.about !== group.name) continue;
     for (const define of await definitions(await group.load(), called.verb)) define(command, run);
   }
   refuseRepetition(program);
@@ -173,11 +180,11 @@ async function definitions(
 interface Called {
   group: Group | undefined;
   verb: string | undefined;
-  /** Whether `help` comes first. */
-  isHelp: boolean;
+  /** The command that comes first, if the words are only what it is about. */
+  about: 'help' | 'completion' | null;
 }
 
-/** Finds the first two words that are neither a flag nor a flag's value; after `help`, the next two. */
+/** Finds the first two words that are neither a flag nor a flag's value; after `help` or `completion SHELL`, the next two. */
 function calledCommands(argv: readonly string[], options: readonly Option[]): Called {
   const withValue = new Set(
     options.filter((option) => option.required).flatMap((option) => [option.short, option.long]),
@@ -188,9 +195,9 @@ function calledCommands(argv: readonly string[], options: readonly Option[]): Ca
     if (withValue.has(word)) index++;
     else if (!word.startsWith('-')) words.push(word);
   }
-  const isHelp = words[0] === 'help';
-  const [name = '', verb] = isHelp ? words.slice(1) : words;
-  return { group: GROUPS.find((group) => [group.name, ...group.aliases].includes(name)), verb, isHelp };
+  const about = words[0] === 'help' || words[0] === 'completion' ? words[0] : null;
+  const [name = '', verb] = words.slice(about === null ? 0 : about === 'help' ? 1 : 2);
+  return { group: GROUPS.find((group) => [group.name, ...group.aliases].includes(name)), verb, about };
 }
 
 /** The flags of settings are many, so they are only declared if a flag is given that is not global. */

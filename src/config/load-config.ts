@@ -37,6 +37,8 @@ export interface Config {
   readonly warnings: readonly string[];
   readonly storeNotice: string | null;
   readonly profile: string | null;
+  /** The profiles of all files. */
+  readonly profiles: readonly string[];
 }
 
 /**
@@ -90,6 +92,7 @@ export async function readConfig(
       ],
       storeNotice: projectStoreNotice(origins, files.considered),
       profile: files.profile,
+      profiles: files.profiles,
     },
     problems,
   };
@@ -121,6 +124,7 @@ async function readFiles(sources: ConfigSources, places: Places) {
     warnings: [...found.warnings, ...files.flatMap((file) => file.warnings)],
     considered: found.considered,
     profile,
+    profiles: [...names].sort(),
   };
 }
 

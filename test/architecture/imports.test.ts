@@ -201,7 +201,7 @@ test('a command group is loaded only when called', () => {
   const groups = imports.filter(({ from, to }) => from === 'cli/program.ts' && isBelow(to, 'cli/commands'));
   const loading = groups.filter(({ kind }) => kind === 'dynamic').map(({ to }) => to);
   expect(loading.sort()).toEqual([
-    ...['audit', 'cache', 'config', 'db'].map((name) => `cli/commands/${name}/index.ts`),
+    ...['audit', 'cache', 'completion', 'config', 'db'].map((name) => `cli/commands/${name}/index.ts`),
     'cli/commands/doctor.ts',
     'cli/commands/events/index.ts',
     'cli/commands/help.ts',

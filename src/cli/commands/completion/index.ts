@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import { Argument } from 'commander';
+import type { Context } from '../../../app/context.js';
+import type { Action, DefineCommand, Invocation } from '../../invocation.js';
+import { type Candidate, candidatesFor, type Source } from './candidates.js';
+import { COMPLETION_SCRIPTS, type Shell } from './scripts.js';
+
+/** A shell waits for the answer. */
+const MOST_SECONDS = 0.3;
+const MOST_SUBJECTS = 100;
+
+export const defineCompletion: DefineCommand = (command, run) => {
+  const completion: Action<object, [Shell, string[]]> = async (invocation, _flags, shell, words) => {
+    if (words.length === 0) return { view: text(COMPLETION_SCRIPTS[shell]) };
+    const found = await candidatesFor(command.parent as Command, words, (source, prefix) =>
+      fromStore(invocation, source, prefix),
+    );
+    return { view: text(found === 'files' ? ':files' : found.map(line).join('\n')) };
+  };
+  command
+    .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(COMPLETION_SCRIPTS)))
+    .argument('[words...]', 'the words of a command line, for which the script asks what can follow')
+    .examples(
+      'jwtctl completion bash > ~/.local/share/bash-completion/completions/jwtctl',
+      'jwtctl completion zsh > ~/.zfunc/_jwtctl',
+      'jwtctl completion fish > ~/.config/fish/completions/jwtctl.fish',
+    )
+    .action(run(completion));
+};
+
+function text(content: string) {
+  return { shape: 'text', text: content, data: { text: content } } as const;
+}
+
+function line({ value, description }: Candidate): string {
+  return description === '' ? value : `${value}\t${description}`;
+}
+
+/** Nothing if the store does not answer in time, or fails. */
+async function fromStore(
+  { config, briefly }: Invocation,
+  source: Source,
+  prefix: string,
+): Promise<readonly Candidate[]> {
+  if (source === 'profiles') {
+    const profiles = await config().then(
+      (loaded) => loaded.profiles,
+      () => [],
+    );
+    return profiles.map((value) => ({ value, description: '' }));
+  }
+  if (source === 'subjects' && prefix === '') return [];
+  const found = await briefly(MOST_SECONDS, (context) =>
+    source === 'kids' ? kids(context) : subjects(context, prefix),
+  );
+  return found ?? [];
+}
+
+async function kids(context: Context): Promise<Candidate[]> {
+  const { keys } = await (await context.database()).keys.snapshot();
+  return keys.map(({ kid, state }) => ({ value: kid, description: state }));
+}
+
+async function subjects(context: Context, prefix: string): Promise<Candidate[]> {
+  const found: Candidate[] = [];
+  for await (const { sub, status } of (await context.database()).users.list()) {
+    if (sub.startsWith(prefix)) found.push({ value: sub, description: status });
+    if (found.length === MOST_SUBJECTS) break;
+  }
+  return found;
+}

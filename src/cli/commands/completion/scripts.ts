@@ -1,0 +1,55 @@
+/** `:files` stands for the names of files. */
+export const COMPLETION_SCRIPTS = {
+  bash: `# To install: jwtctl completion bash > ~/.local/share/bash-completion/completions/jwtctl
+_jwtctl() {
+  local line prefix words typed=\${COMP_LINE:0:COMP_POINT}
+  read -ra words <<< "$typed"
+  [[ $typed == *[[:space:]] ]] && words+=("")
+  # Bash replaces only what follows the last of =, :, and @.
+  prefix=\${words[-1]%"\${words[-1]##*[=:@]}"}
+  COMPREPLY=()
+  while IFS= read -r line; do
+    if [[ $line == :files ]]; then
+      compopt -o default
+      return
+    fi
+    line=\${line%%$'\\t'*}
+    [[ -n $line ]] && COMPREPLY+=("\${line#"$prefix"}")
+  done < <("\${words[0]}" completion bash -- "\${words[@]:1}" 2>/dev/null)
+}
+complete -F _jwtctl jwtctl`,
+
+  zsh: `#compdef jwtctl
+# To install: jwtctl completion zsh > a folder in $fpath, as _jwtctl
+_jwtctl() {
+  local line
+  local -a items
+  for line in "\${(@f)$("\${words[1]}" completion zsh -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    if [[ $line == :files ]]; then
+      _files
+      return
+    fi
+    [[ -n $line ]] && items+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+  done
+  _describe jwtctl items
+}
+if [[ \${funcstack[1]} == _jwtctl ]]; then
+  _jwtctl
+else
+  compdef _jwtctl jwtctl
+fi`,
+
+  fish: `# To install: jwtctl completion fish > ~/.config/fish/completions/jwtctl.fish
+function __jwtctl_complete
+  set -l words (commandline -opc)
+  set -l lines ($words[1] completion fish -- $words[2..] (commandline -ct) 2>/dev/null)
+  if test "$lines" = ":files"
+    __fish_complete_path (commandline -ct)
+  else
+    printf '%s\\n' $lines
+  end
+end
+complete -c jwtctl -f -a '(__jwtctl_complete)'`,
+};
+
+export type Shell = keyof typeof COMPLETION_SCRIPTS;
