@@ -8,9 +8,9 @@ mysql "$@" <<SQL
 CREATE USER IF NOT EXISTS jwtctl IDENTIFIED BY '$password';
 ALTER USER jwtctl IDENTIFIED BY '$password' REQUIRE SSL;
 GRANT SELECT, INSERT, UPDATE, DELETE ON jwtctl.keystore TO jwtctl;
-GRANT SELECT, INSERT, UPDATE, DELETE ON jwtctl.keystore_revision TO jwtctl;
+GRANT SELECT, UPDATE ON jwtctl.keystore_revision TO jwtctl;
 GRANT SELECT, INSERT, UPDATE, DELETE ON jwtctl.users TO jwtctl;
-GRANT SELECT, INSERT, UPDATE, DELETE ON jwtctl.security_log TO jwtctl;
+GRANT SELECT, INSERT, DELETE ON jwtctl.security_log TO jwtctl;
 GRANT SELECT, INSERT ON jwtctl.audit_log TO jwtctl;
 GRANT SELECT, UPDATE ON jwtctl.audit_head TO jwtctl;
 GRANT SELECT, INSERT, UPDATE ON jwtctl.event_consumers TO jwtctl;
