@@ -27,18 +27,18 @@ Metrics for Prometheus come from two places: \`/metrics\` of [\`jwtctl serve\`](
 Times are Unix times in seconds. No label contains a subject, a token, or its ID. The number of series depends on the number of keys,
 servers, and error codes, not on the number of tokens or users.
 
-## Of serve and of the command
+## From both
 
 ${tableOf('serve', 'metrics')}
 
-## Of serve
+## From jwtctl serve
 
-Any worker responds for all workers: counters and numbers of entries are added up, and other gauges show the worst value of any
+Any worker responds for all workers. Counters and numbers of entries are sums, and other gauges show the worst value of any
 worker. Counters start at 0 when the server starts. The default metrics of a Node.js process (\`process_…\`, \`nodejs_…\`) are included.
 
 ${tableOf('serve')}
 
-## Of the command
+## From jwtctl metrics
 
 ${tableOf('metrics')}
 `;

@@ -46,13 +46,13 @@ export const METRICS = {
   jwtctl_tokens_revoked_total: {
     ...SERVE,
     type: 'counter',
-    help: 'Live tokens that requests to the API ended.',
+    help: 'Live tokens ended by requests to the API.',
   },
   jwtctl_refreshes_total: { ...SERVE, type: 'counter', help: 'Sessions refreshed by POST /token.' },
   jwtctl_refresh_tokens_reused_total: {
     ...SERVE,
     type: 'counter',
-    help: 'Refresh tokens used again after refresh.grace. Each of these uses ended a session.',
+    help: 'Refresh tokens that were used again after refresh.grace. Each reuse ended a session.',
   },
 
   jwtctl_ready: { ...SERVE, type: 'gauge', help: 'Whether this instance can verify.', workers: 'min' },
@@ -92,13 +92,13 @@ export const METRICS = {
   jwtctl_security_log_events_behind: {
     ...SERVE,
     type: 'gauge',
-    help: 'At most this many events are recorded but not read, according to Redis; absent if that is not known.',
+    help: 'Upper limit of events that are recorded but not yet read, according to Redis; absent if unknown.',
     workers: 'max',
   },
   jwtctl_event_delivery_lag_seconds: {
     ...SERVE,
     type: 'gauge',
-    help: 'How long the oldest event that hooks.command has not handled has been waiting; absent if another process delivers.',
+    help: 'Age of the oldest event not yet delivered to hooks.command; absent if another process delivers.',
     workers: 'max',
   },
 

@@ -14,7 +14,7 @@ export interface InstallationMetrics {
   metrics: ReadonlyArray<MetricObjectWithValues<MetricValue<string>>>;
 }
 
-/** Problems that have a metric. Every other one leaves something unread. */
+/** Problems that have a metric. Each other problem means that something could not be read. */
 const REPORTED = ['ERR_NO_ACTIVE_KEY', 'ERR_DATABASE_BEHIND'];
 
 /**
