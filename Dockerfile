@@ -1,4 +1,4 @@
-# Builds jwtctl from this folder. The image holds no compiler, no test, and no secret.
+# Builds jwtctl from this folder. The image contains no compiler, tests, or secrets.
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /opt/jwtctl

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Forms a cluster of three masters and three replicas from the nodes, which are addresses, unless it is formed already.
+# Forms a cluster of three masters and three replicas, unless it exists. The arguments are the addresses of the nodes.
 set -eu
 REDISCLI_AUTH=$(cat "$ADMIN_PASSWORD_FILE")
 export REDISCLI_AUTH

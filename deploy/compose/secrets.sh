@@ -1,13 +1,13 @@
 #!/bin/sh
-# Creates the passwords, the master key, and the certificates of compose.yaml below the folder $1, unless they are there.
+# Creates the passwords, the master key, and the certificates of compose.yaml below the folder $1, unless they exist.
 # Each subfolder is a volume that only its services mount. The files belong to root and to the group of these services:
-# 999 is the group of MySQL and Redis in their images, and 1000 the one of jwtctl.
+# 999 is the group of MySQL and Redis in their images, and 1000 is that of jwtctl.
 set -eu
 umask 027
 cd "$1"
 
 if [ -e admin/complete ]; then
-  echo 'The secrets are there.'
+  echo 'The secrets already exist.'
   exit 0
 fi
 
