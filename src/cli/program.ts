@@ -56,7 +56,7 @@ const GROUPS: readonly Group[] = [
     name: 'events',
     aliases: ['event'],
     description:
-      'Follow what happens to keys, tokens, and users, or deliver it to a command.\n\nEach event is one JSON object on a line.',
+      'Follow changes of keys, tokens, and users, or deliver them to a command.\n\nEach event is one JSON object on a line.',
     load: async () => (await import('./commands/events/index.js')).verbs,
   },
   {
@@ -90,7 +90,7 @@ const GROUPS: readonly Group[] = [
     name: 'metrics',
     aliases: [],
     description:
-      'Print metrics of the installation for Prometheus.\n\nMade for the textfile collector of the node exporter. Counts the live tokens, which reads the whole registry. Exits with 5 if only a part could be read.',
+      'Print metrics of the installation for Prometheus.\n\nMade for the textfile collector of the node exporter. Reads the whole registry to count the live tokens. Exits with 5 if only a part could be read.',
     load: async () => (await import('./commands/metrics.js')).defineMetrics,
   },
   {

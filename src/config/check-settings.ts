@@ -94,7 +94,7 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
   if (serve.dashboard && mayLook !== true) {
     contradict(
       ['serve.dashboard', 'serve.clients'],
-      `serve.dashboard is true (${from('serve.dashboard')}), but no client in serve.clients (${from('serve.clients')}) may read without a limit to some audiences.`,
+      `serve.dashboard is true (${from('serve.dashboard')}), but no client in serve.clients (${from('serve.clients')}) may read and has no audiences.`,
     );
   }
   if (serve.tls.cert !== null && serve.tls.key === null) need('serve.tls.cert', 'serve.tls.key');

@@ -186,7 +186,7 @@ test('waits while the database cannot be reached, says so once, and misses nothi
         .map((line) => JSON.parse(line).event),
     ).toEqual(['user.disabled', 'user.enabled']);
     expect(exitCode).toBe(0);
-    expect(stderr.match(/Following continues when the database responds/g)).toHaveLength(1);
+    expect(stderr.match(/Events continue when the database responds/g)).toHaveLength(1);
     expect(stderr).toContain('The database responds again.');
   } finally {
     await stores.close();

@@ -39,7 +39,7 @@ export function facts({ at, inspection, status }: Report): HTMLElement {
     ...fact(
       'Verifiers',
       verifiers === null ? 'unknown' : verifiers.length === 0 ? 'none running' : grouped(verifiers.length),
-      verifiers === null ? 'the fleet could not be read' : verifiers.length === 0 ? null : 'running',
+      verifiers === null ? 'could not be listed' : verifiers.length === 0 ? null : 'running',
     ),
   );
 }

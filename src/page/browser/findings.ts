@@ -37,7 +37,7 @@ export function findings({ checks }: Report['doctor']): HTMLElement {
     el(
       'details',
       {},
-      el('summary', {}, `${pluralize(others.length, 'check')} of ${checks.length} without a finding`),
+      el('summary', {}, `${others.length} of ${pluralize(checks.length, 'check')} without a finding`),
       el('ul', { class: 'checks' }, ...others.map(checkItem)),
     ),
   );
@@ -71,5 +71,5 @@ function checkItem({ check, title, reason }: CheckReport): HTMLElement {
   const name = el('strong', {}, check);
   return reason === null
     ? el('li', {}, '✓ ', name, `: ${title}`)
-    : el('li', { class: 'muted' }, '– ', name, `: not made. ${reason}`);
+    : el('li', { class: 'muted' }, '– ', name, `: skipped. ${reason}`);
 }

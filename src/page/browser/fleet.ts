@@ -3,7 +3,8 @@ import type { RunningVerifier } from '../page-data.js';
 import { el, foreign } from './dom.js';
 
 export function verifierTable(verifiers: readonly RunningVerifier[] | null, now: number): HTMLElement {
-  if (verifiers === null) return el('p', { class: 'bad-text' }, '✗ The fleet could not be read.');
+  if (verifiers === null)
+    return el('p', { class: 'bad-text' }, '✗ The running verifiers could not be listed.');
   if (verifiers.length === 0) return el('p', { class: 'muted' }, 'None.');
   return el(
     'table',

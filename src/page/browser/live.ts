@@ -73,7 +73,7 @@ export function showLive(version: string): void {
   });
   on<{ code: string }>('failure', ({ code }) => {
     const text = `The registry could not be read (${code}).`;
-    const old = shown === null ? '' : ' The numbers below are old.';
+    const old = shown === null ? '' : ' The numbers below are out of date.';
     places.headline.replaceChildren(
       el('p', { class: 'card bad', role: 'alert' }, `✗ ${text}${old}`),
       ...(shown === null ? [] : reportHeadline(shown)),
@@ -91,7 +91,7 @@ export function showLive(version: string): void {
     for (const [name, handle] of handlers)
       source.addEventListener(name, ({ data }) => handle(JSON.parse(data) as never));
     source.addEventListener('error', () => {
-      const text = '! Disconnected. Connecting again …';
+      const text = '! Disconnected. Reconnecting …';
       connection.replaceChildren(el('strong', { class: 'bad-text' }, text));
       // Without an answer, the browser connects again by itself; after an answer such as 503, it does not.
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_MS);

@@ -15,7 +15,7 @@ export interface DashboardSources {
   now(): number;
 }
 
-/** How old a report gets while somebody looks. */
+/** The greatest age of a report while the dashboard has viewers. */
 export const REPORT_SECONDS = 60;
 
 const TICK_MS = 2_000;

@@ -17,7 +17,7 @@ export const defineInspect: DefineCommand = (group, run) => {
   group
     .command('inspect')
     .description(
-      'Count the live tokens by subject, key, node, and remaining lifetime.\n\nThe page of --html is one file that loads nothing from the network. It names subjects, which are personal data, so only its owner may read it.',
+      'Count the live tokens by subject, key, node, and remaining lifetime.\n\nThe page of --html is one file that loads nothing from the network. It names subjects, which are personal data, so only its owner can read it.',
     )
     .option('--sub <sub>', 'inspect only this subject')
     .option('--kid <kid>', 'count only tokens signed with this key', parseKid)
@@ -29,7 +29,7 @@ export const defineInspect: DefineCommand = (group, run) => {
     .option('--deep', "also check that each subject's set expires in time and that its user exists")
     .option(
       '--watch [interval]',
-      'repeat until Ctrl-C, and show what changes, and how many tokens running verifiers refuse (default: every 2s)',
+      'repeat until Ctrl-C, and show changes and how many tokens running verifiers refuse (default: every 2s)',
       durationFlag,
     )
     .option(

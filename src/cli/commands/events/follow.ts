@@ -49,7 +49,7 @@ const follow: Action<FollowFlags, []> = async (
   const onFailure = (error: JwtctlError | null) =>
     error === null
       ? invocation.note('The database responds again.')
-      : caution(`${error.message} Following continues when the database responds.`);
+      : caution(`${error.message} Events continue when the database responds.`);
   const options = { signal, intervalSeconds: interval ?? INTERVAL_SECONDS, isOnce, limit, onFailure };
   return { view: eventStream(followEvents({ auditLog, clock }, start, options)) };
 };

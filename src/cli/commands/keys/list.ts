@@ -26,7 +26,7 @@ export const defineList: DefineCommand = (group, run) => {
     .addOption(new Option('--state <state>', 'list only keys in this state').choices(KEY_STATES))
     .option(
       '--timeline',
-      'show when each key is published, signs, and verifies, as a picture on a terminal; --limit keeps the newest keys',
+      'show when each key is published, signs, and verifies (a chart on a terminal); --limit keeps the newest keys',
     )
     .examples('jwtctl keys list', 'jwtctl keys list --timeline')
     .action(run(list));

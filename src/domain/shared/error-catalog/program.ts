@@ -10,8 +10,8 @@ export const PROGRAM_ERRORS = {
     'Set `--host` to an address on this host, and `--port` to a port that this account can use.',
   ),
   ERR_DASHBOARD_FULL: refused(
-    'As many browsers follow the dashboard as one process of the server allows (20).',
-    'Close other windows with the dashboard.',
+    'The dashboard has as many viewers as one process of the server allows (20).',
+    'Close other windows that show the dashboard.',
   ),
   ERR_CLIENT_FORBIDDEN: refused(
     'A client of the HTTP API lacks the right that the request needs, or is not allowed to use the audience.',

@@ -98,12 +98,12 @@ export const STORES_ERRORS = {
     'Set `mysql.url` and `redis.nodes` (`jwtctl config path` lists the configuration files), or run `jwtctl keys generate` to create an embedded store.',
   ),
   ERR_POSITION_PRUNED: state(
-    '`audit prune` removed rows after this position, so events may be missed.',
-    'Continue with the oldest position, which the message names, or with `--from 0`. Compare what you have with the installation as it is now.',
+    '`audit prune` removed rows after this position, so you may have missed events.',
+    'Continue with the oldest position, which the message names, or with `--from 0`. Then compare your data with the current state of the installation.',
   ),
   ERR_POSITION_UNKNOWN: state(
     'The audit log has no such position: it is from another database, or the database was restored from a backup.',
-    'Without `--from`, only new events are printed. With `--from 0`, all events are printed, also those that you have already got.',
+    'Run `jwtctl events follow` without `--from` to get only new events, or with `--from 0` to get all events again.',
   ),
   ERR_RECORDED_NOT_APPLIED: unavailable(
     'The change is recorded in the security log, so verifiers apply it, but Redis could not be updated. The message says whether tokens stay valid until you repeat the command.',

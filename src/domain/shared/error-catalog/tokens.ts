@@ -127,7 +127,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_SUBJECT_TOO_LARGE: state(
     'The subject has more than 100,000 live tokens or sessions, which is the most that jwtctl lists.',
-    'For the oldest tokens, run `jwtctl token list` with `--limit`. If you did not issue so many tokens, another client of Redis has added entries: run `jwtctl cache flush --sub SUB`, and the user logs in again.',
+    'To list the oldest tokens, run `jwtctl token list` with `--limit`. If you did not issue that many tokens, another client of Redis added the entries: run `jwtctl cache flush --sub SUB`. The user must then log in again.',
   ),
   ERR_TOKEN_LIMIT: state(
     'The subject has as many live tokens as `registry.maxPerSubject` allows (those of a session count as one, and a session without a live token is not counted), and `registry.onLimit` is `refuse`.',

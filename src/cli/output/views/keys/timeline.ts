@@ -75,7 +75,7 @@ function picture(timeline: KeyTimeline, now: number, isWide: boolean): Section {
       legendOf(rows.map(({ line }) => line)),
       ...(hidden === 0
         ? []
-        : [`${pluralize(hidden, 'key')} that ended earlier: not shown. -o wide shows every key.`]),
+        : [`Not shown: ${pluralize(hidden, 'key')} that ended earlier. Use -o wide to show every key.`]),
     ],
     columns: [KID_COLUMN, plainColumn('state', 1), ''],
     rows: [
