@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Kysely } from 'kysely';
 import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
@@ -5,7 +6,7 @@ import type { MysqlRole } from '../adapters/sql/mysql/privileges.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
 import { incompleteStores } from '../config/check-settings.js';
-import type { NamedBy } from '../config/secrets/secret-files.js';
+import { type NamedBy, readKeyringFile } from '../config/secrets/secret-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
 import type { EventDelivery } from '../domain/event-stream/deliver.js';
 import type { SchemaStatus } from '../domain/model/schema-status.js';
@@ -55,6 +56,13 @@ export interface Context {
   registry(): Promise<TokenRegistry>;
   /** Loads the master keyring, if there is one. @throws JwtctlError if it is not usable */
   checkKeyring(): Promise<void>;
+  /** Returns the master key file that {@link createKeyring} would create; null if there is nothing to create. */
+  missingKeyring(): Promise<string | null>;
+  /**
+   * Creates the master key file if it does not exist. Returns its name if it was created.
+   * @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) if private keys are sealed under a lost master key
+   */
+  createKeyring(): Promise<string | null>;
   /** The keys that authenticate the rows of the audit log. */
   auditKeys(): Promise<MacKeys>;
   /** Checked before every operation that grants access. */
@@ -88,6 +96,11 @@ export interface Context {
 
 /** The accounts of MySQL by what they may do, and the account of Redis. */
 export type AccountKind = MysqlRole | 'redis';
+
+/** For questions that come before the settings are known. */
+export async function openPrompt(): Promise<Prompt> {
+  return (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt;
+}
 
 export interface ContextOptions {
   settings: Settings;
@@ -304,12 +317,36 @@ export function createContext(options: ContextOptions): Context {
     return opened.registry;
   });
 
+  const hasSealedKeys = async () =>
+    (await (await database()).keys.snapshot()).keys.some((key) => key.masterKeyId !== null);
+
+  const missingKeyring = async (): Promise<string | null> => {
+    const { file } = settings.masterKey;
+    return file === null || existsSync(file) ? null : file;
+  };
+
+  const createKeyring = async (): Promise<string | null> => {
+    const file = await missingKeyring();
+    if (file === null) return null;
+    const { loadKeyring } = await import('../adapters/sealing/keyring-source.js');
+    const mayCreate = async () => {
+      try {
+        return !(await hasSealedKeys());
+      } catch (error) {
+        if (error instanceof JwtctlError && NO_KEYS_YET.has(error.code)) return true;
+        throw error;
+      }
+    };
+    const read = (name: string) => readKeyringFile(name, namedBy('masterKey.file'));
+    await loadKeyring({ kind: 'embedded', file, read, mayCreate, onCreated: () => {} });
+    return file;
+  };
+
   const masterKeys = once(async (): Promise<MasterKeys> => {
     const { MasterKeys } = await import('../adapters/sealing/master-keys.js');
     const source = chooseKeyringSource(settings, {
       namedBy,
-      hasSealedKeys: async () =>
-        (await (await database()).keys.snapshot()).keys.some((key) => key.masterKeyId !== null),
+      hasSealedKeys,
       // With servers, other hosts need a copy of a new file, so every output mode shows it.
       say: isEmbedded ? notice : warn,
     });
@@ -354,6 +391,8 @@ export function createContext(options: ContextOptions): Context {
     refreshTokenSealer,
     auditKeys,
     checkKeyring: async () => void (await (await masterKeys()).existing()),
+    missingKeyring,
+    createKeyring,
     guard,
     recovery: async () => {
       const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);
@@ -424,7 +463,7 @@ export function createContext(options: ContextOptions): Context {
       return accountStatements(account, { url, tablePrefix: mysql.tablePrefix ?? '', userTable });
     },
     tracing,
-    prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
+    prompt: openPrompt,
     dispose: async () => {
       await Promise.all(recordings);
       isDisposed = true;
@@ -432,6 +471,9 @@ export function createContext(options: ContextOptions): Context {
     },
   };
 }
+
+/** The codes for a store without tables. */
+const NO_KEYS_YET = new Set<string>(['ERR_SCHEMA_OUTDATED', 'ERR_NO_STORE']);
 
 /** Shares the result of the first call. A failed call is not kept. */
 function once<Argument extends unknown[], Result>(

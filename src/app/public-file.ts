@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, lstat, open, readFile, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { PublicFile } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
@@ -14,8 +14,24 @@ export function openPublicFile(name: string, cwd: string): PublicFile {
 }
 
 /** The same, but only its owner may read it. */
-export function openOwnFile(name: string, cwd: string): PublicFile {
-  return openReplacedFile(name, cwd, OWNER_READS);
+export function openOwnFile(
+  name: string,
+  cwd: string,
+  { createFolder = false }: OwnFileOptions = {},
+): PublicFile {
+  const file = openReplacedFile(name, cwd, OWNER_READS);
+  if (!createFolder) return file;
+  const create = async () => {
+    await mkdir(dirname(file.path), { recursive: true, mode: 0o700 }).catch((error) => {
+      throw unwritable(file.path, error);
+    });
+  };
+  return { ...file, replace: async (text) => create().then(() => file.replace(text)) };
+}
+
+export interface OwnFileOptions {
+  /** Whether `replace` creates the folder, for its owner alone. Default: false */
+  createFolder?: boolean;
 }
 
 function openReplacedFile(name: string, cwd: string, mode: number): PublicFile {

@@ -6,7 +6,7 @@ import type { Globals } from './globals.js';
 /** @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted) */
 export async function ask(
   globals: Globals,
-  context: Context,
+  { prompt: openPrompt }: Pick<Context, 'prompt'>,
   signal: AbortSignal,
   question: string,
   typeBack: string | undefined,
@@ -14,7 +14,7 @@ export async function ask(
   if (!globals.canAsk) {
     throw new JwtctlError('ERR_CONFIRMATION_NEEDED', `This command needs confirmation: ${question}`);
   }
-  const prompt = await context.prompt();
+  const prompt = await openPrompt();
   const isConfirmed =
     typeBack === undefined
       ? await prompt.confirm(question, signal)

@@ -1,9 +1,9 @@
 import { systemClock } from '../app/clock.js';
 import type { Context } from '../app/context.js';
 import { createPrivateFile } from '../app/private-file.js';
-import { openOwnFile, openPublicFile } from '../app/public-file.js';
+import { type OwnFileOptions, openOwnFile, openPublicFile } from '../app/public-file.js';
 import type { Config, ConfigSources } from '../config/load-config.js';
-import type { PrivateFile, PublicFile, WalkProgress } from '../domain/ports/index.js';
+import type { Choice, PrivateFile, PublicFile, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
 import { printable, printableLines } from '../domain/shared/text.js';
 import type { CliCommand } from './command.js';
@@ -51,7 +51,7 @@ export interface Invocation extends Readers {
   privateFile(name: string): PrivateFile;
   publicFile(name: string): PublicFile;
   /** A file that is replaced like a public one, but that only its owner may read. */
-  ownFile(name: string): PublicFile;
+  ownFile(name: string, options?: OwnFileOptions): PublicFile;
   /** Prints a view on stderr, before a question or a wait. */
   present(view: View): Promise<void>;
   /**
@@ -63,6 +63,21 @@ export interface Invocation extends Readers {
   /** @param what the condition, shown after `until` */
   waitUntil(time: number, what: string): Promise<void>;
   withProgress<T>(label: string, walk: (onProgress: ReportProgress) => Promise<T>): Promise<T>;
+  /** Asks whether to go on; Enter alone is a yes. @throws JwtctlError `ERR_NOT_CONFIRMED` (interrupted) */
+  proceed(question: string): Promise<void>;
+  /** Only if `globals.canAsk`. @throws JwtctlError `ERR_NOT_CONFIRMED` (interrupted) */
+  askText(
+    question: string,
+    options: { initial?: string | null; check(text: string): string | null },
+  ): Promise<string>;
+  /** Only if `globals.canAsk`. @throws JwtctlError `ERR_NOT_CONFIRMED` (interrupted) */
+  choose<Value extends string>(
+    question: string,
+    choices: ReadonlyArray<Choice<Value>>,
+    initial: Value,
+  ): Promise<Value>;
+  /** Opens the stores of other settings than those of {@link config}. */
+  openWith(config: Config): Promise<Context>;
   /** @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted) */
   askSecret(what: string): Promise<string>;
 }
@@ -104,19 +119,20 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   let opened: Promise<Context> | undefined;
   let shown: Progress | undefined;
   const closers: Array<() => void> = [];
+  const others: Context[] = [];
 
   const config = () => {
     loaded ??= loadAndWarn(configSources, { caution, warn, trace });
     return loaded;
   };
+  const openWith = async (given: Promise<Config>, migratesEmbedded: boolean): Promise<Context> => {
+    const [{ settings }, { createContext }] = await Promise.all([given, import('../app/context.js')]);
+    return createContext({
+      ...{ settings, clock, actor: actorOf(values), notice, caution, warn, trace, migratesEmbedded },
+    });
+  };
   const context: Invocation['context'] = ({ changesNothing = false } = {}) => {
-    opened ??= Promise.all([config(), import('../app/context.js')]).then(
-      ([{ settings }, { createContext }]) =>
-        createContext({
-          ...{ settings, clock, actor: actorOf(values), notice, caution, warn, trace },
-          migratesEmbedded: !changesNothing,
-        }),
-    );
+    opened ??= openWith(config(), !changesNothing);
     return opened;
   };
   const briefly: Invocation['briefly'] = async (seconds, read) => {
@@ -142,6 +158,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       return null;
     }
   };
+  const openPrompt = async () => (await import('../app/context.js')).openPrompt();
   const progress: Invocation['progress'] = async (label, { whilePrinting = false } = {}) => {
     if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return NO_PROGRESS;
     const { openProgress } = await import('./output/progress.js');
@@ -174,7 +191,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     progress,
     privateFile: (name) => createPrivateFile(name, io.cwd),
     publicFile: (name) => openPublicFile(name, io.cwd),
-    ownFile: (name) => openOwnFile(name, io.cwd),
+    ownFile: (name, options) => openOwnFile(name, io.cwd, options),
     present: async (view) => {
       const { render } = await import('./output/render.js');
       const screen = () => ({ columns: columnsOf(io.stderr), rows: null });
@@ -182,9 +199,8 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
     confirm: async (question, typeBack) => {
       if (globals.yes) return;
-      const opened = await context();
       signal.throwIfAborted();
-      await ask(globals, opened, signal, printableLines(question), typeBack);
+      await ask(globals, { prompt: openPrompt }, signal, printableLines(question), typeBack);
     },
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
@@ -205,18 +221,40 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
         line.clear();
       }
     },
+    proceed: async (question) => {
+      if (globals.yes) return;
+      const choices = [
+        { value: 'yes', name: 'yes' },
+        { value: 'no', name: 'no' },
+      ] as const;
+      if ((await invocation.choose(question, choices, 'yes')) === 'no') throw notConfirmed();
+    },
+    askText: async (question, { initial = null, check }) =>
+      answered(await (await openPrompt()).text(printable(question), { initial, check }, signal)),
+    choose: async (question, choices, initial) =>
+      answered(await (await openPrompt()).choose(printable(question), choices, initial, signal)),
+    openWith: async (other) => {
+      const added = await openWith(Promise.resolve(other), true);
+      others.push(added);
+      return added;
+    },
     askSecret: async (what) => {
       if (!globals.canAsk) throw passphraseNeeded(what);
-      const secret = await (await (await context()).prompt()).password(`${printable(what)}:`, signal);
-      if (secret === null) throw notConfirmed();
-      return secret;
+      return answered(await (await openPrompt()).password(`${printable(what)}:`, signal));
     },
   };
   const dispose = async () => {
     for (const close of closers) close();
-    await (await opened?.catch(() => undefined))?.dispose();
+    const all = [await opened?.catch(() => undefined), ...others];
+    await Promise.all(all.map((one) => one?.dispose()));
   };
   return { invocation, dispose };
+}
+
+/** The user ended a question that has no answer. */
+function answered<Answer>(answer: Answer | null): Answer {
+  if (answer === null) throw notConfirmed();
+  return answer;
 }
 
 const NO_PROGRESS: Progress = { update: () => {}, clear: () => {} };

@@ -69,7 +69,7 @@ const GROUPS: readonly Group[] = [
     name: 'init',
     aliases: [],
     description:
-      'Print the statements that create an account with the least privileges.\n\nUses the names in the settings, and connects to no store.',
+      'Set up jwtctl: write the configuration file, and create the master key and the schema.\n\nAsks for each setting, and tries each connection. The flag of a setting, such as --mysql-url, takes the place of its question. Passwords are typed without being shown, or come from --mysql-password-file and --redis-password-file. Running it again offers the present values.',
     load: async () => (await import('./commands/init/index.js')).defineInit,
   },
   {

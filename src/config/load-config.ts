@@ -21,6 +21,8 @@ export interface ConfigSources {
   readonly profile?: string | undefined;
   readonly env: Environment;
   readonly cwd: string;
+  /** Takes the place of the content of this file, which need not exist. */
+  readonly replaced?: { readonly path: string; readonly text: string } | undefined;
   /** Default: true */
   readonly projectFile?: boolean | undefined;
   /** Default: `$HOME`, or the account's home folder */
@@ -103,7 +105,11 @@ async function readFiles(sources: ConfigSources, places: Places) {
   const { env, cwd } = sources;
   const configFile = sources.configFile ?? (env.JWTCTL_CONFIG || null);
   const explicit = configFile === null ? null : (absolutePath(configFile, cwd, places) ?? configFile);
-  const found = await findFiles({ explicit, cwd: sources.projectFile === false ? null : cwd, ...places });
+  const { replaced = null } = sources;
+  const found = await findFiles({
+    ...{ explicit, cwd: sources.projectFile === false ? null : cwd, replaced },
+    ...places,
+  });
   const files = await Promise.all(found.texts.map((file) => fileLayers(file, places)));
 
   const profile = sources.profile ?? (env.JWTCTL_PROFILE || null);

@@ -56,6 +56,7 @@ const CONFIG = [
   'secrets',
   'check-settings',
   'load-config',
+  'edit-config',
   'show-config',
 ];
 

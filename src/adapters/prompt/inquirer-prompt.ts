@@ -6,6 +6,18 @@ export const inquirerPrompt: Prompt = {
   confirm: async (message, signal) =>
     (await ask({ type: 'confirm', message, default: false }, signal)) === true,
   typeBack: (message, signal) => askText({ type: 'input', message }, signal),
+  text: (message, { initial, check }, signal) =>
+    askText(
+      {
+        ...{ type: 'input', message, validate: (text: string) => check(text) ?? true },
+        ...(initial === null ? {} : { default: initial }),
+      },
+      signal,
+    ),
+  choose: async (message, choices, initial, signal) => {
+    const answer = await ask({ type: 'select', message, choices, default: initial }, signal);
+    return choices.find(({ value }) => value === answer)?.value ?? null;
+  },
   password: (message, signal) => askText({ type: 'password', message, toggleMask: false }, signal),
 };
 

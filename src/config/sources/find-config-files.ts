@@ -25,6 +25,8 @@ export interface FileSearch {
   readonly explicit: string | null;
   /** Where the search starts; null to skip it. */
   readonly cwd: string | null;
+  /** The content that a file will have. */
+  readonly replaced: { readonly path: string; readonly text: string } | null;
   readonly homeDir: string;
   readonly userFile: string;
   readonly systemFile: string;
@@ -44,22 +46,29 @@ const MAX_BYTES = 1_048_576;
 export async function findFiles(search: FileSearch): Promise<FoundFiles> {
   const found: FoundFiles = { considered: [], texts: [], problems: [], warnings: [] };
   if (search.explicit !== null) {
-    if (!(await addFile(found, 'explicit', search.explicit))) found.problems.push(missing(search.explicit));
+    if (!(await addFile(found, 'explicit', search.explicit, search)))
+      found.problems.push(missing(search.explicit));
     return found;
   }
   if (search.cwd !== null) {
     const project = nearestProjectFiles(search.cwd, search.homeDir);
-    await addFile(found, 'project', project[0] ?? join(search.cwd, 'jwtctl.yaml'));
+    await addFile(found, 'project', project[0] ?? join(search.cwd, 'jwtctl.yaml'), search);
     if (project.length > 1)
       found.warnings.push(`Using ${project[0]} and ignoring ${project.slice(1).join(' and ')} next to it.`);
   }
-  await addFile(found, 'user', search.userFile);
-  await addFile(found, 'system', search.systemFile);
+  await addFile(found, 'user', search.userFile, search);
+  await addFile(found, 'system', search.systemFile, search);
   return found;
 }
 
-async function addFile(found: FoundFiles, kind: FileKind, path: string): Promise<boolean> {
-  const read = await readText(kind, path);
+async function addFile(
+  found: FoundFiles,
+  kind: FileKind,
+  path: string,
+  { replaced }: Pick<FileSearch, 'replaced'>,
+): Promise<boolean> {
+  const read =
+    replaced?.path === path ? { text: replaced.text, readableByOthers: null } : await readText(kind, path);
   const exists = read !== 'missing';
   found.considered.push({ kind, path, exists });
   if (read instanceof JwtctlError) found.problems.push(read);

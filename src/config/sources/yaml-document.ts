@@ -7,9 +7,17 @@ export interface ConfigDocument {
   lineOf(keys: readonly string[]): number | null;
 }
 
+type Yaml = typeof import('yaml');
+
+/** Loads the parser. In the file of the CLI, a CommonJS package has only its default export. */
+export async function loadYaml(): Promise<Yaml> {
+  const loaded: Yaml & { default?: Yaml } = await import('yaml');
+  return loaded.default ?? loaded;
+}
+
 /** Drops the parser's own messages, which quote the text: `password: *hunter2` is an alias. */
 export async function parseDocument(path: string, text: string): Promise<ConfigDocument | JwtctlError> {
-  const yaml = await import('yaml');
+  const yaml = await loadYaml();
   const lines = new yaml.LineCounter();
   const document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const fault = [...document.errors, ...document.warnings][0];

@@ -4,6 +4,28 @@ export interface Prompt {
   confirm(message: string, signal: AbortSignal): Promise<boolean>;
   /** Returns the typed text; null if the question was ended. */
   typeBack(message: string, signal: AbortSignal): Promise<string | null>;
+  /**
+   * Returns the typed text; null if the question was ended.
+   * @param initial what Enter alone answers
+   * @param check returns what is wrong with a text, which is then asked again
+   */
+  text(
+    message: string,
+    options: { initial: string | null; check(text: string): string | null },
+    signal: AbortSignal,
+  ): Promise<string | null>;
+  /** Returns the value of the chosen line; null if the question was ended. */
+  choose<Value extends string>(
+    message: string,
+    choices: ReadonlyArray<Choice<Value>>,
+    initial: Value,
+    signal: AbortSignal,
+  ): Promise<Value | null>;
   /** Returns the typed text without showing it; null if the question was ended. */
   password(message: string, signal: AbortSignal): Promise<string | null>;
+}
+
+export interface Choice<Value extends string> {
+  value: Value;
+  name: string;
 }

@@ -4,6 +4,7 @@ import { describeEnd } from '../../../domain/shared/last-day.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT, exitCodeOfKind } from '../../output/exit-code.js';
 import { configVerdict } from '../../output/views/config.js';
+import { checkDatabase, checkRegistry } from '../shared/store-checks.js';
 
 export const defineValidate: DefineCommand = (group, run) => {
   group
@@ -45,7 +46,7 @@ interface Check {
 }
 
 function checksOf(context: Context, connect: boolean): Check[] {
-  const { settings, clock } = context;
+  const { settings } = context;
   const isEmbedded = settings.mysql.url === null;
   const hasCommand = settings.masterKey.command !== null;
   return [
@@ -57,31 +58,15 @@ function checksOf(context: Context, connect: boolean): Check[] {
             opens: settings.users.source === 'table' ? ['the user table'] : [],
             run: () => checkUsers(context),
           },
-          { opens: isEmbedded ? [] : ['Redis'], run: () => checkRegistry(context, clock.now()) },
+          { opens: isEmbedded ? [] : ['Redis'], run: () => checkRegistry(context) },
         ]
       : []),
   ];
 }
 
-/** Fails with the reason why `db migrate` would fail, if the tables do not exist yet. */
-async function checkDatabase(context: Context): Promise<void> {
-  try {
-    await context.database();
-  } catch (error) {
-    if (error instanceof JwtctlError && error.code === 'ERR_SCHEMA_OUTDATED')
-      await (await context.schema()).plan();
-    throw error;
-  }
-}
-
 async function checkUsers(context: Context): Promise<void> {
   await checkDatabase(context);
   await (await context.usersWithClaims()).check?.();
-}
-
-async function checkRegistry(context: Context, now: number): Promise<void> {
-  // Any token, known or not, is asked for in the same way.
-  await (await context.registry()).tokenStatus('jwtctl', { jti: 'jwtctl', keyId: 0, iat: now }, now);
 }
 
 async function problemOf(check: () => Promise<unknown>): Promise<JwtctlError | null> {

@@ -13,6 +13,10 @@ export const CONFIG_ERRORS = {
     'The configuration file does not exist, or a setting or flag names a file that does not exist.',
     'Correct the path or create the file. `jwtctl config path` lists the configuration files.',
   ),
+  ERR_CONFIG_FILE_NOT_EDITABLE: usage(
+    '`jwtctl init` cannot edit the configuration file in its present form.',
+    'Edit the file by hand, or name a new file.',
+  ),
   ERR_CONFIG_FILE_UNREADABLE: usage(
     'The configuration file, or another file that a setting or flag names, cannot be read or is too large.',
     'Give the account that runs jwtctl read access to the file, or name another file.',
