@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Kysely } from 'kysely';
+import type { RedisTokenRegistry } from '../adapters/redis/token-registry.js';
 import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { MysqlRole } from '../adapters/sql/mysql/privileges.js';
@@ -12,6 +13,7 @@ import type { EventDelivery } from '../domain/event-stream/deliver.js';
 import type { SchemaStatus } from '../domain/model/schema-status.js';
 import type { BackupFiles } from '../domain/ports/backup-file.js';
 import type {
+  AccountRights,
   Administration,
   Clock,
   ContentKeySealer,
@@ -86,6 +88,8 @@ export interface Context {
     plan(): Promise<string[]>;
     migrate(): Promise<string[]>;
   }>;
+  /** Compares the accounts of the stores with what jwtctl needs. None for an embedded store. */
+  accountRights(): Promise<readonly AccountRights[]>;
   /** Returns the statements that give an account its least privileges. Connects to no store. */
   accountStatements(account: AccountKind): Promise<string[]>;
   prompt(): Promise<Prompt>;
@@ -275,6 +279,8 @@ export function createContext(options: ContextOptions): Context {
   const users = once(() => usersWith(null));
   const usersWithClaims = once(() => usersWith(settings.users.claims));
 
+  let redisRegistry: RedisTokenRegistry | undefined;
+
   const registry = once(async (): Promise<TokenRegistry> => {
     const clockToleranceSeconds = settings.token.clockTolerance;
     const idleTimeoutSeconds = settings.token.idleTimeout;
@@ -314,6 +320,7 @@ export function createContext(options: ContextOptions): Context {
       recordCall: await recordCall(),
     });
     await closeLater(opened.close);
+    redisRegistry = opened.registry;
     return opened.registry;
   });
 
@@ -449,6 +456,14 @@ export function createContext(options: ContextOptions): Context {
         import('../config/secrets/tls-files.js'),
       ]);
       return httpPublishedKeys(publishUrl, { timeoutMs, ca: await readPublishCa(settings) });
+    },
+    accountRights: async () => {
+      if (isEmbedded) return [];
+      await registry();
+      if (redisRegistry === undefined) return [];
+      const { readMysqlRights } = await import('../adapters/sql/mysql/account-rights.js');
+      const url = new URL(String(settings.mysql.url));
+      return Promise.all([readMysqlRights(await sql(), url), redisRegistry.accountRights()]);
     },
     accountStatements: async (account) => {
       const { mysql, redis, users } = settings;

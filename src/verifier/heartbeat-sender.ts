@@ -62,7 +62,11 @@ export class HeartbeatSender {
   async #sendIfDue(): Promise<void> {
     const { registry, keys, tail, clock, state, refusals } = this.#ports;
     const at = clock.now();
-    const content = { kids: keys.trusted.filter(maySign).map(({ kid }) => kid), log: tail.progress };
+    const content = {
+      kids: keys.trusted.filter(maySign).map(({ kid }) => kid),
+      log: tail.progress,
+      ...(keys.isBehind || tail.isBehind ? { isBehind: true } : {}),
+    };
     const loaded = JSON.stringify(content);
     const isDue =
       this.#last === null || at - this.#last.at >= HEARTBEAT_INTERVAL_SECONDS || at < this.#last.at;

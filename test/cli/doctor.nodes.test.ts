@@ -46,6 +46,13 @@ test('doctor finds each fault of a Redis Cluster', async () => {
     reader.disconnect();
 
     const replica = cluster.nodes[3] ?? expect.unreachable();
+    await letLag(replica.node);
+    const lagging = await check(shell, 'replicas');
+    expect(lagging.result).toBe('warning');
+    expect(lagging.text).toMatch(
+      new RegExp(`The replica ${replica.node} is \\d{7,} bytes behind its master`),
+    );
+
     await replica.stop();
     const { result, text } = await check(shell, 'replicas');
     expect(result).toBe('warning');
@@ -63,6 +70,24 @@ test('doctor finds each fault of a Redis Cluster', async () => {
     await stores.close();
   }
 }, 60_000);
+
+/** The replica loses its master, which then writes 2 MB, and still responds. */
+async function letLag(replica: string): Promise<void> {
+  await redisCli(replica, 'CONFIG', 'SET', 'masteruser', 'unknown', 'masterauth', 'wrong');
+  const [, host, port] =
+    /master_host:(\S+)\s+master_port:(\d+)/.exec(await redisCli(replica, 'INFO', 'replication')) ?? [];
+  const master = `${host}:${port}`;
+  await redisCli(master, 'CLIENT', 'KILL', 'TYPE', 'replica');
+  const script = "redis.call('SET', KEYS[1], string.rep('x', 2000000))";
+  for (let number = 0; ; number++) {
+    // The other masters serve two of three keys.
+    const isMoved = await redisCli(master, 'EVAL', script, 1, `key-${number}`).then(
+      () => false,
+      () => true,
+    );
+    if (!isMoved) return;
+  }
+}
 
 /** Redis keeps the names of the keys that a tracking connection has read. */
 async function fillTrackingTable(node: string): Promise<Redis> {

@@ -2,13 +2,15 @@ import { once } from 'node:events';
 import { chmodSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
+import { makeCertificateAuthority } from '../support/certificates.js';
 import { type Cli, cli } from '../support/cli.js';
 import { heartbeatOf } from '../support/heartbeats.js';
-import { freshMysqlDatabase } from '../support/servers.js';
+import { administer, freshMysqlDatabase, mysqlCa } from '../support/servers.js';
 import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
+import { verifiersOver } from '../support/verifiers.js';
 
 type Finding = Record<'level' | 'message' | 'remedy' | 'code', string>;
 
@@ -29,7 +31,7 @@ const OK = { exitCode: 0, result: 'ok', text: '' };
 describe.each(BACKENDS)('doctor, on %s', (backend) => {
   let stores: Stores;
   beforeAll(async () => {
-    stores = await openStores(backend);
+    stores = await openStores(backend, {}, { leastRights: true });
     await stores.json('keys', 'generate', '--kid', 'k1');
     await stores.run('users', 'add', 'alice');
     await stores.json('token', 'issue', '--sub', 'alice');
@@ -106,7 +108,32 @@ describe.each(BACKENDS)('doctor, on %s', (backend) => {
     expect((await stores.run('doctor', '--url', 'file:///etc/passwd')).exitCode).toBe(2);
   });
 
+  test('names a private key that does not match its public key', async () => {
+    const [{ public_key: own } = {}] = await stores.query("SELECT public_key FROM keystore WHERE kid = 'k1'");
+    const other = "SELECT public_key FROM keystore WHERE kid = 'k2'";
+    const [{ public_key: foreign } = {}] = await stores.query(other);
+    const write = "UPDATE keystore SET public_key = ? WHERE kid = 'k1'";
+    await stores.query(write, [String(foreign)]);
+    const { exitCode, text } = await check(stores, 'private-keys');
+    await stores.query(write, [String(own)]);
+    expect([exitCode, text]).toEqual([1, expect.stringContaining('Key k1 (active)')]);
+    expect(await check(stores, 'private-keys')).toMatchObject(OK);
+  });
+
+  test('warns of tokens whose key the database does not have', async () => {
+    await stores.json('keys', 'generate', '--kid', 'k3');
+    await stores.json('keys', 'activate', 'k3', '--now');
+    await stores.json('token', 'issue', '--sub', 'alice');
+    await stores.query("DELETE FROM keystore WHERE kid = 'k3'");
+    expect(await check(stores, 'entries')).toMatchObject({
+      ...{ exitCode: 0, result: 'warning', text: expect.stringContaining('database does not have: 1') },
+    });
+    await stores.json('cache', 'flush', '--all', '--yes');
+  });
+
   test('warns of subjects without a user', async () => {
+    await stores.query("UPDATE keystore SET state = 'active' WHERE kid = 'k2'");
+    await stores.json('token', 'issue', '--sub', 'alice');
     expect(await check(stores, 'entries')).toMatchObject(OK);
     await stores.query("DELETE FROM users WHERE sub = 'alice'");
     expect(await check(stores, 'entries')).toMatchObject({
@@ -153,7 +180,7 @@ test('prints no password of --url', async () => {
 test('the guide lists each check with its title', async () => {
   const guide = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
   const checks: Array<{ check: string; title: string }> = await cli().json('doctor', '--list');
-  expect(checks).toHaveLength(18);
+  expect(checks).toHaveLength(19);
   const missing = checks.filter(({ check, title }) => !guide.includes(`| \`${check}\` | ${title} |`));
   expect(missing).toEqual([]);
 });
@@ -248,6 +275,74 @@ describe('doctor, on MariaDB and a Redis Cluster,', () => {
     expect(found).toMatchObject({ exitCode: 0, result: 'warning' });
     expect(found.text).toContain('pending key k2: host-one (pid 4711)');
     expect(await check(stores, 'verifiers')).toMatchObject(OK);
+  });
+
+  test('finds that a certificate is not trusted', async () => {
+    const ca = makeCertificateAuthority('another CA').file;
+    expect(await check(on({ JWTCTL_REDIS_TLS_CA: ca }), 'registry')).toMatchObject({
+      ...{ exitCode: 1, codes: ['ERR_REDIS_TLS'] },
+    });
+    if (mysqlCa() === null) return;
+    expect(await check(on({ JWTCTL_MYSQL_TLS_CA: ca }), 'database')).toMatchObject({
+      ...{ exitCode: 1, codes: ['ERR_MYSQL_TLS'] },
+    });
+  });
+
+  test('names each right that an account lacks, and each that it does not need', async () => {
+    const least = await openStores('MariaDB and a Redis Cluster', {}, { leastRights: true });
+    const { username: user, pathname } = new URL(String(least.env.JWTCTL_MYSQL_URL));
+    const { client } = least.redis ?? expect.unreachable();
+    const everywhere = (...rules: string[]) =>
+      Promise.all(client.nodes('all').map((node) => node.call('ACL', 'SETUSER', user, ...rules)));
+    try {
+      expect(await check(least, 'rights')).toMatchObject(OK);
+
+      await administer(`REVOKE INSERT ON ${pathname.slice(1)}.audit_log FROM '${user}'`);
+      await everywhere('-wait', '-cluster|shards', '-hset');
+      const lacking = await check(least, 'rights');
+      expect(lacking.exitCode).toBe(1);
+      for (const right of ['INSERT on audit_log', '+wait', '+cluster|shards', '+hset'])
+        expect(lacking.text).toContain(`lacks ${right}. Run as an administrator: `);
+
+      await administer(
+        `GRANT INSERT ON ${pathname.slice(1)}.audit_log TO '${user}'`,
+        `GRANT DROP, UPDATE ON ${pathname.slice(1)}.* TO '${user}'`,
+        `GRANT SUPER ON *.* TO '${user}'`,
+      );
+      await everywhere('+@all', '~*');
+      const broad = await check(least, 'rights');
+      expect([broad.exitCode, broad.result]).toEqual([0, 'warning']);
+      expect(broad.text).toMatch(/REVOKE SUPER ON \*\.\* FROM /);
+      expect(broad.text).toMatch(/REVOKE (UPDATE, DROP|DROP, UPDATE) ON `\w+`\.\* FROM /);
+      expect(broad.text).toMatch(/\+flushall .*~\*/);
+      const statement = /ACL SETUSER .*$/m.exec(broad.text)?.[0] ?? '';
+      await everywhere(...statement.split(' ').slice(3));
+      await administer(...(broad.text.match(/REVOKE [^;]+/g) ?? []));
+      expect(await check(least, 'rights')).toMatchObject(OK);
+    } finally {
+      await least.close();
+    }
+  });
+
+  test('finds a database that came back from a backup, which only a verifier has noticed', async () => {
+    await stores.run('users', 'add', 'carol');
+    const verifiers = await verifiersOver(stores);
+    try {
+      await stores.json('token', 'revoke', '--sub', 'carol', '--all', '--yes');
+      await verifiers.open();
+      expect(await check(stores, 'restored-database')).toMatchObject(OK);
+      await stores.query('DELETE FROM security_log');
+      const { client, prefix } = stores.redis ?? expect.unreachable();
+      await client.unlink(`${prefix}:marks`);
+      const text = await vi.waitFor(async () => {
+        const found = await check(stores, 'restored-database');
+        expect(found.exitCode).toBe(1);
+        return found.text;
+      }, 8_000);
+      expect(text).toContain('lacks changes that these verifiers have read');
+    } finally {
+      await verifiers.close();
+    }
   });
 
   test('finds a database that came back from a backup', async () => {

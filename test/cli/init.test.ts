@@ -190,6 +190,22 @@ describe('init, with MariaDB and a Redis Cluster', () => {
     expect(output).toContain('cannot be reached or does not respond (ECONNREFUSED)');
   });
 
+  test('without a terminal, it guesses no address', async () => {
+    const shell = freshShell();
+    const { exitCode, error } = await shell.run(
+      'init',
+      '--config',
+      shell.file,
+      '--store',
+      'servers',
+      '--json',
+    );
+    expect([exitCode, error()]).toMatchObject([
+      2,
+      { code: 'ERR_CONFIG_INCOMPLETE', hint: expect.stringContaining('--mysql-url') },
+    ]);
+  });
+
   test('without a terminal, it fails like any other command, and writes nothing', async () => {
     const [port] = await closedPorts(1);
     const shell = freshShell();

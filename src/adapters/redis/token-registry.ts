@@ -1,6 +1,7 @@
 import { heartbeatLifetime } from '../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../domain/model/registry-entry.js';
 import type {
+  AccountRights,
   EntryFilter,
   EntryName,
   FamilyOutcome,
@@ -34,6 +35,7 @@ import { groupBy } from '../../domain/registry/group-entries.js';
 import { OldestEntries } from '../../domain/registry/oldest-entries.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
+import { readRedisRights } from './cluster/account-rights.js';
 import { Batcher } from './cluster/batcher.js';
 import { listNodes } from './cluster/list-nodes.js';
 import { RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
@@ -91,6 +93,12 @@ export class RedisTokenRegistry implements TokenRegistry {
     this.#tolerance = options.clockToleranceSeconds;
     this.idleTimeoutSeconds = options.idleTimeoutSeconds ?? null;
     this.marks = redisMarkStore(this.#session);
+  }
+
+  accountRights(): Promise<AccountRights> {
+    const { connection } = this.#session;
+    const { username } = connection.options;
+    return readRedisRights(connection, { username, prefix: this.prefix });
   }
 
   /** Sends one pipeline per master. If a master fails, only its own subjects fail. */

@@ -1,5 +1,5 @@
 import type { InspectionProgress } from '../inspection/types.js';
-import type { Database, PublishedKeys, Sealer, UserDirectory } from '../ports/index.js';
+import type { AccountRights, Database, PublishedKeys, Sealer, UserDirectory } from '../ports/index.js';
 import { ERROR_CODES, type ErrorCode } from '../shared/error-catalog/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import type { StatusPolicy, StatusPorts } from './read-status.js';
@@ -30,6 +30,8 @@ export interface DoctorPorts extends StatusPorts {
   database(): Promise<Database>;
   users(): Promise<UserDirectory>;
   sealer(): Promise<Sealer>;
+  /** None for an embedded store. */
+  accountRights(): Promise<readonly AccountRights[]>;
   /** Null if no URL is known. */
   publishedKeys(): Promise<PublishedKeys | null>;
   /** Judges the settings and the files that they name. */

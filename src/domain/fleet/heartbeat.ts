@@ -40,7 +40,7 @@ export function parseHeartbeat(text: string): Heartbeat | null {
   if (text.length > MOST_HEARTBEAT_CHARACTERS) return null;
   const parsed = parseJson(text);
   if (!isObject(parsed) || !isObject(parsed.log)) return null;
-  const { id, host, pid, version, startedAt, kids, refused, readAt, at, until } = parsed;
+  const { id, host, pid, version, startedAt, kids, refused, readAt, at, until, isBehind } = parsed;
   const { position, missing } = parsed.log;
   const isSound =
     [id, host].every((value) => typeof value === 'string' && value !== '' && value.length <= 255) &&
@@ -53,7 +53,10 @@ export function parseHeartbeat(text: string): Heartbeat | null {
     isListOf(missing, (range) => isListOf(range, isCount) && range.length === 2);
   if (!isSound) return null;
   const log = { position, missing };
-  return { id, host, pid, version, startedAt, kids, log, refused, readAt, at, until } as Heartbeat;
+  return {
+    ...{ id, host, pid, version, startedAt, kids, log, refused, readAt, at, until },
+    ...(isBehind === true ? { isBehind } : {}),
+  } as Heartbeat;
 }
 
 function parseJson(text: string): unknown {

@@ -3,6 +3,7 @@
 
 export type * from '../model/registry-entry.js';
 export type { User, UserStatus } from '../model/user.js';
+export type * from './account-rights.js';
 export type * from './administration.js';
 export type * from './audit-log.js';
 export type * from './call-recorder.js';

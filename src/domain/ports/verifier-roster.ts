@@ -37,6 +37,8 @@ export interface Heartbeat {
   log: LogProgress;
   /** How many tokens it has refused since it started. */
   refused: number;
+  /** Whether MySQL lacks changes that the verifier has read: it was restored from a backup. Default: false */
+  isBehind?: boolean;
   /** When its last complete read of the security log began; null before the first one has ended. */
   readAt: number | null;
   at: number;

@@ -2,22 +2,35 @@ import type { Redis } from 'ioredis';
 import { SCRIPTED } from './needed-permissions.js';
 import { withDeadline } from './pipeline.js';
 
-/** `redis.acl_check_cmd` (Redis 7.0) needs only permission to use EVAL. It throws for unknown commands. */
-const FIND_MISSING = `
-local missing = {}
+/**
+ * `redis.acl_check_cmd` (Redis 7.0) needs only permission to use EVAL. It throws for unknown commands. A permission may
+ * have a key: `exists some-key`.
+ */
+const COMPARE = `
+local granted, denied = {}, {}
 for _, permission in ipairs(ARGV) do
-  local command, subcommand = string.match(permission, '^([^|]+)|?(.*)$')
-  local words = subcommand == '' and { command } or { command, subcommand }
+  local command, word = string.match(permission, '^([^| ]+)[| ]?(.*)$')
+  local words = word == '' and { command } or { command, word }
   local is_known, is_granted = pcall(redis.acl_check_cmd, unpack(words))
-  if is_known and not is_granted then missing[#missing + 1] = permission end
+  if is_known then table.insert(is_granted and granted or denied, permission) end
 end
-return missing
+return { granted, denied }
 `;
+
+export async function comparePermissions(
+  client: Redis,
+  permissions: readonly string[],
+  timeoutMs: number,
+): Promise<{ granted: string[]; denied: string[] }> {
+  const reply = await withDeadline(client.call('eval', COMPARE, 0, ...permissions), timeoutMs);
+  const [granted = [], denied = []] = reply as string[][];
+  return { granted, denied };
+}
 
 /** For a script: Redis 7.2 names a forbidden command only in the message text, Redis 7.0 not at all. */
 export async function missingPermissions(client: Redis, timeoutMs: number): Promise<string[]> {
   try {
-    return (await withDeadline(client.call('eval', FIND_MISSING, 0, ...SCRIPTED), timeoutMs)) as string[];
+    return (await comparePermissions(client, SCRIPTED, timeoutMs)).denied;
   } catch {
     return [];
   }

@@ -83,7 +83,7 @@ function userFor(role: MysqlRole, url: URL): string {
   return role === 'operator' || user.endsWith(`_${role}`) ? user : `${user}_${role}`;
 }
 
-function databaseOf(url: URL): string {
+export function databaseOf(url: URL): string {
   return decodeURIComponent(url.pathname.slice(1));
 }
 

@@ -130,8 +130,8 @@ class Questions {
     }
     const data = this.#value('data') ?? this.#target.today.settings.data;
     const isEmbedded = this.#value('mysql.url') === null;
-    const suggestion = this.#config.defaultKeyring(this.#target.file.path, isEmbedded ? data : null);
-    await this.#ask('masterKey.file', 'Master key file:', { suggestion });
+    const preset = this.#config.defaultKeyring(this.#target.file.path, isEmbedded ? data : null);
+    await this.#ask('masterKey.file', 'Master key file:', { preset });
     this.edits.set('masterKey.command', null);
   }
 
@@ -246,10 +246,14 @@ class Questions {
   async #ask(
     path: SettingPath,
     message: string,
-    { suggestion, isOptional = false }: { suggestion?: string; isOptional?: boolean } = {},
+    {
+      suggestion,
+      preset,
+      isOptional = false,
+    }: { suggestion?: string; preset?: string; isOptional?: boolean } = {},
   ): Promise<void> {
     const isGiven = this.edits.get(path) != null;
-    const today = this.#value(path) ?? suggestion ?? null;
+    const today = this.#value(path) ?? preset ?? (this.#canAsk ? suggestion : null) ?? null;
     if (isGiven && !this.#isSecondTry) return;
     if (!this.#canAsk) {
       if (today === null && !isOptional) throw this.#config.unanswered(path);

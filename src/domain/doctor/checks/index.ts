@@ -13,6 +13,7 @@ import { publishedKeys } from './published-keys.js';
 import { redis } from './redis.js';
 import { replicas } from './replicas.js';
 import { restored } from './restored.js';
+import { rights } from './rights.js';
 import { schema } from './schema.js';
 import { slots } from './slots.js';
 import { userTable } from './user-table.js';
@@ -20,7 +21,7 @@ import { verifiers } from './verifiers.js';
 
 /** In the order of the output: what others need comes first. */
 export const CHECKS: readonly Check[] = [
-  ...[configuration, database, schema, restored, userTable],
+  ...[configuration, database, schema, rights, restored, userTable],
   ...[redis, slots, replicas, eviction, memory, clocks],
   ...[activeKey, keyAge, pendingKey, privateKeys, publishedKeys, verifiers, entries],
 ];
