@@ -8,7 +8,7 @@ export const defineDeliver: DefineCommand = (group, run) => {
   group
     .command('deliver')
     .description(
-      'Deliver events to hooks.command once. For cron, without jwtctl serve.\n\nThe command gets the lines of `events follow` on standard input, at least once. If it exits with 0, the events count as delivered. The first run only stores the position. If several runs overlap, one of them delivers.',
+      'Deliver new events to hooks.command.\n\nFor cron, on an installation without jwtctl serve. The command gets the lines of `events follow` on standard input, at least once. If it exits with 0, the events count as delivered. The first run only stores the position. If several runs overlap, one of them delivers.',
     )
     .option('--from <position>', 'deliver again from this position on; 0 is the oldest event', positionFlag)
     .examples('jwtctl events deliver', 'jwtctl events deliver --from 482-9f3c21d0aa11bb22')

@@ -11,7 +11,7 @@ export const defineFollow: DefineCommand = (group, run) => {
   group
     .command('follow')
     .description(
-      'Print events as they happen, as NDJSON: changes of keys, revocations, disabled users, refused refreshes.\n\nRuns until Ctrl-C, and waits while the database cannot be reached. To continue later, pass the `position` of the last line to --from. docs/events.md lists the events.',
+      'Print events as they happen, as NDJSON.\n\nEvents are changes of keys, revocations, disabled users, and refused refreshes. Runs until Ctrl-C, and waits while the database cannot be reached. To continue later, pass the `position` of the last line to --from. docs/events.md lists the events.',
     )
     .option(
       '--from <position>',
