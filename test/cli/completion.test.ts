@@ -80,15 +80,11 @@ test('says nothing without a store, and creates none', async () => {
   );
 });
 
-test.each([
-  ['jwtctl ke', ['keys']],
-  ['jwtctl keys list --state=ac', ['active']],
-  ['jwtctl users show alice@ex', ['example.com']],
-  ['jwtctl users ', ['add', 'list', 'show', 'disable', 'enable', 'remove', 'refresh', 'import']],
-])('bash completes %j', async (line, expected) => {
+/** Returns what bash offers for the line. `jwtctl` is the body of the function that the script calls. */
+async function inBash(line: string, jwtctl = `${quoted(process.execPath)} ${quoted(BIN)} "$@"`) {
   const { stdout: script } = await shell.run('completion', 'bash');
   const program = `
-    jwtctl() { ${JSON.stringify(process.execPath)} ${JSON.stringify(BIN)} "$@"; }
+    jwtctl() { ${jwtctl}; }
     ${script}
     COMP_LINE=$1 COMP_POINT=\${#1}
     _jwtctl
@@ -97,9 +93,46 @@ test.each([
     encoding: 'utf8',
     env: { ...shell.env, HOME: shell.home, PATH: process.env.PATH },
   });
-
   expect(stderr).toBe('');
-  expect(stdout.trim().split('\n')).toEqual(expected);
+  return stdout.trim().split('\n');
+}
+
+const quoted = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
+
+test.each([
+  ['jwtctl ke', ['keys']],
+  ['jwtctl keys list --state=ac', ['active']],
+  ['jwtctl users show alice@ex', ['example.com']],
+  ['jwtctl users ', ['add', 'list', 'show', 'disable', 'enable', 'remove', 'refresh', 'import']],
+])('bash completes %j', async (line, expected) => {
+  expect(await inBash(line)).toEqual(expected);
+});
+
+/** Unquoted, bash would run a command in them, or split them. */
+const HOSTILE = ['eve$(id)', 'eve`id`', 'eve;id', 'eve id', "eve'", 'eve|id', 'eve\\'];
+
+test('offers no value from the store that a shell could run', async () => {
+  for (const sub of HOSTILE) await shell.json('users', 'add', sub);
+  await shell.json('users', 'add', 'eve.1@example.com');
+
+  expect(values(await complete('users', 'show', 'eve'))).toEqual(['eve.1@example.com']);
+  expect(await inBash('jwtctl users show eve')).toEqual(['eve.1@example.com']);
+});
+
+test('offers no profile that is a flag', async () => {
+  const config = join(shell.home, 'hostile.yaml');
+  writeFileSync(config, 'profiles: { "--all": {}, staging: {} }\n', { mode: 0o600 });
+
+  const { stdout } = await shell.run('completion', 'bash', '--config', config, '--', '--profile', '');
+
+  expect(stdout).toBe('staging\n');
+});
+
+test.each(HOSTILE)('bash quotes %j', async (sub) => {
+  const [offered = ''] = await inBash('jwtctl users show eve', `printf '%s\\n' ${quoted(sub)}`);
+
+  const { stdout } = spawnSync('bash', ['-c', `printf '%s|' ${offered}`], { encoding: 'utf8' });
+  expect(stdout).toBe(`${sub}|`);
 });
 
 test.each(['zsh', 'fish'])('%s accepts its script', async (name) => {

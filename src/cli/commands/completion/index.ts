@@ -9,11 +9,14 @@ import { COMPLETION_SCRIPTS, type Shell } from './scripts.js';
 const MOST_SECONDS = 0.3;
 const MOST_SUBJECTS = 100;
 
+/** Another person may have chosen a value of the store. No shell runs a part of these, and none is a flag. */
+const HARMLESS = /^[\w.@+:/=][\w.@+:/=-]*$/;
+
 export const defineCompletion: DefineCommand = (command, run) => {
   const completion: Action<object, [Shell, string[]]> = async (invocation, _flags, shell, words) => {
     if (words.length === 0) return { view: text(COMPLETION_SCRIPTS[shell]) };
-    const found = await candidatesFor(command.parent as Command, words, (source, prefix) =>
-      fromStore(invocation, source, prefix),
+    const found = await candidatesFor(command.parent as Command, words, async (source, prefix) =>
+      (await fromStore(invocation, source, prefix)).filter(({ value }) => HARMLESS.test(value)),
     );
     return { view: text(found === 'files' ? ':files' : found.map(line).join('\n')) };
   };

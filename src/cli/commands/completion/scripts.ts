@@ -14,7 +14,10 @@ _jwtctl() {
       return
     fi
     line=\${line%%$'\\t'*}
-    [[ -n $line ]] && COMPREPLY+=("\${line#"$prefix"}")
+    [[ -n $line ]] || continue
+    # Bash inserts a reply as it is, and would run a command in it.
+    printf -v line %q "\${line#"$prefix"}"
+    COMPREPLY+=("$line")
   done < <("\${words[0]}" completion bash -- "\${words[@]:1}" 2>/dev/null)
 }
 complete -F _jwtctl jwtctl`,
