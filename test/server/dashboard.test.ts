@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { SecurityEvent } from '../../src/domain/ports/index.js';
 import type { Report } from '../../src/page/page-data.js';
 import { countsIn } from '../../src/server/dashboard/counts.js';
+import { Feed } from '../../src/server/dashboard/feed.js';
 import { RecentEvents } from '../../src/server/dashboard/recent-events.js';
 import { useBrowser } from '../support/browser.js';
 import { type EventStream, openEventStream } from '../support/event-stream.js';
@@ -266,6 +270,60 @@ describe('the dashboard in a browser', () => {
     await page.locator('#connection', { hasText: 'Disconnected' }).waitFor();
     await page.context().close();
   });
+});
+
+describe('a viewer that does not read', () => {
+  test('gets no event once the server stops', async () => {
+    const { feed, send, response, stop } = await stalledViewer();
+    const errors: unknown[] = [];
+    response.on('error', (error) => errors.push(error));
+    feed.close();
+    send('');
+    await setImmediate();
+    expect({ isOpen: !response.closed, errors }).toEqual({ isOpen: true, errors: [] });
+    await stop();
+  });
+
+  test('does not end the process if its response is over', async () => {
+    const { send, response, stop } = await stalledViewer();
+    const failed = once(response, 'error');
+    // One of them is that of `once`.
+    expect(response.listenerCount('error')).toBe(2);
+    response.end();
+    send('');
+    expect(await failed).toMatchObject([{ code: 'ERR_STREAM_WRITE_AFTER_END' }]);
+    await stop();
+  });
+
+  async function stalledViewer() {
+    const events = new RecentEvents();
+    const feed = new Feed({
+      ...{ events, now: () => 0, metricsText: async () => '', verifiers: async () => null },
+      report: async () => REPORT,
+    });
+    const server = createServer();
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.pause().write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
+    feed.add(response);
+    let id = 0;
+    const send = (reason: string) => {
+      id += 1;
+      events.take({ id, type: 'all_revoked', at: 1, reason } as SecurityEvent);
+    };
+    // Fills the buffers of both sockets, but not so much that the feed disconnects it.
+    while (response.writableLength < 500_000) {
+      send('x'.repeat(200_000));
+      await setImmediate();
+    }
+    const stop = async () => {
+      feed.close();
+      socket.destroy();
+      await once(server.close(), 'close');
+    };
+    return { feed, send, response, stop };
+  }
 });
 
 test('reads the sums of verdicts and durations from the metrics', () => {

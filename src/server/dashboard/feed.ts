@@ -47,6 +47,8 @@ export class Feed {
   add(response: ServerResponse): void {
     this.#viewers.add(response);
     response.on('close', () => this.#remove(response));
+    // Without a listener, a failed write would end the process.
+    response.on('error', () => this.#remove(response));
     response.write(`retry: 3000\n\n${eventText('events', this.#sources.events.all)}`);
     // Otherwise, the next one is read now.
     if (this.#report !== null && this.#sources.now() < this.#reportDueAt)
@@ -57,7 +59,11 @@ export class Feed {
 
   close(): void {
     this.#isClosed = true;
-    for (const viewer of this.#viewers) viewer.end();
+    for (const viewer of this.#viewers) {
+      viewer.end();
+      // One that does not read stays open for a while, and would get events.
+      this.#remove(viewer);
+    }
   }
 
   #tick(): void {
