@@ -40,7 +40,7 @@ export function parseHeartbeat(text: string): Heartbeat | null {
   if (text.length > MOST_HEARTBEAT_CHARACTERS) return null;
   const parsed = parseJson(text);
   if (!isObject(parsed) || !isObject(parsed.log)) return null;
-  const { id, host, pid, version, startedAt, kids, refused, readAt, at, until, isBehind } = parsed;
+  const { id, host, pid, version, startedAt, kids, refused = 0, readAt, at, until, isBehind } = parsed;
   const { position, missing } = parsed.log;
   const isSound =
     [id, host].every((value) => typeof value === 'string' && value !== '' && value.length <= 255) &&

@@ -29,13 +29,13 @@ export interface Heartbeat {
   id: string;
   host: string;
   pid: number;
-  /** Of jwtctl. Versions up to 0.1.0 do not report it. */
+  /** Of jwtctl. Earlier versions did not report it. */
   version?: string | undefined;
   startedAt: number;
   /** The pending keys and the active key, as last read. */
   kids: string[];
   log: LogProgress;
-  /** How many tokens it has refused since it started. */
+  /** How many tokens it has refused since it started. 0 if an earlier version of jwtctl does not report it. */
   refused: number;
   /** Whether MySQL lacks changes that the verifier has read: it was restored from a backup. Default: false */
   isBehind?: boolean;
