@@ -11,9 +11,9 @@ export const BEGINNING: StreamPosition = { seq: 0, hash: '' };
 
 const HASH_CHARACTERS = 16;
 
-/** Returns `482-9f3c21d0aa11bb22`. */
+/** Returns `482-9f3c21d0aa11bb22`, or `482` if only the number is known. */
 export function positionText({ seq, hash }: StreamPosition): string {
-  return seq === 0 ? '0' : `${seq}-${hash.slice(0, HASH_CHARACTERS)}`;
+  return seq === 0 || hash === '' ? String(seq) : `${seq}-${hash.slice(0, HASH_CHARACTERS)}`;
 }
 
 /** Accepts a position, or only the number of a row. Returns null for other text. */

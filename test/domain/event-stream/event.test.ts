@@ -48,3 +48,8 @@ test('reads back each position', () => {
   for (const text of ['', '-1', '1-', '1-ABCDEF0123456789', '1-9f3c', 'now', '1'.repeat(16)])
     expect(parsePosition(text), text).toBeNull();
 });
+
+test('a position of which only the number is known is this number', () => {
+  expect(positionText({ seq: 99, hash: '' })).toBe('99');
+  expect(parsePosition(positionText({ seq: 99, hash: '' }))).toEqual({ seq: 99, hash: '' });
+});
