@@ -40,6 +40,8 @@ describe.each(BACKENDS)('events deliver, on %s', (backend) => {
     });
     expect(await stores.json('events', 'deliver')).toEqual({ delivered: 0, position });
     expect(lines()).toBe(followed.stdout);
+    const again = await stores.json('events', 'deliver', '--from', String(seq), '--dry-run');
+    expect(again).toEqual({ delivered: 0, wouldDeliver: 2, dryRun: true });
     await stores.json('events', 'deliver', '--from', String(seq));
     expect(lines()).toBe(followed.stdout.repeat(2));
   });
@@ -88,6 +90,11 @@ describe.each(BACKENDS)('events deliver, on %s', (backend) => {
     const busy = await stores.run('events', 'deliver');
     expect({ exitCode: busy.exitCode, again: lines() === first }).toEqual({ exitCode: 0, again: true });
     expect(busy.stderr).toContain('Another process is delivering events.');
+    const stored = () => stores.query('SELECT position FROM event_consumers');
+    const before = await stored();
+    const moved = await stores.run('events', 'deliver', '--from', '0', '--json');
+    expect([moved.exitCode, moved.error().code]).toEqual([3, 'ERR_EVENTS_DELIVERED_ELSEWHERE']);
+    expect([await stored(), lines()]).toEqual([before, first]);
     await stores.query('UPDATE event_consumers SET leased_until = 1');
     await stores.json('events', 'deliver');
     expect(lines()).toBe(first.repeat(2));

@@ -28,14 +28,15 @@ const deliver: Action<DeliverFlags, []> = async ({ context: open, globals, signa
     });
   if (globals.dryRun) return { view: pendingDelivery(await events.countPending(from)) };
   try {
-    if (from !== undefined && !(await events.moveTo(from))) return busy(0);
+    if (from !== undefined && !(await events.moveTo(from)))
+      throw new JwtctlError(
+        'ERR_EVENTS_DELIVERED_ELSEWHERE',
+        'Another process is delivering events, so the position is unchanged.',
+      );
     const { isHolder, events: count, position } = await events.deliver(signal);
-    return isHolder ? { view: delivery(count, position) } : busy(count);
+    const notes = isHolder ? [] : ['Another process is delivering events.'];
+    return { view: delivery(count, isHolder ? position : null), notes };
   } finally {
     await events.release().catch(() => {});
   }
 };
-
-function busy(count: number) {
-  return { view: delivery(count, null), notes: ['Another process is delivering events.'] };
-}

@@ -103,7 +103,7 @@ export const STORES_ERRORS = {
   ),
   ERR_POSITION_UNKNOWN: state(
     'The audit log has no such position: it is from another database, or the database was restored from a backup.',
-    'Run `jwtctl events follow` without `--from` to get only new events, or with `--from 0` to get all events again.',
+    'To begin with the oldest event, run the command with `--from 0`. To get only new events, run `jwtctl events follow` without `--from`, or `jwtctl events deliver --from <seq>` with the number of the row that `jwtctl audit list --limit 1` prints.',
   ),
   ERR_RECORDED_NOT_APPLIED: unavailable(
     'The change is recorded in the security log, so verifiers apply it, but Redis could not be updated. The message says whether tokens stay valid until you repeat the command.',
@@ -189,6 +189,10 @@ export const STORES_ERRORS = {
   ERR_TABLE_EXISTS: state(
     'The database has a table with a name that jwtctl needs, but jwtctl did not create that table.',
     'Give jwtctl a database of its own, or set `mysql.tablePrefix`. If your users are in this database, jwtctl can still read them: set `users.table`, for example to `app.users`.',
+  ),
+  ERR_EVENTS_DELIVERED_ELSEWHERE: state(
+    'Another process is delivering events, so `--from` of `jwtctl events deliver` did not change the position.',
+    'Stop `jwtctl serve` on every host, and wait for other runs of `jwtctl events deliver` to end. Then run the command again. After a process was killed, wait for `hooks.timeout` plus 30 seconds.',
   ),
   ERR_HEARTBEAT_TOO_LONG: state(
     'The heartbeat of a verifier is too long to be read, so commands do not wait for this verifier.',
