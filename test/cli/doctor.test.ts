@@ -156,7 +156,7 @@ test('reports invalid settings as findings, and makes no other check', async () 
   expect((await shell.run('doctor', '--only', 'memory')).exitCode).toBe(2);
 });
 
-test('doctor and status leave an outdated embedded store as it is', async () => {
+test('doctor, status, metrics, and the page leave an outdated embedded store as it is', async () => {
   const stores = await openStores('SQLite');
   await stores.json('keys', 'generate');
   await stores.query('DELETE FROM jwtctl_migration WHERE name = (SELECT max(name) FROM jwtctl_migration)');
@@ -164,7 +164,8 @@ test('doctor and status leave an outdated embedded store as it is', async () => 
   const before = await rows();
   expect((await check(stores, 'schema')).text).toContain('jwtctl db migrate');
   expect(await check(stores, 'active-key')).toMatchObject({ codes: ['ERR_SCHEMA_OUTDATED'] });
-  expect((await stores.run('status')).exitCode).toBe(3);
+  for (const words of [['status'], ['metrics'], ['cache', 'inspect', '--html', '-']])
+    expect((await stores.run(...words)).exitCode).toBe(3);
   expect(await rows()).toEqual(before);
   await stores.json('keys', 'list');
   expect(await rows()).not.toEqual(before);
