@@ -26,7 +26,7 @@ import { pageLoader, pageModule } from './page.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
 const tsc = join(root, 'node_modules/.bin/tsc');
-const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const { dependencies, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 try {
   await buildDist();
@@ -48,6 +48,7 @@ async function buildDist() {
     target: 'node20',
     loader: { '.lua': 'text' },
     plugins: [pageLoader(page)],
+    define: { JWTCTL_VERSION: JSON.stringify(version) },
     legalComments: 'none',
     logLevel: 'silent',
   };

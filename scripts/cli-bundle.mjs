@@ -26,7 +26,7 @@ export async function bundleCli(root, options) {
     chunkNames: '[name]-[hash]',
     splitting: true,
     format: 'esm',
-    define: { 'import.meta.url': 'moduleUrl' },
+    define: { ...options.define, 'import.meta.url': 'moduleUrl' },
     supported: LITERALS,
   });
   const modules = await Promise.all(

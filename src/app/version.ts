@@ -1,11 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+
+/** The build defines it, because an application can bundle the library. */
+declare const JWTCTL_VERSION: string | undefined;
 
 /** The version of jwtctl. */
 export function ownVersion(): string {
-  // `src/app`, `dist/cli`, and `dist/chunks` are two folders below the file, and `dist/index.js` is one.
-  const file = PLACES.map((place) => new URL(place, import.meta.url)).find((url) => existsSync(url));
-  if (file === undefined) return 'unknown';
-  return JSON.parse(readFileSync(file, 'utf8')).version;
+  return typeof JWTCTL_VERSION === 'string' ? JWTCTL_VERSION : versionInSources();
 }
 
-const PLACES = ['../package.json', '../../package.json'];
+function versionInSources(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+}
