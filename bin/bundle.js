@@ -96,9 +96,11 @@ function openBundle(folder) {
     // V8 rejects a cache that was written under other flags.
     if (compiled.size === 0 || isCacheOff() || process.execArgv.length > 0 || process.env.NODE_OPTIONS)
       return;
-    const entries = new Map(cache?.entries());
-    for (const [index, script] of compiled) entries.set(index, script.createCachedData());
-    writeCache(cacheFile, hash, entries, fs.fstatSync(source).mode);
+    replaceFile(cacheFile, fs.fstatSync(source).mode, () => {
+      const entries = new Map(cache?.entries());
+      for (const [index, script] of compiled) entries.set(index, script.createCachedData());
+      return cacheBytes(hash, entries);
+    });
   };
   return { load, save };
 }
@@ -188,30 +190,50 @@ function openCache(file, hash) {
  * Replaces the file, so that no process reads half of one. A folder that this account cannot write to is left as it is.
  *
  * @param {string} file
- * @param {string} hash
- * @param {Map<number, Buffer>} entries
  * @param {number} mode
+ * @param {() => Buffer} makeBytes takes long, so it is called only if the file can be written
  */
-function writeCache(file, hash, entries, mode) {
+function replaceFile(file, mode, makeBytes) {
   const unfinished = `${file}.${process.pid}`;
+  const descriptor = openNew(unfinished, mode);
+  if (descriptor === null) return;
   try {
-    /** @type {CacheIndex} */
-    const index = { hash, size: 0, slices: {} };
-    for (const [script, { length }] of entries) {
-      index.slices[script] = { start: index.size, length };
-      index.size += length;
-    }
-    const json = Buffer.from(JSON.stringify(index));
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.writeUInt32LE(json.length);
-    const descriptor = fs.openSync(unfinished, 'wx', mode);
-    fs.writeFileSync(descriptor, Buffer.concat([header, json, ...entries.values()]));
+    fs.writeFileSync(descriptor, makeBytes());
     fs.fsyncSync(descriptor);
     fs.closeSync(descriptor);
     fs.renameSync(unfinished, file);
   } catch {
     fs.rmSync(unfinished, { force: true });
   }
+}
+
+/**
+ * @param {string} file
+ * @param {number} mode
+ */
+function openNew(file, mode) {
+  try {
+    return fs.openSync(file, 'wx', mode);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {string} hash
+ * @param {Map<number, Buffer>} entries
+ */
+function cacheBytes(hash, entries) {
+  /** @type {CacheIndex} */
+  const index = { hash, size: 0, slices: {} };
+  for (const [script, { length }] of entries) {
+    index.slices[script] = { start: index.size, length };
+    index.size += length;
+  }
+  const json = Buffer.from(JSON.stringify(index));
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt32LE(json.length);
+  return Buffer.concat([header, json, ...entries.values()]);
 }
 
 /**

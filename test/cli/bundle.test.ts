@@ -96,6 +96,19 @@ test('works where it cannot write a cache', async () => {
   expect(caches()).toHaveLength(1);
 });
 
+test('does not make the data of a cache that it cannot write', async () => {
+  writeBundle('"hello"');
+  const unfinished = `main.${process.version}-${process.arch}.cache.`;
+  const program = `
+require('node:vm').Script.prototype.createCachedData = () => { throw new Error('made'); };
+require('node:fs').writeFileSync(__dirname + '/${unfinished}' + process.pid, 'of another process');
+process.on('exit', () => console.log(require('node:fs').readFileSync(__dirname + '/${unfinished}' + process.pid, 'utf8')));
+`;
+  writeFileSync(join(folder, 'run.cjs'), `${program}${RUN}`);
+
+  expect(await run()).toMatchObject({ exitCode: 0, stdout: 'hello\nof another process\n', stderr: '' });
+});
+
 test.each([
   ['NODE_DISABLE_COMPILE_CACHE', '1'],
   // V8 would reject the cache in every run without these options.
