@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Context } from '../app/context.js';
+import type { EventDelivery } from '../domain/event-stream/deliver.js';
 import { failureText, JwtctlError } from '../domain/shared/errors.js';
 import type { Metrics } from './metrics.js';
 
@@ -23,11 +24,10 @@ export async function startEventDelivery(
   context: Context,
   { log, stop, metrics }: EventDeliveryOptions,
 ): Promise<void> {
-  const delivery = await context.eventDelivery((text) => log.warn(text));
-  if (delivery === null) return;
+  let delivery: EventDelivery | null = null;
   let isHolder = false;
   metrics.onEventLag(() => {
-    const { pendingSince } = delivery;
+    const pendingSince = delivery?.pendingSince ?? null;
     if (pendingSince === null) return isHolder ? 0 : null;
     return Math.max(0, context.clock.now() - pendingSince);
   });
@@ -35,6 +35,8 @@ export async function startEventDelivery(
   let pauseMs = INTERVAL_MS;
   while (!stop.aborted) {
     try {
+      delivery ??= await context.eventDelivery((text) => log.warn(text));
+      if (delivery === null) return;
       const wasHolder = isHolder;
       ({ isHolder } = await delivery.deliver(stop));
       if (failing !== null) log.info('events are delivered again');
@@ -51,5 +53,5 @@ export async function startEventDelivery(
     }
     await context.clock.pause(pauseMs, stop).catch(() => {});
   }
-  await delivery.release().catch(() => {});
+  await delivery?.release().catch(() => {});
 }

@@ -1,6 +1,10 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { expect, test, vi } from 'vitest';
+import type { Context } from '../../src/app/context.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
+import { startEventDelivery } from '../../src/server/event-delivery.js';
 import { get, startServed } from '../support/served.js';
 import { openStores } from '../support/stores.js';
 
@@ -49,4 +53,29 @@ test('serve delivers events, and again after the command has failed, which it lo
   } finally {
     await served.kill();
   }
+});
+
+test('tries again if the store of the position cannot be opened', async () => {
+  const stop = new AbortController();
+  const outage = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'MySQL is down.');
+  let opened = 0;
+  const deliver = async () => {
+    stop.abort();
+    return { events: 0, isHolder: true, position: null };
+  };
+  const context = {
+    clock: { now: () => 0, pause: async () => {} },
+    eventDelivery: async () => {
+      opened += 1;
+      if (opened === 1) throw outage;
+      return { pendingSince: null, deliver, release: async () => {} };
+    },
+  } as unknown as Context;
+  const logged: string[] = [];
+  const log = {
+    info: (text: string) => void logged.push(text),
+    error: (_: object, text: string) => void logged.push(text),
+  } as unknown as Logger;
+  await startEventDelivery(context, { log, stop: stop.signal, metrics: { onEventLag: () => {} } });
+  expect(logged).toEqual(['events are not delivered: MySQL is down.', 'events are delivered again']);
 });
