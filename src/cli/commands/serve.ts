@@ -60,8 +60,9 @@ const serve: Action<ServeFlags, []> = async (invocation, flags) => {
   const output = { formatLine, greet: isGreeting ? greet : undefined };
   const readReport = async () => {
     const { readReport: read } = await import('./shared/read-report.js');
-    // A server that runs for long should not open private keys every minute.
-    return read(context, { configSources, signal: stop }, { top: 10, leaveOut: ['private-keys'] });
+    // Every minute, a server should neither open private keys nor look up each subject.
+    const leaveOut = ['private-keys', 'entries'];
+    return read(context, { configSources, signal: stop }, { top: 10, leaveOut });
   };
   await serveHere(context, { host, port }, stop, readReport, output).finally(server.leave);
   return { endsByInterruption: true };

@@ -17,7 +17,7 @@ export interface StatusPorts {
   registry(): Promise<TokenRegistry>;
   guard(): Promise<Pick<DatabaseGuard, 'assertCurrent'>>;
   readonly clock: Clock;
-  /** A deep inspection that was made already. Without it, each reader makes its own. */
+  /** An inspection that was made already; deep for the check `entries`. Without it, each reader makes its own. */
   readonly inspection?: Inspection;
 }
 

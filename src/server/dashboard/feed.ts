@@ -5,7 +5,7 @@ import { countsIn } from './counts.js';
 import type { RecentEvents } from './recent-events.js';
 
 export interface DashboardSources {
-  /** Reads the registry, unless another process of the server has done so within {@link REPORT_SECONDS}. */
+  /** Reads the registry, unless another process of the server has done so lately: see {@link secondsUntilNext}. */
   report(): Promise<Report>;
   /** Null if the fleet cannot be read. */
   verifiers(): Promise<readonly RunningVerifier[] | null>;
@@ -15,8 +15,10 @@ export interface DashboardSources {
   now(): number;
 }
 
-/** The greatest age of a report while the dashboard has viewers. */
-export const REPORT_SECONDS = 60;
+/** The time between two reports while the dashboard has viewers. Reading takes at most a tenth of it. */
+export function secondsUntilNext({ isRead, tookSeconds }: { isRead: boolean; tookSeconds: number }): number {
+  return isRead ? Math.max(60, 10 * tookSeconds) : Math.max(10, tookSeconds);
+}
 
 const TICK_MS = 2_000;
 /** In each process. */
@@ -83,18 +85,22 @@ export class Feed {
     const { now, report } = this.#sources;
     if (this.#isReading || now() < this.#reportDueAt) return;
     this.#isReading = true;
+    const startedAt = now();
+    let isRead = false;
     try {
       this.#report = await report();
+      isRead = true;
       this.#send('report', this.#report);
     } catch (error) {
       // The message may name hosts and files.
       this.#send('failure', { code: error instanceof JwtctlError ? error.code : 'ERR_BUG' });
     }
-    this.#reportDueAt = now() + REPORT_SECONDS;
+    this.#reportDueAt = now() + secondsUntilNext({ isRead, tookSeconds: now() - startedAt });
     this.#isReading = false;
   }
 
   #send(event: string, data: unknown): void {
+    if (this.#viewers.size === 0) return;
     const text = eventText(event, data);
     for (const viewer of this.#viewers) {
       if (viewer.writableLength > MOST_UNREAD_BYTES) viewer.destroy();

@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import type { Report } from '../../page/page-data.js';
-import { REPORT_SECONDS } from './feed.js';
+import { secondsUntilNext } from './feed.js';
 
 type Read = () => Promise<Report>;
 
@@ -48,6 +48,7 @@ async function outcomeOf(read: Read): Promise<Message> {
 export function shareReports(): void {
   const waiting = new Set<Worker>();
   let reader: Worker | null = null;
+  let askedAt = 0;
   let last: { message: Message; until: number } | null = null;
   const answer = (message: Message) => {
     for (const worker of waiting) send(worker, message);
@@ -56,8 +57,11 @@ export function shareReports(): void {
   };
   cluster.on('message', (worker: Worker, message: Message) => {
     if (message.jwtctl === 'report' && worker === reader) {
-      // Workers ask about every REPORT_SECONDS, not all in the same moment.
-      last = { message, until: performance.now() + 1000 * (REPORT_SECONDS - 5) };
+      const now = performance.now();
+      const tookSeconds = (now - askedAt) / 1000;
+      // Workers do not ask all in the same moment.
+      const seconds = secondsUntilNext({ isRead: message.report !== null, tookSeconds }) - 5;
+      last = { message, until: now + 1000 * seconds };
       answer(message);
     }
     if (message.jwtctl !== 'want report') return;
@@ -65,6 +69,7 @@ export function shareReports(): void {
     waiting.add(worker);
     if (reader !== null) return;
     reader = worker;
+    askedAt = performance.now();
     send(worker, { jwtctl: 'read report' });
   });
   cluster.on('exit', (worker: Worker) => {
