@@ -103,6 +103,44 @@ describe('GET /dashboard', () => {
     expect(await first.next('report')).toEqual({ at: 2 });
   });
 
+  test('reads the next report after ten times as long as the last one took', async () => {
+    let reads = 0;
+    const readReport = async () => {
+      reads += 1;
+      stores.clock.advance(20);
+      return { at: reads } as Report;
+    };
+    const { app } = await serve({ readReport });
+    const port = await listening(app);
+    expect(await (await opened(port)).next('report')).toEqual({ at: 1 });
+    stores.clock.advance(199);
+    expect(await (await opened(port)).next('report')).toEqual({ at: 1 });
+    stores.clock.advance(1);
+    expect(await (await opened(port)).next('report')).toEqual({ at: 2 });
+  });
+
+  test('tries again ten seconds after a failure', async () => {
+    const readReport = vi.fn(async () => REPORT).mockRejectedValueOnce(new Error('away'));
+    const { app } = await serve({ readReport });
+    const port = await listening(app);
+    await (await opened(port)).next('failure');
+    stores.clock.advance(10);
+    expect(await (await opened(port)).next('report')).toEqual(REPORT);
+  });
+
+  test('refuses pages of other sites', async () => {
+    const { app } = await serve({ readReport: async () => REPORT });
+    for (const site of ['cross-site', 'same-site']) {
+      const headers = { ...basic(CLIENT), 'sec-fetch-site': site };
+      const answer = await app.inject({ url: '/dashboard/events', headers });
+      expect({ status: answer.statusCode, code: answer.json().code }).toEqual({
+        ...{ status: 403, code: 'ERR_CLIENT_FORBIDDEN' },
+      });
+      // A link may lead to the page.
+      expect((await app.inject({ url: '/dashboard', headers })).statusCode).toBe(200);
+    }
+  });
+
   test('names no host if the report cannot be read', async () => {
     const { app } = await serve({ readReport: () => Promise.reject(new Error('host-1:3306')) });
     const stream = await opened(await listening(app));
@@ -197,7 +235,9 @@ describe('the dashboard in a browser', () => {
     // First, because no worker has a report yet.
     const follow = () => openEventStream(served.port, '/dashboard/events', basic(CLIENT));
     const first = await follow();
-    const { at } = await first.next('report');
+    const { at, inspection } = await first.next('report');
+    // No lookup of each subject.
+    expect(inspection.anomalies.unknownUser).toBeNull();
     await first.next('counts');
     // Two seconds later.
     await first.next('counts');
@@ -284,6 +324,16 @@ describe('a viewer that does not read', () => {
     await stop();
   });
 
+  test('costs no event anything once it is gone', async () => {
+    const { events, response, stop } = await stalledViewer();
+    response.destroy();
+    await once(response, 'close');
+    const toJSON = vi.fn();
+    events.take({ ...{ id: 1_000, type: 'all_revoked', at: 1 }, reason: { toJSON } } as never);
+    expect(toJSON).not.toHaveBeenCalled();
+    await stop();
+  });
+
   test('does not end the process if its response is over', async () => {
     const { send, response, stop } = await stalledViewer();
     const failed = once(response, 'error');
@@ -322,7 +372,7 @@ describe('a viewer that does not read', () => {
       socket.destroy();
       await once(server.close(), 'close');
     };
-    return { feed, send, response, stop };
+    return { feed, events, send, response, stop };
   }
 });
 

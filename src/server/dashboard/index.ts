@@ -1,10 +1,11 @@
-import type { FastifyPluginCallback } from 'fastify';
+import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { Context } from '../../app/context.js';
 import { ownVersion } from '../../app/version.js';
 import { askFleet } from '../../domain/fleet/running-verifiers.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import type { Report, RunningVerifier } from '../../page/page-data.js';
 import { livePolicy, renderLive } from '../../page/render-page.js';
+import { forbidden } from '../api/authentication.js';
 import type { AppOptions } from '../app-options.js';
 import { Feed } from './feed.js';
 import { RecentEvents } from './recent-events.js';
@@ -48,6 +49,7 @@ function routesOf(feed: Feed): FastifyPluginCallback<Pick<AppOptions, 'log'>> {
     });
 
     app.get('/dashboard/events', { config, exposeHeadRoute: false }, (request, reply) => {
+      if (isFromOtherSite(request)) throw forbidden('A page of another site cannot follow the dashboard.');
       if (feed.isFull) throw new JwtctlError('ERR_DASHBOARD_FULL', 'Too many browsers follow the dashboard.');
       log(request, { status: 200, code: 'followed' });
       reply.hijack();
@@ -63,6 +65,12 @@ function routesOf(feed: Feed): FastifyPluginCallback<Pick<AppOptions, 'log'>> {
     });
     done();
   };
+}
+
+/** A browser sends the password along, so such pages could use up the viewers. Other programs do not send the header. */
+function isFromOtherSite({ headers }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site'];
+  return site === 'cross-site' || site === 'same-site';
 }
 
 const HEADERS = {
