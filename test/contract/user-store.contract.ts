@@ -195,6 +195,16 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await listed()).toEqual(inOrder);
       });
 
+      test('begins with a subject, in the order of bytes', async () => {
+        await add('al', 'alice', 'Alice', 'b', 'éa');
+        const from = async (first: string) =>
+          (await collect(users.list(undefined, first))).map(({ sub }) => sub);
+        expect(await from('al')).toEqual(['al', 'alice', 'b', 'éa']);
+        expect(await from('ali')).toEqual(['alice', 'b', 'éa']);
+        expect(await from('é')).toEqual(['éa']);
+        expect(await from('z')).toEqual(['éa']);
+      });
+
       test('searches subjects and names, as text and without regard to case', async () => {
         await add('50%', 'a_b', 'axb', 'Émile');
         await users.add({ sub: 'carol', name: 'Carol A_Z', at: AT });

@@ -15,8 +15,8 @@ export interface UserDirectory {
 }
 
 export interface UserStore extends UserDirectory {
-  /** Lists the users in the order of their subjects' bytes. */
-  list(search?: string): AsyncIterable<User>;
+  /** Lists the users in the order of their subjects' bytes. @param from skips the subjects before it */
+  list(search?: string, from?: string): AsyncIterable<User>;
   /** Adds an enabled user with version 1; returns null if the subject exists. */
   add(user: { sub: string; name: string | null; at: number }): Promise<User | null>;
   /** Adds all of these users as {@link add} does. Adds none and returns false if one of them exists. */

@@ -24,13 +24,13 @@ export const sqlUserStore = (db: SqlExecutor, now: () => number): UserStore => (
     return new Map(rows.map((row) => [row.sub, toUser(row, at)]));
   },
 
-  async *list(search) {
+  async *list(search, from = '') {
     const condition = search === undefined ? null : mayContain([sql.ref('sub'), sql.ref('name')], search);
     // Pages along the primary key: bounded memory, and no open cursor for a slow reader.
     let after: string | null = null;
     for (;;) {
       let query = db.selectFrom('users').selectAll().orderBy('sub').limit(PAGE);
-      if (after !== null) query = query.where('sub', '>', after);
+      query = after === null ? query.where('sub', '>=', from) : query.where('sub', '>', after);
       if (condition !== null) query = query.where(condition);
       const rows = await query.execute();
       for (const row of rows) {
