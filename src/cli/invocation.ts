@@ -3,6 +3,7 @@ import type { Context } from '../app/context.js';
 import { createPrivateFile } from '../app/private-file.js';
 import { type OwnFileOptions, openOwnFile, openPublicFile } from '../app/public-file.js';
 import type { Config, ConfigSources } from '../config/load-config.js';
+import type { Settings } from '../config/settings.js';
 import type { Choice, PrivateFile, PublicFile, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
 import { printable, printableLines } from '../domain/shared/text.js';
@@ -29,6 +30,8 @@ import type { Outcome, View } from './output/view.js';
 export interface Invocation extends Readers {
   readonly globals: Globals;
   readonly configSources: ConfigSources;
+  /** The sources of a command line that has these global flags. */
+  sourcesOf(values: GlobalValues): ConfigSources;
   readonly logStyle: LogStyle;
   /** Prints a warning on stderr. */
   caution(text: string): void;
@@ -38,7 +41,7 @@ export interface Invocation extends Readers {
   /** @param changesNothing whether an outdated embedded store stays as it is, which is an error; only for the first call */
   context(options?: { changesNothing?: boolean }): Promise<Context>;
   /** Reads from a context that waits this long for a store. Returns null if something fails or takes longer. */
-  briefly<T>(seconds: number, read: (context: Context) => Promise<T>): Promise<T | null>;
+  briefly<T>(settings: Settings, seconds: number, read: (context: Context) => Promise<T>): Promise<T | null>;
   readonly diagnostics: Diagnostics;
   /** Aborted by the first SIGINT. */
   readonly signal: AbortSignal;
@@ -135,10 +138,10 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     opened ??= openWith(config(), !changesNothing);
     return opened;
   };
-  const briefly: Invocation['briefly'] = async (seconds, read) => {
+  const briefly: Invocation['briefly'] = async (settings, seconds, read) => {
     const silent = () => {};
     try {
-      const [{ settings }, { createContext }] = await Promise.all([config(), import('../app/context.js')]);
+      const { createContext } = await import('../app/context.js');
       const tools = {
         clock,
         actor: actorOf(values),
@@ -169,6 +172,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     ...createReaders(io, signal, caution),
     globals,
     configSources,
+    sourcesOf: (other) => sourcesOf(other, io),
     get logStyle() {
       return logStyleOf(values, io);
     },

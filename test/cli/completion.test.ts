@@ -63,9 +63,35 @@ test('completes profiles of the configuration', async () => {
   const config = join(shell.home, 'profiles.yaml');
   writeFileSync(config, 'profiles: { staging: {}, production: {} }\n', { mode: 0o600 });
 
-  const { stdout } = await shell.run('completion', 'bash', '--config', config, '--', '--profile', 's');
+  const { stdout } = await shell.run('completion', 'bash', '--', '--config', config, '--profile', 's');
 
   expect(stdout).toBe('staging\n');
+});
+
+test('reads the store that the words select', async () => {
+  const other = cli();
+  await other.json('keys', 'generate', '--kid', 'other-key');
+  const data = join(other.home, 'data', 'jwtctl', 'jwtctl.db');
+  const config = join(shell.home, 'other.yaml');
+  writeFileSync(config, `profiles: { other: { data: ${data} } }\n`, { mode: 0o600 });
+  const show = ['keys', 'show', ''];
+
+  for (const flags of [['--data', data], [`--data=${data}`], ['--config', config, '--profile=other']])
+    expect(values(await complete(...flags, ...show))).toEqual(['other-key']);
+  expect(await complete('keys', 'show', '--profile', 'unknown', '')).toEqual([]);
+  expect(values(await complete(...show))).toEqual([kid]);
+});
+
+test.each([
+  'mysql: { url: "mysql://a@127.0.0.1:1/b", passwordCommand: COMMAND }\nredis: { nodes: "127.0.0.1:1" }',
+  'masterKey: { command: COMMAND }',
+])('runs no command of the settings: %s', async (settings) => {
+  const config = join(shell.home, 'command.yaml');
+  const ran = join(shell.home, 'ran');
+  writeFileSync(config, settings.replace('COMMAND', `"touch ${ran}"`), { mode: 0o600 });
+
+  expect(await complete('--config', config, 'keys', 'show', '')).toEqual([]);
+  expect(existsSync(ran)).toBe(false);
 });
 
 test('says nothing without a store, and creates none', async () => {
@@ -123,7 +149,7 @@ test('offers no profile that is a flag', async () => {
   const config = join(shell.home, 'hostile.yaml');
   writeFileSync(config, 'profiles: { "--all": {}, staging: {} }\n', { mode: 0o600 });
 
-  const { stdout } = await shell.run('completion', 'bash', '--config', config, '--', '--profile', '');
+  const { stdout } = await shell.run('completion', 'bash', '--', '--config', config, '--profile', '');
 
   expect(stdout).toBe('staging\n');
 });

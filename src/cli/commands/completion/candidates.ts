@@ -1,4 +1,5 @@
 import type { Command, Option } from 'commander';
+import type { GlobalValues } from '../../globals.js';
 
 export interface Candidate {
   readonly value: string;
@@ -14,20 +15,24 @@ export type Read = (source: Source, prefix: string) => Promise<readonly Candidat
 /** By the name of an argument or of a flag's value. */
 const SOURCES: Readonly<Record<string, Source>> = { kid: 'kids', sub: 'subjects' };
 
+const ASSIGNED = /^(--[a-z-]+)=(.*)$/s;
+
 /**
  * Returns what can stand in place of the last word of a command line, or `files` for the name of a file.
  *
  * @param program has the commands that `words` call
+ * @param reader gets the global flags among the words
  */
 export async function candidatesFor(
   program: Command,
   words: readonly string[],
-  read: Read,
+  reader: (values: GlobalValues) => Read,
 ): Promise<readonly Candidate[] | 'files'> {
   const current = words.at(-1) ?? '';
-  const { command, option, args } = positionOf(program, words.slice(0, -1));
+  const { command, option, args, values } = positionOf(program, words.slice(0, -1));
+  const read = reader(values);
   if (option !== null) return valuesOf(option, '', current, read);
-  const [, flag, typed = ''] = /^(--[a-z-]+)=(.*)$/s.exec(current) ?? [];
+  const [, flag, typed = ''] = ASSIGNED.exec(current) ?? [];
   const assigned = flag === undefined ? undefined : findOption(command, flag);
   if (assigned !== undefined) return valuesOf(assigned, `${flag}=`, typed, read);
   if (current.startsWith('-')) return matching(flagsOf(command), current);
@@ -39,13 +44,21 @@ export async function candidatesFor(
   return named(argument.name(), argument.argChoices, current, read);
 }
 
-/** Finds the command of the words, the flag whose value comes next, and the number of arguments so far. */
+/** Finds the command of the words, the flag whose value comes next, the number of arguments, and the global flags. */
 function positionOf(program: Command, words: readonly string[]) {
   let command = program;
   let option: Option | null = null;
   let args = 0;
+  const values: GlobalValues = {};
+  const keep = (given: Option | undefined, value: string) => {
+    if (given !== undefined && program.options.includes(given)) values[given.attributeName()] = value;
+  };
   for (const word of words) {
-    if (option !== null) option = null;
+    const [, flag, value] = ASSIGNED.exec(word) ?? [];
+    if (option !== null) {
+      keep(option, word);
+      option = null;
+    } else if (flag !== undefined && value !== undefined) keep(findOption(command, flag), value);
     else if (word.startsWith('-')) option = findOption(command, word) ?? null;
     else {
       const called = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
@@ -54,7 +67,7 @@ function positionOf(program: Command, words: readonly string[]) {
     }
     if (option !== null && !option.required) option = null;
   }
-  return { command, option, args };
+  return { command, option, args, values };
 }
 
 function findOption(command: Command, flag: string): Option | undefined {

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { Argument } from 'commander';
 import type { Context } from '../../../app/context.js';
+import type { ConfigSources } from '../../../config/load-config.js';
+import type { Settings } from '../../../config/settings.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { type Candidate, candidatesFor, type Source } from './candidates.js';
 import { COMPLETION_SCRIPTS, type Shell } from './scripts.js';
@@ -15,8 +17,14 @@ const HARMLESS = /^[\w.@+:/=][\w.@+:/=-]*$/;
 export const defineCompletion: DefineCommand = (command, run) => {
   const completion: Action<object, [Shell, string[]]> = async (invocation, _flags, shell, words) => {
     if (words.length === 0) return { view: text(COMPLETION_SCRIPTS[shell]) };
-    const found = await candidatesFor(command.parent as Command, words, async (source, prefix) =>
-      (await fromStore(invocation, source, prefix)).filter(({ value }) => HARMLESS.test(value)),
+    const found = await candidatesFor(
+      command.parent as Command,
+      words,
+      (values) => async (source, prefix) => {
+        const sources = invocation.sourcesOf(values);
+        const offered = await fromStore(invocation, sources, source, prefix);
+        return offered.filter(({ value }) => HARMLESS.test(value));
+      },
     );
     return { view: text(found === 'files' ? ':files' : found.map(line).join('\n')) };
   };
@@ -41,22 +49,27 @@ function line({ value, description }: Candidate): string {
 
 /** Nothing if the store does not answer in time, or fails. */
 async function fromStore(
-  { config, briefly }: Invocation,
+  { briefly }: Invocation,
+  sources: ConfigSources,
   source: Source,
   prefix: string,
 ): Promise<readonly Candidate[]> {
-  if (source === 'profiles') {
-    const profiles = await config().then(
-      (loaded) => loaded.profiles,
-      () => [],
-    );
-    return profiles.map((value) => ({ value, description: '' }));
-  }
-  if (source === 'subjects' && prefix === '') return [];
-  const found = await briefly(MOST_SECONDS, (context) =>
+  const { loadConfig } = await import('../../../config/load-config.js');
+  const config = await loadConfig(sources).catch(() => null);
+  if (config === null) return [];
+  if (source === 'profiles') return config.profiles.map((value) => ({ value, description: '' }));
+  if ((source === 'subjects' && prefix === '') || needsCommand(config.settings)) return [];
+  const found = await briefly(config.settings, MOST_SECONDS, (context) =>
     source === 'kids' ? kids(context) : subjects(context, prefix),
   );
   return found ?? [];
+}
+
+/** Such a command may be slow, or ask for a password. */
+function needsCommand({ mysql, redis, masterKey }: Settings): boolean {
+  return [mysql.passwordCommand, redis.passwordCommand, masterKey.command].some(
+    (command) => command !== null,
+  );
 }
 
 async function kids(context: Context): Promise<Candidate[]> {
@@ -66,9 +79,9 @@ async function kids(context: Context): Promise<Candidate[]> {
 
 async function subjects(context: Context, prefix: string): Promise<Candidate[]> {
   const found: Candidate[] = [];
-  for await (const { sub, status } of (await context.database()).users.list()) {
-    if (sub.startsWith(prefix)) found.push({ value: sub, description: status });
-    if (found.length === MOST_SUBJECTS) break;
+  for await (const { sub, status } of (await context.database()).users.list(undefined, prefix)) {
+    if (!sub.startsWith(prefix) || found.length === MOST_SUBJECTS) break;
+    found.push({ value: sub, description: status });
   }
   return found;
 }
