@@ -14,5 +14,5 @@ test.each([
   const words = ['config', 'show', '--config', file, '--json'];
   const { exitCode, stderr, json } = await spawnCli(words, { env: { HOME: home } });
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-  expect(json()).toContainEqual(expect.objectContaining({ setting: 'token.ttl', value: '17m' }));
+  expect(json()).toContainEqual(expect.objectContaining({ setting: 'token.ttl', value: 17 * 60 }));
 });

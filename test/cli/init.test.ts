@@ -8,6 +8,7 @@ import { closedPorts } from '../support/silent-server.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 const ENTER = '\r';
+const UP = '\x1b[A';
 const DOWN = '\x1b[B';
 const CTRL_C = '\x03';
 
@@ -73,7 +74,7 @@ describe('init, with an embedded store', () => {
     writeFileSync(shell.file, '# ours\nserve: { port: 9999 } # why\ntoken:\n  # short\n  ttl: 30m\n', {
       mode: 0o600,
     });
-    const words = ['init', '--config', shell.file];
+    const words = ['init', '--config', shell.file, '--store', 'embedded'];
     const refused = await shell.run(...words, '--json');
     expect([refused.exitCode, refused.error().code]).toEqual([2, 'ERR_CONFIRMATION_NEEDED']);
     await shell.json(...words, '--yes', '--token-issuer', 'https://id.example');
@@ -85,10 +86,22 @@ describe('init, with an embedded store', () => {
     expect(readFileSync(shell.file, 'utf8')).toBe(written);
   });
 
+  test('without a terminal, it chooses no store on its own', async () => {
+    const shell = freshShell();
+    const { exitCode, error } = await shell.run('init', '--config', shell.file, '--json');
+    expect([exitCode, error()]).toMatchObject([
+      2,
+      { code: 'ERR_CONFIG_INCOMPLETE', hint: expect.stringMatching(/--store embedded.*--mysql-url/) },
+    ]);
+    expect([existsSync(shell.file), existsSync(join(shell.home, 'data'))]).toEqual([false, false]);
+    await shell.json('init', '--config', shell.file, '--data', './here.db');
+    expect((await shell.json('init', '--config', shell.file)).changes).toEqual([]);
+  });
+
   test('writes into a profile', async () => {
     const shell = freshShell();
     const words = ['--config', shell.file, '--profile', 'staging'];
-    await shell.json('init', ...words, '--token-issuer', 'staging');
+    await shell.json('init', ...words, '--store', 'embedded', '--token-issuer', 'staging');
     const { settings } = await shownBy(shell, '--profile', 'staging');
     expect(settings['token.issuer']).toBe('staging');
     expect((await shownBy(shell)).settings['token.issuer']).toBe('jwtctl');
@@ -101,7 +114,17 @@ describe('init, with an embedded store', () => {
       ['token.ttl: 1h\n', 'ERR_CONFIG_VALUE_INVALID'],
     ] as const) {
       writeFileSync(shell.file, text, { mode: 0o600 });
-      const words = ['init', '--config', shell.file, '--profile', 'a', '--yes', '--json'];
+      const words = [
+        'init',
+        '--config',
+        shell.file,
+        '--profile',
+        'a',
+        '--data',
+        './here.db',
+        '--yes',
+        '--json',
+      ];
       const { exitCode, error } = await shell.run(
         ...words.filter((word) => text.includes('a:') || !/^(--profile|a)$/.test(word)),
       );
@@ -112,7 +135,7 @@ describe('init, with an embedded store', () => {
 
   test('creates no second master key for keys that are sealed under a lost one', async () => {
     const shell = freshShell();
-    await shell.json('init', '--config', shell.file);
+    await shell.json('init', '--config', shell.file, '--store', 'embedded');
     await shell.json('keys', 'generate', '--config', shell.file);
     unlinkSync(String((await shownBy(shell)).settings['masterKey.file']));
     const { exitCode, error } = await shell.run('init', '--config', shell.file, '--json');
@@ -171,6 +194,24 @@ describe('init, with MariaDB and a Redis Cluster', () => {
     );
     expect([exitCode, output]).toEqual([130, expect.stringContaining('GRANT SELECT, INSERT')]);
     expect(everythingPrinted.join('')).not.toContain('hunter2');
+  });
+
+  test('Enter keeps "no password", and answers no question about a new one', async () => {
+    const shell = freshShell();
+    const url = 'mysql://jwtctl@127.0.0.1:1/jwtctl';
+    writeFileSync(shell.file, `mysql: { url: '${url}' }\nredis: { nodes: '127.0.0.1:1' }\n`, { mode: 0o600 });
+    const { output } = await answering(shell, [
+      { waitFor: 'Where to keep', type: ENTER },
+      { waitFor: 'MySQL database', type: ENTER },
+      { waitFor: 'Password of the MySQL account', type: ENTER },
+      { waitFor: 'What to do?', type: ENTER },
+      { waitFor: 'MySQL database', type: ENTER },
+      { waitFor: 'Password of the MySQL account', type: `${UP}${UP}${UP}${ENTER}` },
+      { waitFor: 'masked]', type: ENTER },
+      { waitFor: 'Type at least one character', type: CTRL_C },
+    ]);
+    expect(output).toContain('ECONNREFUSED');
+    expect(output).toContain('Not confirmed: nothing was done.');
   });
 
   test('shows why a connection fails, and asks again', async () => {

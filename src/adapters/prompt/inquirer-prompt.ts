@@ -18,7 +18,10 @@ export const inquirerPrompt: Prompt = {
     const answer = await ask({ type: 'select', message, choices, default: initial }, signal);
     return choices.find(({ value }) => value === answer)?.value ?? null;
   },
-  password: (message, signal) => askText({ type: 'password', message, toggleMask: false }, signal),
+  password: (message, signal) => {
+    const validate = (text: string) => text !== '' || 'Type at least one character.';
+    return askText({ type: 'password', message, toggleMask: false, validate }, signal);
+  },
 };
 
 async function askText(question: object, signal: AbortSignal): Promise<string | null> {

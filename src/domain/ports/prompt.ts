@@ -21,7 +21,7 @@ export interface Prompt {
     initial: Value,
     signal: AbortSignal,
   ): Promise<Value | null>;
-  /** Returns the typed text without showing it; null if the question was ended. */
+  /** Returns the typed text, at least one character, without showing it; null if the question was ended. */
   password(message: string, signal: AbortSignal): Promise<string | null>;
 }
 

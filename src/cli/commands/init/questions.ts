@@ -51,6 +51,8 @@ class Questions {
     const isSet = this.#today('mysql.url') !== null || this.#today('redis.nodes') !== null;
     const isGiven = this.edits.has('mysql.url') || this.edits.has('redis.nodes');
     const present = isSet || isGiven ? 'servers' : 'embedded';
+    const isChosen = isSet || isGiven || this.edits.has('data') || !this.#isDefault('data');
+    if (!this.#canAsk && !isChosen) throw noStoreChosen();
     if (!this.#canAsk || isGiven) return present;
     return this.#invocation.choose(
       'Where to keep keys, users, and tokens?',
@@ -225,6 +227,8 @@ class Questions {
     const given = [typed, file, command].find((path) => this.edits.get(path) != null);
     if (!this.#canAsk || (given !== undefined && !this.#isSecondTry)) return;
     const present = [file, command, typed].find((path) => this.#value(path) !== null);
+    const isNew = this.#isNew(group === 'mysql' ? 'mysql.url' : 'redis.nodes') && !this.edits.has(typed);
+    const needsOne = isNew && (group === 'mysql' || this.#value('redis.username') !== null);
     const source = await this.#invocation.choose<string>(
       `Password of ${of}:`,
       [
@@ -234,7 +238,7 @@ class Questions {
         { value: command, name: 'a command prints it' },
         { value: 'none', name: 'no password' },
       ],
-      present === undefined ? typed : 'keep',
+      present === undefined ? (needsOne ? typed : 'none') : 'keep',
     );
     if (source === 'keep') return;
     for (const path of [typed, file, command]) this.edits.set(path, null);
@@ -277,6 +281,10 @@ class Questions {
     return this.edits.get(path) ?? (this.edits.has(path) ? null : this.#today(path));
   }
 
+  #isDefault(path: SettingPath): boolean {
+    return this.#target.today.origins[path].source === 'default';
+  }
+
   /** The account may not exist yet. */
   #isNew(path: SettingPath): boolean {
     return this.#target.today.origins[path].source !== 'file';
@@ -285,6 +293,16 @@ class Questions {
   #today(path: SettingPath): string | null {
     return this.#config.textOfSetting(this.#target.today.settings, path);
   }
+}
+
+function noStoreChosen(): JwtctlError {
+  return new JwtctlError(
+    'ERR_CONFIG_INCOMPLETE',
+    'No setting says where to keep keys, users, and tokens, and this command cannot ask for it.',
+    {
+      hint: 'Add --store embedded (one SQLite file on this host), or --mysql-url and --redis-nodes (servers).',
+    },
+  );
 }
 
 const SERVERS: readonly SettingPath[] = [
