@@ -65,6 +65,8 @@ export interface Context {
    * @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) if private keys are sealed under a lost master key
    */
   createKeyring(): Promise<string | null>;
+  /** Returns whether another installation uses the prefix in Redis. Without a keyring, any mark is another's. */
+  hasForeignMarks(): Promise<boolean>;
   /** The keys that authenticate the rows of the audit log. */
   auditKeys(): Promise<MacKeys>;
   /** Checked before every operation that grants access. */
@@ -400,6 +402,13 @@ export function createContext(options: ContextOptions): Context {
     checkKeyring: async () => void (await (await masterKeys()).existing()),
     missingKeyring,
     createKeyring,
+    hasForeignMarks: async () => {
+      const { marks, prefix } = await registry();
+      if (marks === null) return false;
+      const { areMarksForeign } = await import('../domain/recovery/foreign-marks.js');
+      const macKeys = (await missingKeyring()) === null ? await markKeys() : null;
+      return areMarksForeign({ marks, prefix, macKeys });
+    },
     guard,
     recovery: async () => {
       const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);

@@ -5,7 +5,7 @@ import { type Cli, cli, everythingPrinted } from '../support/cli.js';
 import { runOnTerminal, type Step } from '../support/pseudo-terminal.js';
 import { administer } from '../support/servers.js';
 import { closedPorts } from '../support/silent-server.js';
-import { openStores, type Stores } from '../support/stores.js';
+import { openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
 const ENTER = '\r';
 const UP = '\x1b[A';
@@ -145,6 +145,8 @@ describe('init, with an embedded store', () => {
 
 describe('init, with MariaDB and a Redis Cluster', () => {
   let stores: Stores;
+  /** The master key file of the first installation. */
+  let keyring: string;
   beforeAll(async () => {
     stores = await openStores('MariaDB and a Redis Cluster', {}, { leastRights: true });
   });
@@ -174,6 +176,39 @@ describe('init, with MariaDB and a Redis Cluster', () => {
     );
     expect(report.migrations.length).toBeGreaterThan(5);
     expect(await shell.json('keys', 'generate', '--config', shell.file)).toMatchObject({ state: 'active' });
+    keyring = String((await shownBy(shell)).settings['masterKey.file']);
+  });
+
+  test('refuses the prefix of another installation, unless it has the same master key', async () => {
+    const shell = freshShell();
+    const password = join(shell.home, 'password');
+    writeFileSync(password, 'least\n', { mode: 0o600 });
+    const passwords = ['--mysql-password-file', password, '--redis-password-file', password];
+    const words = ['init', '--config', shell.file, ...serversOf(), ...passwords, '--json'];
+    const { exitCode, error } = await shell.run(...words);
+    expect([exitCode, error()]).toMatchObject([
+      3,
+      { code: 'ERR_REDIS_PREFIX_IN_USE', hint: expect.stringContaining('--redis-prefix') },
+    ]);
+    expect(existsSync(shell.file)).toBe(false);
+    await shell.json(...words, '--dry-run', '--master-key-file', keyring);
+    const other = writeMasterKey(shell.home, 'other.key');
+    expect((await shell.run(...words, '--dry-run', '--master-key-file', other)).exitCode).toBe(3);
+
+    const asked = await answering(
+      shell,
+      [
+        { waitFor: 'Press Enter', type: ENTER },
+        { waitFor: 'What kind of Redis', type: ENTER },
+        { waitFor: 'Press Enter', type: ENTER },
+        { waitFor: 'Where is the master key', type: ENTER },
+        { waitFor: 'Master key file', type: ENTER },
+        { waitFor: 'What to do?', type: ENTER },
+        { waitFor: 'Prefix of the keys', type: CTRL_C },
+      ],
+      ...[...serversOf(), ...passwords],
+    );
+    expect([asked.exitCode, asked.output]).toEqual([130, expect.stringContaining('Another installation')]);
   });
 
   test('a typed password is stored, and never shown', async () => {

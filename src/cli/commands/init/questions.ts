@@ -18,12 +18,14 @@ export async function askAll(
   store: StoreChoice | undefined,
 ): Promise<Map<SettingPath, string | null>> {
   const questions = new Questions(invocation, target, await import('../../../config/edit-config.js'));
-  if ((store ?? (await questions.store())) === 'embedded') await questions.embedded();
+  const isEmbedded = (store ?? (await questions.store())) === 'embedded';
+  if (isEmbedded) await questions.embedded();
   else {
     await questions.mysql();
     await questions.redis();
   }
   await questions.masterKey();
+  if (!isEmbedded) await questions.ownPrefix();
   await questions.tokens();
   return questions.edits;
 }
@@ -112,7 +114,8 @@ class Questions {
   }
 
   async masterKey(): Promise<void> {
-    if (this.#target.today.settings.masterKey.value !== null || this.edits.has('masterKey.file')) return;
+    if (this.#target.today.settings.masterKey.value !== null) return;
+    if (this.edits.has('masterKey.file') && !this.#isSecondTry) return;
     const isCommand = this.#value('masterKey.command') !== null;
     if (!this.#canAsk && isCommand) return;
     const source = this.#canAsk
@@ -135,6 +138,24 @@ class Questions {
     const preset = this.#config.defaultKeyring(this.#target.file.path, isEmbedded ? data : null);
     await this.#ask('masterKey.file', 'Master key file:', { preset });
     this.edits.set('masterKey.command', null);
+  }
+
+  /** Two installations under one prefix would remove each other's tokens. */
+  async ownPrefix(): Promise<void> {
+    let isAnswered = true;
+    await this.#untilItWorks(
+      async () => {
+        if (!isAnswered) {
+          await this.#ask('redis.prefix', 'Prefix of the keys in Redis:');
+          await this.masterKey();
+        }
+        isAnswered = false;
+      },
+      async (context) => {
+        if (await context.hasForeignMarks()) throw prefixInUse(context.settings.redis.prefix);
+        return null;
+      },
+    );
   }
 
   async tokens(): Promise<void> {
@@ -293,6 +314,17 @@ class Questions {
   #today(path: SettingPath): string | null {
     return this.#config.textOfSetting(this.#target.today.settings, path);
   }
+}
+
+function prefixInUse(prefix: string): JwtctlError {
+  return new JwtctlError(
+    'ERR_REDIS_PREFIX_IN_USE',
+    `Another installation uses the prefix ${prefix} in Redis: its high-water mark cannot be verified with this master key.`,
+    {
+      hint: 'Choose another prefix (--redis-prefix). If it is the same installation, use a copy of its master key file (--master-key-file).',
+      details: { prefix },
+    },
+  );
 }
 
 function noStoreChosen(): JwtctlError {

@@ -149,6 +149,10 @@ export const STORES_ERRORS = {
     'Too many requests to a Redis master are waiting for a reply.',
     'Try again in a moment, or spread the load over more processes.',
   ),
+  ERR_REDIS_PREFIX_IN_USE: state(
+    'Another installation uses this prefix in Redis: its high-water mark cannot be verified with the master keyring of this one.',
+    'Choose another `redis.prefix` (`JWTCTL_REDIS_PREFIX`). If it is the same installation, set `masterKey.file` to a copy of its keyring.',
+  ),
   ERR_REDIS_RESTARTED: unavailable(
     'A Redis master has just restarted, and may have lost tokens that its replica still has.',
     'Try again in 30 seconds. By then, a replica has taken over, or the master keeps its hash slots.',
