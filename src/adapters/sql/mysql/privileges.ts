@@ -25,7 +25,7 @@ const SCHEMA: TablePrivileges = {
   keystore_revision: ['INSERT', 'CREATE', 'ALTER'],
   users: ['CREATE', 'ALTER'],
   security_log: ['CREATE', 'ALTER', 'INDEX'],
-  audit_log: ['CREATE', 'ALTER', 'INDEX'],
+  audit_log: ['CREATE', 'INDEX'],
   audit_head: ['INSERT', 'CREATE'],
   event_consumers: ['CREATE'],
   [MIGRATION_TABLE]: ['INSERT', 'CREATE'],
