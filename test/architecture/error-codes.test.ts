@@ -40,7 +40,7 @@ test.each(DOCUMENTS.filter((document) => document !== 'CHANGELOG.md'))(
   },
 );
 
-test('the generated documents are up to date', () => {
+test('the generated documents are up to date', { timeout: 120_000 }, () => {
   const { status, stderr } = spawnSync(process.execPath, ['scripts/generate-docs.mjs', '--check'], {
     cwd: ROOT,
     encoding: 'utf8',

@@ -99,11 +99,4 @@ describe.each(BACKENDS)('output formats on %s', (backend) => {
     expect(await notices('keys', 'list', '-q')).toEqual([]);
     expect(await notices('keys', 'list', '-o', 'ndjson', '-q')).toEqual([]);
   });
-
-  test('commands of later versions do not exist', async () => {
-    for (const words of [['metrics'], ['completion', 'bash'], ['events', 'follow']]) {
-      const { exitCode, stdout } = await stores.run(...words, '--yes');
-      expect({ words, exitCode, stdout }).toEqual({ words, exitCode: 2, stdout: '' });
-    }
-  });
 });
