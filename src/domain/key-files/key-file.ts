@@ -169,7 +169,8 @@ const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
   [/^\s*(?:- )?["']?kty["']?:\s+\S/m, 'a JWK in YAML', 'Convert the file to JSON: `yq -o json FILE`.'],
   [/^eyJ[\w-]*\.[\w-]*\.[\w.-]*$/, 'a JWT, not a key', 'To register tokens, run `jwtctl token register`.'],
   [
-    /^(arn:aws:|projects\/|https?:\/\/|file:|vault:|\/|[A-Za-z]:\\|\.{1,2}\/)\S*$/,
+    // Padded base64 may begin with a slash, too.
+    /^(?![\w+/]{20,}={1,2}$)(arn:aws:|projects\/|https?:\/\/|file:|vault:|\/|[A-Za-z]:\\|\.{1,2}\/)\S*$/,
     'the name or address of a key, not the key',
     'Get the key from that place first.',
   ],

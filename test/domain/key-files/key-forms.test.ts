@@ -262,6 +262,11 @@ describe('a file that is no PEM file of an RSA key is named', () => {
     ['a fingerprint in hex', () => '16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48', /fingerprint/],
     ['an HMAC secret', () => 'your-256-bit-secret', /secret.*HS256/],
     ['an HMAC secret in base64', () => randomBytes(32).toString('base64'), /secret.*HS256/],
+    [
+      'an HMAC secret in base64 like a path',
+      () => Buffer.alloc(32, 0xff).toString('base64'),
+      /secret.*HS256/,
+    ],
     ['a JWT', () => 'eyJhbGciOiJSUzI1NiJ9.e30.AAAA', /JWT/],
     ['an HTML page', () => '<!DOCTYPE html><html><body>404</body></html>', /HTML page/],
     ['an XML key of .NET', () => '<RSAKeyValue><Modulus>AA==</Modulus></RSAKeyValue>', /RSAKeyValue/],
