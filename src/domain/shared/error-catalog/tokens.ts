@@ -58,7 +58,7 @@ export const TOKENS_ERRORS = {
     'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
   ),
   ERR_LOGIN_TOO_OLD: refused(
-    "The user logged in longer ago than the policy's `maxAge` allows, or at a time in the future.",
+    "The login is older than the policy's `maxAge` allows, or the token says it is in the future.",
     'Log in again.',
   ),
   ERR_META_INVALID: usage(
@@ -82,7 +82,7 @@ export const TOKENS_ERRORS = {
     'Log in again.',
   ),
   ERR_REFRESH_INVALID: refused(
-    'The text is not a refresh token that this installation issued to this client, or its session was flushed or lost.',
+    "The text is not a refresh token that this installation issued to this client, or the token's session was flushed or lost.",
     'Log in again. Check that all hosts use the same master keyring and the same Redis.',
   ),
   ERR_REFRESH_REUSED: refused(
@@ -130,7 +130,7 @@ export const TOKENS_ERRORS = {
     'To list the oldest tokens, run `jwtctl token list` with `--limit`. If you did not issue that many tokens, another client of Redis added the entries: run `jwtctl cache flush --sub SUB`. The user must then log in again.',
   ),
   ERR_TOKEN_LIMIT: state(
-    'The subject has as many live tokens as `registry.maxPerSubject` allows (those of a session count as one, and a session without a live token is not counted), and `registry.onLimit` is `refuse`.',
+    'The subject has as many live tokens as `registry.maxPerSubject` allows, and `registry.onLimit` is `refuse`.',
     'End a token of the subject with `jwtctl token revoke`, wait until one expires, or raise `registry.maxPerSubject`.',
   ),
   ERR_TOKEN_MALFORMED: refused(
