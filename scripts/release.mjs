@@ -63,8 +63,8 @@ function writeSbom(file, tarballDigest) {
   );
   if (missing.length > 0) throw new Error(`npm sbom does not list ${missing.join(', ')}.`);
 
-  const included = new Set(bundled());
-  const waiting = [...direct];
+  const included = new Set();
+  const waiting = [...direct, ...bundled()];
   for (let ref = waiting.pop(); ref !== undefined; ref = waiting.pop()) {
     if (included.has(ref)) continue;
     included.add(ref);
