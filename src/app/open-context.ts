@@ -1,6 +1,7 @@
 import { loadConfig } from '../config/load-config.js';
 import { systemClock } from './clock.js';
-import { type Context, createContext } from './context.js';
+import type { Context } from './context.js';
+import { createContext } from './create-context.js';
 import type { OpenOptions } from './open-options.js';
 
 /** Opens the stores of the library. The CLI opens its own in `src/cli/invocation.ts`. */

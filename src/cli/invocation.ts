@@ -129,7 +129,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     return loaded;
   };
   const openWith = async (given: Promise<Config>, migratesEmbedded: boolean): Promise<Context> => {
-    const [{ settings }, { createContext }] = await Promise.all([given, import('../app/context.js')]);
+    const [{ settings }, { createContext }] = await Promise.all([given, import('../app/create-context.js')]);
     return createContext({
       ...{ settings, clock, actor: actorOf(values), notice, caution, warn, trace, migratesEmbedded },
     });
@@ -141,7 +141,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const briefly: Invocation['briefly'] = async (settings, seconds, read) => {
     const silent = () => {};
     try {
-      const { createContext } = await import('../app/context.js');
+      const { createContext } = await import('../app/create-context.js');
       const tools = {
         clock,
         actor: actorOf(values),
@@ -161,7 +161,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       return null;
     }
   };
-  const openPrompt = async () => (await import('../app/context.js')).openPrompt();
+  const openPrompt = async () => (await import('../app/create-context.js')).openPrompt();
   const progress: Invocation['progress'] = async (label, { whilePrinting = false } = {}) => {
     if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return NO_PROGRESS;
     const { openProgress } = await import('./output/progress.js');

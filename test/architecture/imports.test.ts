@@ -169,13 +169,14 @@ test('the middlewares load neither Express, Fastify, nor the server', () => {
   }
 });
 
-test('only the context imports adapters, dynamically', () => {
+test('only the context imports adapters, its types or dynamically', () => {
   expect(
     broken(
       ({ from, to, kind }) =>
         isBelow(to, 'adapters') &&
         !isBelow(from, 'adapters') &&
-        !(from === 'app/context.ts' && (kind === 'dynamic' || kind === 'type')),
+        !(from === 'app/context.ts' && kind === 'type') &&
+        !(from === 'app/create-context.ts' && (kind === 'dynamic' || kind === 'type')),
     ),
   ).toEqual([]);
 });

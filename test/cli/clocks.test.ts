@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/app/clock.js';
-import { createContext } from '../../src/app/context.js';
+import { createContext } from '../../src/app/create-context.js';
 import { loadConfig } from '../../src/config/load-config.js';
 import { openStores, type Stores } from '../support/stores.js';
 

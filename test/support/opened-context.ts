@@ -1,5 +1,6 @@
 import { systemClock } from '../../src/app/clock.js';
-import { type Context, createContext } from '../../src/app/context.js';
+import type { Context } from '../../src/app/context.js';
+import { createContext } from '../../src/app/create-context.js';
 import { loadConfig } from '../../src/config/load-config.js';
 import type { Clock } from '../../src/domain/ports/index.js';
 import type { Cli } from './cli.js';
