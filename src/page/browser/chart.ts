@@ -1,5 +1,5 @@
 import { create, type Selection } from 'd3-selection';
-import { el } from './dom.js';
+import { el, table } from './dom.js';
 import { explainMarks, type Mark } from './tooltip.js';
 
 export type Svg = Selection<SVGSVGElement, undefined, null, undefined>;
@@ -41,21 +41,5 @@ export function asTable(
   columns: readonly string[],
   rows: ReadonlyArray<readonly (string | Node)[]>,
 ): HTMLElement {
-  return el(
-    'details',
-    {},
-    el('summary', {}, 'Show as a table'),
-    el(
-      'table',
-      {},
-      el('thead', {}, el('tr', {}, ...columns.map((name) => el('th', { scope: 'col' }, name)))),
-      el(
-        'tbody',
-        {},
-        ...rows.map(([first = '', ...others]) =>
-          el('tr', {}, el('th', { scope: 'row' }, first), ...others.map((cell) => el('td', {}, cell))),
-        ),
-      ),
-    ),
-  );
+  return el('details', {}, el('summary', {}, 'Show as a table'), table(columns, rows));
 }

@@ -30,6 +30,22 @@ export function foreign(text: string): HTMLElement {
   return el('bdi', { class: 'code' }, text);
 }
 
+/** A column by its name. A column of numbers is aligned to the right. */
+export type Column = string | { number: string };
+
+/** A table. The first cell of each row is the heading of that row. */
+export function table(columns: readonly Column[], rows: ReadonlyArray<readonly Child[]>): HTMLElement {
+  const classOf = (column: Column | undefined): Record<string, string> =>
+    typeof column === 'object' ? { class: 'number' } : {};
+  const nameOf = (column: Column) => (typeof column === 'string' ? column : column.number);
+  const heads = columns.map((column) => el('th', { scope: 'col', ...classOf(column) }, nameOf(column)));
+  const bodies = rows.map(([first = '', ...others]) => {
+    const cells = others.map((cell, index) => el('td', classOf(columns[index + 1]), cell));
+    return el('tr', {}, el('th', { scope: 'row' }, first), ...cells);
+  });
+  return el('table', {}, el('thead', {}, el('tr', {}, ...heads)), el('tbody', {}, ...bodies));
+}
+
 /** @param id names the heading, for links and for screen readers */
 export function section(id: string, title: string, ...children: readonly Child[]): HTMLElement {
   return el(

@@ -1,5 +1,5 @@
 import { pluralize } from '../../cli/output/pluralize.js';
-import { el, foreign } from './dom.js';
+import { el, foreign, table } from './dom.js';
 import { timeElement } from './format.js';
 
 /** A session or token, as `GET /v1/tokens?sub=` lists it. */
@@ -61,41 +61,20 @@ function sessionTable(sessions: readonly Session[]): HTMLElement {
     'div',
     { class: 'wide scroll', tabindex: '0', role: 'region', 'aria-label': 'Tokens and sessions' },
     el('p', {}, pluralize(sessions.length, 'token or session', 'tokens and sessions')),
-    el(
-      'table',
-      {},
-      el(
-        'thead',
-        {},
-        el(
-          'tr',
-          {},
-          ...['jti', 'Issued', 'Expires', 'Session ends', 'Last seen'].map((name) =>
-            el('th', { scope: 'col' }, name),
-          ),
-        ),
-      ),
-      el(
-        'tbody',
-        {},
-        ...sessions.map(({ jti, iat, exp, refreshExp, meta, lastSeen }) =>
-          el(
-            'tr',
-            {},
-            el(
-              'th',
-              { scope: 'row' },
-              foreign(jti),
-              ...Object.entries(meta ?? {}).map(([name, value]) =>
-                el('div', { class: 'muted' }, foreign(`${name}: ${value}`)),
-              ),
-            ),
-            ...[iat, exp, refreshExp, lastSeen].map((time) =>
-              el('td', {}, time === null ? '–' : timeElement(time)),
-            ),
-          ),
-        ),
-      ),
+    table(
+      ['jti', 'Issued', 'Expires', 'Session ends', 'Last seen'],
+      sessions.map(({ jti, iat, exp, refreshExp, meta, lastSeen }) => [
+        withMeta(jti, meta),
+        ...[iat, exp, refreshExp, lastSeen].map((time) => (time === null ? '–' : timeElement(time))),
+      ]),
     ),
   );
+}
+
+function withMeta(jti: string, meta: Session['meta']): Node {
+  const cell = document.createDocumentFragment();
+  cell.append(foreign(jti));
+  for (const [name, value] of Object.entries(meta ?? {}))
+    cell.append(el('div', { class: 'muted' }, foreign(`${name}: ${value}`)));
+  return cell;
 }

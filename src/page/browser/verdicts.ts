@@ -3,7 +3,7 @@ import { scaleLinear } from 'd3-scale';
 import { grouped, rate } from '../../cli/output/number-format.js';
 import type { Counts } from '../page-data.js';
 import { redrawnChart } from './chart.js';
-import { el } from './dom.js';
+import { el, table } from './dom.js';
 
 /** How long the chart looks back, in seconds. */
 const WINDOW = 120;
@@ -72,37 +72,13 @@ export class Verdicts {
       ([a, countA], [b, countB]) => Number(b === 'active') - Number(a === 'active') || countB - countA,
     );
     if (rows.length === 0) return el('p', { class: 'muted' }, 'No verifications since the server started.');
-    return el(
-      'table',
-      {},
-      el(
-        'thead',
-        {},
-        el(
-          'tr',
-          {},
-          el('th', { scope: 'col' }, 'Verdict'),
-          el('th', { scope: 'col', class: 'number' }, 'Per second'),
-          el('th', { scope: 'col', class: 'number' }, 'Since the start'),
-        ),
-      ),
-      el(
-        'tbody',
-        {},
-        ...rows.map(([code, count]) =>
-          el(
-            'tr',
-            {},
-            el(
-              'th',
-              { scope: 'row' },
-              code === 'active' ? '✓ accepted' : el('span', { class: 'code' }, code),
-            ),
-            el('td', { class: 'number' }, rate((count - (earlier.verdicts[code] ?? 0)) / seconds)),
-            el('td', { class: 'number' }, grouped(count)),
-          ),
-        ),
-      ),
+    return table(
+      ['Verdict', { number: 'Per second' }, { number: 'Since the start' }],
+      rows.map(([code, count]) => [
+        code === 'active' ? '✓ accepted' : el('span', { class: 'code' }, code),
+        rate((count - (earlier.verdicts[code] ?? 0)) / seconds),
+        grouped(count),
+      ]),
     );
   }
 
