@@ -1,17 +1,11 @@
 // @ts-check
+import { loadCommands } from './load-commands.mjs';
 import { cell, code, exitCodeTable, GENERATED, table } from './markdown.mjs';
 
 /** Usage, description, flags, and examples of every command, as the program declares them. */
 export async function commandsDocument(/** @type {(source: string) => Promise<any>} */ load) {
-  const { buildProgram } = await load('src/cli/program.ts');
-  const programOf = (/** @type {string[]} */ ...argv) =>
-    buildProgram(argv, () => async () => {}, { out() {}, err() {} });
-  const program = await programOf();
-  const sections = [];
-  for (const { _name: name } of program.commands) {
-    const loaded = await programOf(name);
-    sections.push(groupSection(loaded.commands.find((/** @type {any} */ one) => one.name() === name)));
-  }
+  const { program, commands } = await loadCommands(load);
+  const sections = commands.map(groupSection);
   const help = program.createHelp();
   return `# Commands
 

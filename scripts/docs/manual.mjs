@@ -1,21 +1,15 @@
 // @ts-check
+import { loadCommands } from './load-commands.mjs';
 
 /** The manual page, in roff with the macros of man(7). */
 export async function manualPage(/** @type {(source: string) => Promise<any>} */ load) {
-  const { buildProgram } = await load('src/cli/program.ts');
   const { EXIT_CODE_MEANINGS } = await load('src/cli/output/exit-code-meanings.ts');
   const { TOPICS } = await load('src/cli/output/views/help-topics.ts');
   const { SETTINGS } = await load('src/config/settings.ts');
   const { variables } = TOPICS.get('environment')(SETTINGS).data;
   const { places } = TOPICS.get('configuration')(SETTINGS).data;
-  const programOf = (/** @type {string[]} */ ...argv) =>
-    buildProgram(argv, () => async () => {}, { out() {}, err() {} });
-  const program = await programOf();
-  const commands = [];
-  for (const { _name: name } of program.commands) {
-    const loaded = await programOf(name);
-    commands.push(...commandParts(loaded.commands.find((/** @type {any} */ one) => one.name() === name)));
-  }
+  const { program, commands: loaded } = await loadCommands(load);
+  const commands = loaded.flatMap(commandParts);
   const help = program.createHelp();
   const items = (/** @type {ReadonlyArray<readonly [string, string]>} */ pairs) =>
     pairs.flatMap(([name, meaning]) => ['.TP', `.B ${text(name)}`, text(meaning)]);
