@@ -57,5 +57,5 @@ export async function readReport(
     },
     status: installationStatus(status, settings).data,
     doctor: doctorReport(checks).data,
-  } as unknown as Report;
+  };
 }

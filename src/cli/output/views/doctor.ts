@@ -1,6 +1,6 @@
 import type { Check, CheckResult, Finding } from '../../../domain/doctor/check.js';
 import { pluralize } from '../pluralize.js';
-import type { JsonObject, Text, View } from '../view.js';
+import type { Text, View } from '../view.js';
 
 type Result = 'ok' | 'warning' | 'error' | 'not_made';
 
@@ -13,7 +13,7 @@ export function checkList(checks: readonly Check[]): View {
   };
 }
 
-export function doctorReport(results: readonly CheckResult[]): Extract<View, { shape: 'report' }> {
+export function doctorReport(results: readonly CheckResult[]) {
   const count = (result: Result) => results.filter((one) => resultOf(one) === result).length;
   const [errors, warnings] = [count('error'), count('warning')];
   return {
@@ -27,7 +27,7 @@ export function doctorReport(results: readonly CheckResult[]): Extract<View, { s
         ...{ columns: [], rows: [] },
       },
     ],
-  };
+  } satisfies View;
 }
 
 function summary(all: number, errors: number, warnings: number): Text {
@@ -63,7 +63,7 @@ function resultOf({ findings, notMade }: CheckResult): Result {
   return findings.some(({ level }) => level === 'error') ? 'error' : 'warning';
 }
 
-function resultData(result: CheckResult): JsonObject {
+function resultData(result: CheckResult) {
   const { check, findings, notMade } = result;
   return {
     ...{ check: check.name, title: check.title, result: resultOf(result) },
@@ -71,6 +71,6 @@ function resultData(result: CheckResult): JsonObject {
   };
 }
 
-function findingData({ level, message, remedy, code }: Finding): JsonObject {
+function findingData({ level, message, remedy, code }: Finding) {
   return { level, message, remedy, code: code ?? null };
 }

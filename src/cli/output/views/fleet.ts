@@ -5,7 +5,7 @@ import { formatDuration } from '../../../domain/shared/duration.js';
 import { pluralize } from '../pluralize.js';
 import type { JsonObject, Tone, View } from '../view.js';
 
-export function verifierData(verifier: Heartbeat): JsonObject {
+export function verifierData(verifier: Heartbeat) {
   const { id, host, pid, version = null, startedAt, readAt, at } = verifier;
   return { id, host, pid, version, startedAt, readAt, heartbeatAt: at };
 }

@@ -7,11 +7,11 @@ import { socketPath } from '../../../domain/shared/socket-path.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import { pluralize } from '../pluralize.js';
 import { isoTime, relativeTime } from '../time.js';
-import type { JsonObject, Text, View } from '../view.js';
+import type { Text, View } from '../view.js';
 import { nodeNotes } from './cache/nodes.js';
 import { verifierData } from './fleet.js';
 
-export function installationStatus(status: Status, settings: Settings): Extract<View, { shape: 'record' }> {
+export function installationStatus(status: Status, settings: Settings) {
   const { problems } = status;
   const warnings = warningsOf(status);
   const [verdict, sign, tone] =
@@ -40,7 +40,7 @@ export function installationStatus(status: Status, settings: Settings): Extract<
       ...problems.map((problem) => ['problem', problemText(problem)] as const),
       ...warnings.map((text) => ['warning', { text, tone: 'warn' }] as const),
     ],
-  };
+  } satisfies View;
 }
 
 function warningsOf({ warnings, nodes, tokens }: Status): string[] {
@@ -117,7 +117,7 @@ function problemText({ code, message, hint }: JwtctlError): Text {
   return { text: `${message} ${hint ?? ERROR_CODES[code].remedy} (${code})`, tone: 'bad' };
 }
 
-function statusData(status: Status, { mysql }: Settings): JsonObject {
+function statusData(status: Status, { mysql }: Settings) {
   const { at, schema, keys, nodes, tokens, fleet, problems } = status;
   const { active = null, nextRotation: next = null } = keys ?? {};
   return {

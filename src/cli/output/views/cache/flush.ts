@@ -4,7 +4,7 @@ import type { KeyCount } from '../../../../domain/registry/keys-by-id.js';
 import { numberColumn, shortenedColumn } from '../../columns.js';
 import { grouped } from '../../number-format.js';
 import { pluralize } from '../../pluralize.js';
-import type { JsonObject, Section, View } from '../../view.js';
+import type { Section, View } from '../../view.js';
 
 export function flushReport(report: FlushReport, dryRun: boolean): View {
   const { matched, removed, subjects, complete, byNode, byKid, backup, missed } = report;
@@ -48,7 +48,7 @@ function exportedText(matched: number, backup: string): string {
   return `The matching entries are in the backup ${backup}.`;
 }
 
-export function byKidData(rows: readonly KeyCount[]): JsonObject[] {
+export function byKidData(rows: readonly KeyCount[]) {
   return rows.map(({ kid, keyId, state, entries }) => ({ kid, keyId, state, entries }));
 }
 

@@ -24,7 +24,7 @@ export function inspection(report: Inspection | SubjectInspection, now: number):
   };
 }
 
-export function inspectionData(report: Inspection | SubjectInspection): JsonObject {
+export function inspectionData(report: Inspection | SubjectInspection) {
   const { noTtl, ttlMismatch, unknownKid, unknownUser, malformed } = report.anomalies;
   return {
     backend: report.backend,
