@@ -86,3 +86,15 @@ export interface Context {
 
 /** The accounts of MySQL by what they may do, and the account of Redis. */
 export type AccountKind = MysqlRole | 'redis';
+
+/** Where texts for the user go. */
+export interface Messages {
+  /** Called with information for the user, such as which store is in use. */
+  notice(text: string): void;
+  /** Called with warnings about something to fix, such as a secret that other users can read. */
+  caution(text: string): void;
+  /** Called with text that is shown in every output mode, such as the path of a new master key file. */
+  warn(text: string): void;
+  /** Called with details for `--verbose`. */
+  trace(text: string): void;
+}

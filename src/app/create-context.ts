@@ -1,33 +1,28 @@
-import { existsSync } from 'node:fs';
 import type { Kysely } from 'kysely';
 import type { RedisTokenRegistry } from '../adapters/redis/token-registry.js';
-import type { MacKeys } from '../adapters/sealing/mac-keys.js';
-import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
 import { incompleteStores } from '../config/check-settings.js';
-import { type NamedBy, readKeyringFile } from '../config/secrets/secret-files.js';
+import type { NamedBy } from '../config/secrets/secret-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
-import type {
-  Clock,
-  ContentKeySealer,
-  Database,
-  Prompt,
-  RefreshTokenSealer,
-  Sealer,
-  TokenRegistry,
-  UserDirectory,
-} from '../domain/ports/index.js';
+import type { Clock, Database, Prompt, TokenRegistry, UserDirectory } from '../domain/ports/index.js';
 import type { DatabaseGuard } from '../domain/recovery/database-guard.js';
 import type { Written } from '../domain/recovery/record-marks.js';
 import { failureText, JwtctlError } from '../domain/shared/errors.js';
-import { socketPath } from '../domain/shared/socket-path.js';
 import { noDirectory } from '../domain/users/no-directory.js';
-import { chooseKeyringSource } from './choose-keyring-source.js';
 import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
-import type { Context } from './context.js';
-import { type IfMissing, prepareStoreFile } from './embedded-store.js';
+import type { Context, Messages } from './context.js';
+import type { IfMissing } from './embedded-store.js';
+import { once } from './once.js';
+import {
+  type OpenedStore,
+  openEmbeddedStore,
+  openMysqlStore,
+  openRedisRegistry,
+  type StoreOptions,
+} from './open-stores.js';
 import { login } from './os-login.js';
+import { openSealing } from './sealing.js';
 import { openTracing } from './tracing.js';
 
 /** For questions that come before the settings are known. */
@@ -35,7 +30,7 @@ export async function openPrompt(): Promise<Prompt> {
   return (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt;
 }
 
-export interface ContextOptions {
+export interface ContextOptions extends Messages {
   settings: Settings;
   clock: Clock;
   /** Default: the host's clock */
@@ -43,17 +38,9 @@ export interface ContextOptions {
   actor: string;
   /** Whether an outdated embedded store is migrated when it is opened. Default: true */
   migratesEmbedded?: boolean | undefined;
-  /** Called with information for the user, such as which store is in use. */
-  notice(text: string): void;
-  /** Called with warnings about something to fix, such as a secret that other users can read. */
-  caution(text: string): void;
-  /** Called with text that is shown in every output mode, such as the path of a new master key file. */
-  warn(text: string): void;
-  /** Called with details for `--verbose`. */
-  trace(text: string): void;
 }
 
-/** The composition root. No other file imports adapters. */
+/** The composition root: with `open-stores.ts` and `sealing.ts`, the only code that imports adapters. */
 export function createContext(options: ContextOptions): Context {
   const { settings, clock, hostClock = systemClock, actor, notice, caution, warn, trace } = options;
   const { migratesEmbedded = true } = options;
@@ -77,7 +64,6 @@ export function createContext(options: ContextOptions): Context {
 
   const compareClock = clockComparer({ hostClock, toleranceSeconds: settings.token.clockTolerance, caution });
 
-  let redial: (() => void) | undefined;
   let databaseAheadSeconds = 0;
 
   const databaseClock = async (): Promise<Clock> => {
@@ -85,46 +71,22 @@ export function createContext(options: ContextOptions): Context {
     return databaseAheadSeconds === 0 ? clock : shifted(clock, databaseAheadSeconds);
   };
 
-  const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
+  const store = once(async (ifMissing?: IfMissing): Promise<OpenedStore> => {
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    if (isEmbedded) {
-      const { db, close } = await openEmbedded(ifMissing);
-      await closeLater(close);
-      return db;
-    }
-    const opened = await openServer();
+    const opened = isEmbedded
+      ? await openEmbeddedStore(await storeOptions(), ifMissing)
+      : await openMysqlStore(await storeOptions());
     await closeLater(opened.close);
-    redial = opened.redial;
-    return opened.db;
+    return opened;
   });
-
-  async function openEmbedded(ifMissing?: IfMissing) {
-    const { openSqlite } = await import('../adapters/sql/sqlite/open-sqlite.js');
-    if (!(await prepareStoreFile(settings.data, ifMissing)))
-      return openSqlite({ file: ':memory:', timeoutMs });
-    notice(
-      `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
-    );
-    return openSqlite({ file: settings.data, timeoutMs, recordCall: await recordCall() });
-  }
-
-  async function openServer() {
-    const [{ openMysql }, { credentialsReader }] = await Promise.all([
-      import('../adapters/sql/mysql/open-mysql.js'),
-      import('../config/secrets/store-credentials.js'),
-    ]);
-    const { url, tablePrefix } = settings.mysql;
-    trace(`Opening MySQL at ${socketPath(String(url)) ?? new URL(String(url)).host}.`);
-    const credentials = credentialsReader('mysql', settings, namedBy);
-    return openMysql({
-      ...{ url: String(url), timeoutMs, credentials, recordCall: await recordCall() },
-      tablePrefix: tablePrefix ?? undefined,
-    });
-  }
+  const sql = async (): Promise<Kysely<Schema>> => (await store()).db;
 
   const tracing = once(openTracing);
-  const recordCall = async () => (await tracing())?.recordCall;
+  const storeOptions = async (): Promise<StoreOptions> => ({
+    ...{ settings, namedBy, notice, trace },
+    recordCall: (await tracing())?.recordCall,
+  });
 
   const engine = isEmbedded ? 'sqlite' : 'mysql';
 
@@ -139,7 +101,7 @@ export function createContext(options: ContextOptions): Context {
   });
 
   const database = once(async (ifMissing?: IfMissing): Promise<Database> => {
-    const db = await sql(ifMissing);
+    const { db, redial } = await store(ifMissing);
     const [{ schemaStatus, assertCurrent, migrate }, { sqlDatabase }] = await Promise.all([
       import('../adapters/sql/migrations/migrator.js'),
       import('../adapters/sql/stores/database.js'),
@@ -147,7 +109,7 @@ export function createContext(options: ContextOptions): Context {
     const status = await schemaStatus(db, engine);
     if (isEmbedded && migratesEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
-    const author = { login: login(), macKey: async () => (await auditKeys()).current() };
+    const author = { login: login(), macKey: async () => (await sealing.auditKeys()).current() };
     // If this host is behind, do not add the lag: once its clock is corrected, that would end bans early.
     const now = () => clock.now() - settings.token.clockTolerance + Math.min(databaseAheadSeconds, 0);
     const opened = sqlDatabase(db, { author, redial, onInvalidEvent: cautionOnce, now });
@@ -211,106 +173,32 @@ export function createContext(options: ContextOptions): Context {
   let redisRegistry: RedisTokenRegistry | undefined;
 
   const registry = once(async (): Promise<TokenRegistry> => {
-    const clockToleranceSeconds = settings.token.clockTolerance;
-    const idleTimeoutSeconds = settings.token.idleTimeout;
     if (isEmbedded) {
       await database();
       const { SqliteTokenRegistry } = await import('../adapters/sql/registry/token-registry.js');
-      const options = { file: settings.data, clockToleranceSeconds, idleTimeoutSeconds };
-      return new SqliteTokenRegistry(await sql(), options);
+      return new SqliteTokenRegistry(await sql(), {
+        file: settings.data,
+        clockToleranceSeconds: settings.token.clockTolerance,
+        idleTimeoutSeconds: settings.token.idleTimeout,
+      });
     }
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    const [{ openRedisTokenRegistry }, { credentialsReader, sentinelCredentials }] = await Promise.all([
-      import('../adapters/redis/token-registry.js'),
-      import('../config/secrets/store-credentials.js'),
-    ]);
-    const { nodes, mode, sentinelMaster, username, tls, natMap, prefix } = settings.redis;
-    const credentials = credentialsReader('redis', settings, namedBy);
-    trace(
-      `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
+    const opened = await openRedisRegistry(
+      await storeOptions(),
+      (askTime) => void compareClock('Redis', askTime).catch(() => {}),
     );
-    const opened = openRedisTokenRegistry({
-      nodes: nodes ?? [],
-      mode,
-      prefix,
-      clockToleranceSeconds,
-      idleTimeoutSeconds,
-      timeoutMs,
-      compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
-      credentials,
-      isTls: tls.enabled,
-      sentinel:
-        mode === 'sentinel'
-          ? { master: String(sentinelMaster), credentials: sentinelCredentials(settings, namedBy) }
-          : undefined,
-      username: username ?? undefined,
-      natMap: natMap ?? undefined,
-      recordCall: await recordCall(),
-    });
     await closeLater(opened.close);
     redisRegistry = opened.registry;
     return opened.registry;
   });
 
-  const hasSealedKeys = async () =>
-    (await (await database()).keys.snapshot()).keys.some((key) => key.masterKeyId !== null);
-
-  const missingKeyring = async (): Promise<string | null> => {
-    const { file } = settings.masterKey;
-    return file === null || existsSync(file) ? null : file;
-  };
-
-  const createKeyring = async (): Promise<string | null> => {
-    const file = await missingKeyring();
-    if (file === null) return null;
-    const { loadKeyring } = await import('../adapters/sealing/keyring-source.js');
-    const mayCreate = async () => {
-      try {
-        return !(await hasSealedKeys());
-      } catch (error) {
-        if (error instanceof JwtctlError && NO_KEYS_YET.has(error.code)) return true;
-        throw error;
-      }
-    };
-    const read = (name: string) => readKeyringFile(name, namedBy('masterKey.file'));
-    await loadKeyring({ kind: 'embedded', file, read, mayCreate, onCreated: () => {} });
-    return file;
-  };
-
-  const masterKeys = once(async (): Promise<MasterKeys> => {
-    const { MasterKeys } = await import('../adapters/sealing/master-keys.js');
-    const source = chooseKeyringSource(settings, {
-      namedBy,
-      hasSealedKeys,
-      // With servers, other hosts need a copy of a new file, so every output mode shows it.
-      say: isEmbedded ? notice : warn,
-    });
-    trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
-    return new MasterKeys(source, clock);
-  });
-
-  const auditKeys = once(async (): Promise<MacKeys> => {
-    const { MacKeys } = await import('../adapters/sealing/mac-keys.js');
-    const onFailure = ({ message }: JwtctlError) =>
-      warn(`Warning: this command's rows in the audit log are not authenticated. ${message}`);
-    return new MacKeys(await masterKeys(), { purpose: 'audit log', clock, onFailure });
-  });
-
-  /** Reports no failure: callers that need the keyring for their main work fail on their own. */
-  const markKeys = once(async (): Promise<MacKeys> => {
-    const { MacKeys } = await import('../adapters/sealing/mac-keys.js');
-    return new MacKeys(await masterKeys(), { purpose: 'high-water marks', clock, onFailure: () => {} });
-  });
-
-  const sealer = once(async (): Promise<Sealer & ContentKeySealer> => {
-    const { JweSealer } = await import('../adapters/sealing/jwe-sealer.js');
-    return new JweSealer(await masterKeys());
-  });
-
-  const refreshTokenSealer = once(async (): Promise<RefreshTokenSealer> => {
-    const { AesRefreshTokenSealer } = await import('../adapters/sealing/refresh-token-sealer.js');
-    return new AesRefreshTokenSealer(await masterKeys());
+  const { markKeys, ...sealing } = openSealing({
+    ...{ settings, clock, namedBy, warn, trace },
+    hasSealedKeys: async () =>
+      (await (await database()).keys.snapshot()).keys.some((key) => key.masterKeyId !== null),
+    // With servers, other hosts need a copy of a new file, so every output mode shows it.
+    say: isEmbedded ? notice : warn,
   });
 
   return {
@@ -323,17 +211,12 @@ export function createContext(options: ContextOptions): Context {
     usersWithClaims,
     registry,
     schema,
-    sealer,
-    refreshTokenSealer,
-    auditKeys,
-    checkKeyring: async () => void (await (await masterKeys()).existing()),
-    missingKeyring,
-    createKeyring,
+    ...sealing,
     hasForeignMarks: async () => {
       const { marks, prefix } = await registry();
       if (marks === null) return false;
       const { areMarksForeign } = await import('../domain/recovery/foreign-marks.js');
-      const macKeys = (await missingKeyring()) === null ? await markKeys() : null;
+      const macKeys = (await sealing.missingKeyring()) === null ? await markKeys() : null;
       return areMarksForeign({ marks, prefix, macKeys });
     },
     guard,
@@ -381,7 +264,7 @@ export function createContext(options: ContextOptions): Context {
     },
     backups: once(async () => {
       const { JweBackupFiles } = await import('../adapters/backup/jwe-backup-files.js');
-      return new JweBackupFiles(await sealer());
+      return new JweBackupFiles(await sealing.sealer());
     }),
     generator: once(async () => (await import('../adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
     publishedKeys: async (url) => {
@@ -420,24 +303,5 @@ export function createContext(options: ContextOptions): Context {
       isDisposed = true;
       await Promise.allSettled(closers.splice(0).map((close) => close()));
     },
-  };
-}
-
-/** The codes for a store without tables. */
-const NO_KEYS_YET = new Set<string>(['ERR_SCHEMA_OUTDATED', 'ERR_NO_STORE']);
-
-/** Shares the result of the first call. A failed call is not kept. */
-function once<Argument extends unknown[], Result>(
-  make: (...argument: Argument) => Promise<Result>,
-): (...argument: Argument) => Promise<Result> {
-  let result: Promise<Result> | undefined;
-  return (...argument) => {
-    if (result === undefined) {
-      result = make(...argument);
-      result.catch(() => {
-        result = undefined;
-      });
-    }
-    return result;
   };
 }
