@@ -8,7 +8,7 @@ import { heartbeatLifetime } from '../domain/fleet/heartbeat.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { ClaimHeaders } from '../http/claim-headers.js';
 import type { Report } from '../page/page-data.js';
-import { openLiveVerifier } from '../verifier/live-verifier.js';
+import { openLiveVerifier } from '../verifier/open-live-verifier.js';
 import { openApiServices } from './api/services.js';
 import { createApp } from './app.js';
 import { clientErrors } from './client-errors.js';

@@ -1,9 +1,8 @@
-import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { isLegacyId } from '../domain/model/legacy-id.js';
 import { type Refusal, refuse } from '../domain/model/refusal-codes.js';
 import type { SigningKey } from '../domain/model/signing-key.js';
-import type { Clock, SecurityEvent, StatusReader } from '../domain/ports/index.js';
+import type { Clock, StatusReader } from '../domain/ports/index.js';
 import {
   changeToInclude,
   isCurrent,
@@ -25,19 +24,17 @@ import {
 } from '../domain/verification/check-status.js';
 import type { VerificationPorts, VerificationResult } from '../domain/verification/verify.js';
 import type { Verifier, VerifierClock } from './create-verifier.js';
-import { DatabaseWatch } from './database-watch.js';
-import { Follower } from './follower.js';
+import type { DatabaseWatch } from './database-watch.js';
+import type { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
-import { HeartbeatSender } from './heartbeat-sender.js';
-import { KeyCache, type KnownKey } from './key-cache.js';
-import { legacyPorts } from './legacy-ports.js';
-import { SecurityLogTail } from './security-log-tail.js';
+import type { KeyCache, KnownKey } from './key-cache.js';
+import type { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
-import { registryHealth, StoreState } from './store-state.js';
+import { registryHealth, type StoreState } from './store-state.js';
 import { type KnownToken, TokenCache } from './token-cache.js';
 import { UseRecorder } from './use-recorder.js';
-import { UserLookup } from './user-lookup.js';
-import { UserStates } from './user-states.js';
+import type { UserLookup } from './user-lookup.js';
+import type { UserStates } from './user-states.js';
 
 export interface LiveVerifier extends Verifier {
   /** Returns the keys that a token can be valid under. @throws JwtctlError kind `unavailable` */
@@ -48,87 +45,6 @@ export interface LiveVerifier extends Verifier {
   /** Waits for running verifications and stops the background work. Leaves the context's stores open. */
   close(): Promise<void>;
 }
-
-export interface LiveVerifierOptions {
-  /** Whether to keep verdicts in memory until the registry invalidates them. Default: `verifier.nearCache` */
-  nearCache?: boolean;
-  warn?: (text: string) => void;
-  onStateChange?: (change: StateChange) => void;
-  /** Called with each event of the security log, and with all of them again every minute. */
-  onSecurityEvent?: ((event: SecurityEvent) => void) | undefined;
-}
-
-/** Resolves after the first read of keys and security log. @throws errors of the stores */
-export async function openLiveVerifier(
-  context: Context,
-  options: LiveVerifierOptions = {},
-): Promise<LiveVerifier> {
-  const { settings, clock } = context;
-  const { token, users: userSettings, verifier: verifierSettings } = settings;
-  const [database, registry, users] = await Promise.all([
-    context.database(),
-    context.registry(),
-    context.users(),
-  ]);
-  const { nearCache = verifierSettings.nearCache, warn = (text) => process.emitWarning(text) } = options;
-  const { onStateChange = () => {} } = options;
-  const graceSeconds = Math.max(verifierSettings.grace, MIN_GRACE_SECONDS);
-  const statusPolicy: StatusPolicy = {
-    statusTtlSeconds: userSettings.statusTtl,
-    clockToleranceSeconds: token.clockTolerance,
-    logsUserChanges: userSettings.source === 'managed',
-  };
-  const keys = new KeyCache(database.keys, clock, { maxAgeSeconds: graceSeconds, warn });
-  const tail = new SecurityLogTail(database.securityLog, clock, options.onSecurityEvent);
-  const databaseState = new StoreState(clock);
-  const heartbeatState = new StoreState(clock);
-  const refusals = { count: 0 };
-  const heartbeatSender = new HeartbeatSender({
-    ...{ registry, keys, tail, clock, state: heartbeatState, refusals, warn },
-  });
-  const watch = new DatabaseWatch({ database, keys, tail, marks: registry.marks, clock, warn });
-  const follower = new Follower({ keys, tail, clock, state: databaseState, heartbeatSender, watch });
-  const states = new UserStates({
-    ...{ users, registry, policy: statusPolicy },
-    rememberedUsers: Math.max(verifierSettings.rememberedTokens, MIN_REMEMBERED_USERS),
-  });
-  const statusReader = registry.openStatusReader({ nearCache, now: clock.now, warn });
-  // Without the registry, the verifier starts anyway.
-  const connecting = ifReachable(() => statusReader.open(), 0);
-  await follower.begin(connecting).catch((error) => {
-    statusReader.close();
-    throw error;
-  });
-  const epoch = await connecting;
-  const verifier = new StoreVerifier(
-    {
-      ...{ keys, tail, follower, watch, states, clock, databaseState, heartbeatState, statusReader, epoch },
-      refusals,
-      legacy: legacyPorts(token.acceptLegacy, { registry, statusReader, clock, keys, tail, watch }),
-      users: new UserLookup({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
-    },
-    {
-      ...statusPolicy,
-      idleTimeoutSeconds: token.idleTimeout,
-      issuer: token.issuer,
-      audience: token.audience,
-      acceptTypes: token.acceptTypes,
-      graceSeconds,
-      rememberedTokens: verifierSettings.rememberedTokens,
-      nearCache,
-    },
-    onStateChange,
-  );
-  (await context.tracing())?.trace(verifier, 'verify', 'jwtctl.verify', (result: VerificationResult) =>
-    result.active ? 'active' : result.error.code,
-  );
-  return verifier;
-}
-
-const MIN_REMEMBERED_USERS = 20_000;
-
-/** With less, a slow database would count as down. */
-const MIN_GRACE_SECONDS = 10;
 
 interface LiveVerifierPorts {
   keys: KeyCache;
@@ -154,7 +70,7 @@ type LiveVerifierPolicy = VerificationPorts['policy'] &
     nearCache: boolean;
   };
 
-class StoreVerifier implements LiveVerifier {
+export class StoreVerifier implements LiveVerifier {
   readonly clock: VerifierClock;
   readonly #ports: LiveVerifierPorts;
   readonly #policy: LiveVerifierPolicy;

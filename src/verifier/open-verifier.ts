@@ -3,7 +3,7 @@ import type { OpenOptions } from '../app/open-options.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import type { Verifier } from './create-verifier.js';
 import type { VerifierHealth } from './health.js';
-import { openLiveVerifier } from './live-verifier.js';
+import { openLiveVerifier } from './open-live-verifier.js';
 
 export interface OpenVerifier extends Verifier {
   /** The keys that a token can be valid under (RFC 7517 §5). @throws JwtctlError kind `unavailable` */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/app/clock.js';
-import { openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { openContext } from '../support/opened-context.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 

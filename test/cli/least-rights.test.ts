@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/app/clock.js';
 import type { JwtctlError } from '../../src/domain/shared/errors.js';
-import { openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { type Cli, cli } from '../support/cli.js';
 import { openContext } from '../support/opened-context.js';
 import { administer, freshMysqlDatabase } from '../support/servers.js';

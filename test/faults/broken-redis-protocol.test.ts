@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { JwtctlError } from '../../src/domain/shared/errors.js';
-import { openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { startAlteringProxy } from '../support/altering-proxy.js';
 import { type Cli, cli } from '../support/cli.js';
 import { ManualClock } from '../support/clock.js';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { redisCli } from '../adapters/redis/registry-under-test.js';
 import { ManualClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';

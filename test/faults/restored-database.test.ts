@@ -5,7 +5,8 @@ import { findLosses, type RecoveryPorts, settle } from '../../src/domain/recover
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import type { Issuer } from '../../src/domain/tokens/issue.js';
 import { openStoreIssuer } from '../../src/issuer/store-issuer.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { cli } from '../support/cli.js';
 import { collect } from '../support/collect.js';
 import { backUp, type DatabaseBackup } from '../support/database-backup.js';

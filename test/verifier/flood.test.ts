@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { inBackground, openContext } from '../support/opened-context.js';
 import { openStores, type Stores } from '../support/stores.js';
 

@@ -1,11 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Context } from '../../src/app/context.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
-import {
-  type LiveVerifier,
-  type LiveVerifierOptions,
-  openLiveVerifier,
-} from '../../src/verifier/live-verifier.js';
+import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
+import { type LiveVerifierOptions, openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { ManualClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Context } from '../../src/app/context.js';
 import type { JwtctlError } from '../../src/domain/shared/errors.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { inBackground, openContext } from '../support/opened-context.js';
 import { freshPair, pkcs8Of, writeKeyFile } from '../support/private-keys.js';
 import { rsaPair, signJws } from '../support/signing.js';

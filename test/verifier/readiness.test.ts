@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Context } from '../../src/app/context.js';
 import type { JwtctlError } from '../../src/domain/shared/errors.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
+import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import type { StateChange } from '../../src/verifier/state-watch.js';
 import { redisCli } from '../adapters/redis/registry-under-test.js';
 import { ManualClock } from '../support/clock.js';

@@ -6,7 +6,7 @@ import { systemClock } from '../../../src/app/clock.js';
 import { familyJti } from '../../../src/domain/model/family.js';
 import { newRandomId } from '../../../src/domain/model/random-id.js';
 import type { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { openLiveVerifier } from '../../../src/verifier/live-verifier.js';
+import { openLiveVerifier } from '../../../src/verifier/open-live-verifier.js';
 import { heartbeatOf } from '../../support/heartbeats.js';
 import { openContext } from '../../support/opened-context.js';
 import { startRedisCluster } from '../../support/servers.js';
