@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -66,6 +66,16 @@ test.each([
   ['config', CONFIG],
 ])('each room of %s imports only rooms before it', (base, rooms) => {
   expect(climbing(base, rooms)).toEqual([]);
+});
+
+test.each([
+  ['domain', DOMAIN],
+  ['adapters/redis', REDIS],
+])('docs/architecture.md has the rooms of %s in this order', (_, rooms) => {
+  const order = rooms.map((room) => `\`${room}(\\.ts)?\``).join('\\s+→\\s+');
+  expect(readFileSync(new URL('../../docs/architecture.md', import.meta.url), 'utf8')).toMatch(
+    new RegExp(order),
+  );
 });
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
