@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { BIN, type Ended, spawnProgram } from '../support/spawned.js';
 import { openStores, type Stores } from '../support/stores.js';
 

@@ -7,8 +7,8 @@ import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.
 import { makeCertificateAuthority } from '../support/certificates.js';
 import { type Cli, cli } from '../support/cli.js';
 import { heartbeatOf } from '../support/heartbeats.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { administer, freshMysqlDatabase, mysqlCa } from '../support/servers.js';
-import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
 import { verifiersOver } from '../support/verifiers.js';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CliResult, cli, MovableClock } from '../support/cli.js';
-import { openForwardingProxy } from '../support/forwarding-proxy.js';
+import { startForwardingProxy } from '../support/proxies/forwarding-proxy.js';
 import { BIN, spawnProgram } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
@@ -158,7 +158,7 @@ test('waits while the database cannot be reached, says so once, and misses nothi
   try {
     const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
     const target = { host: url.hostname, port: Number(url.port) };
-    let proxy = await openForwardingProxy('127.0.0.1', target);
+    let proxy = await startForwardingProxy('127.0.0.1', target);
     url.port = String(proxy.port);
     const ending = new AbortController();
     const clock = new BackgroundClock();
@@ -170,15 +170,15 @@ test('waits while the database cannot be reached, says so once, and misses nothi
     const from = String((await stores.json('audit', 'list', '--limit', '1'))[0]?.seq ?? 0);
     const following = shell.run('events', 'follow', '--from', from, '--limit', '2');
     while (clock.now() < started + 2) await new Promise((resolve) => setTimeout(resolve, 5));
-    await proxy.close();
+    await proxy.stop();
     await stores.json('users', 'add', 'alice');
     await stores.json('users', 'disable', 'alice');
     const downAt = clock.now();
     while (clock.now() < downAt + 3) await new Promise((resolve) => setTimeout(resolve, 5));
-    proxy = await openForwardingProxy('127.0.0.1', target, proxy.port);
+    proxy = await startForwardingProxy('127.0.0.1', target, proxy.port);
     await stores.json('users', 'enable', 'alice');
     const { exitCode, stdout, stderr } = await following;
-    await proxy.close();
+    await proxy.stop();
     expect(
       stdout
         .trim()

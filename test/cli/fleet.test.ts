@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Heartbeat } from '../../src/domain/ports/index.js';
 import { cli } from '../support/cli.js';
 import { heartbeatOf } from '../support/heartbeats.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { type Verifiers, verifiersOver } from '../support/verifiers.js';
 

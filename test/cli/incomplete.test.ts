@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 let stores: Stores;

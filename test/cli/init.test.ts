@@ -2,9 +2,9 @@ import { existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cli, cli, everythingPrinted } from '../support/cli.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { runOnTerminal, type Step } from '../support/pseudo-terminal.js';
 import { administer } from '../support/servers.js';
-import { closedPorts } from '../support/silent-server.js';
 import { openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
 const ENTER = '\r';

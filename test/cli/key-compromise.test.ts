@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const SUBJECTS = Array.from({ length: 6 }, (_, index) => `user${index}`);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { METRICS } from '../../src/metrics/declarations.js';
 import { cli } from '../support/cli.js';
 import { promtool, samplesOf, valuesOf } from '../support/prometheus.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 const DAY = 86_400;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 const SUBS = Array.from({ length: 30 }, (_, index) => `user-${index}`);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cli.js';
-import { startSilentServer } from '../support/silent-server.js';
+import { startSilentServer } from '../support/proxies/silent-server.js';
 import { BIN, spawnCli, spawnProgram } from '../support/spawned.js';
 
 /** Creates an empty home, and returns the environment of a process in it. */

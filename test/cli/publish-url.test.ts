@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const LEAD = 600;

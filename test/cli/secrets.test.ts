@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cli, everythingPrinted, temporaryFolder } from '../support/cli.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { BACKENDS, openStores } from '../support/stores.js';
 
 const SECRETS = {

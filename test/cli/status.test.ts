@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
 import { cli } from '../support/cli.js';
 import { heartbeatOf } from '../support/heartbeats.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { freshMysqlDatabase } from '../support/servers.js';
-import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const DAY = 86_400;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { main } from '../../src/cli/main.js';
 import { cli, temporaryFolder } from '../support/cli.js';
 import { insertUser } from '../support/existing-user.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
 

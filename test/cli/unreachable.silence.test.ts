@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openMysqlWithPassword } from '../support/open-mysql.js';
-import { type SilencingProxy, startSilencingProxy } from '../support/silencing-proxy.js';
-import { closedPorts } from '../support/silent-server.js';
+import { type SilencingProxy, startSilencingProxy } from '../support/proxies/silencing-proxy.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { type Ended, spawnCli, spawnProgram } from '../support/spawned.js';
 import { openStores, type Stores } from '../support/stores.js';
 

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { closedPorts, startSilentServer } from '../support/proxies/silent-server.js';
 import { redisNodes, startRedis } from '../support/servers.js';
-import { closedPorts, startSilentServer } from '../support/silent-server.js';
 import { type Ended, spawnCli } from '../support/spawned.js';
 import { openStores, type Stores } from '../support/stores.js';
 

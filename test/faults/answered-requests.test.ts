@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { startFailingCluster } from '../support/failing-over.js';
-import { openForwardingProxy } from '../support/forwarding-proxy.js';
+import { startForwardingProxy } from '../support/proxies/forwarding-proxy.js';
 import { get, type Served, startServed } from '../support/served.js';
 import { basic, bearer, CLIENT } from '../support/serving.js';
 import { CLIENTS, refresh } from '../support/sessions-over-http.js';
@@ -150,7 +150,7 @@ test('what the API answered stays true without MySQL, a Redis master, and after 
 
   const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
   const target = { host: url.hostname, port: Number(url.port) };
-  let line = await openForwardingProxy('127.0.0.1', target);
+  let line = await startForwardingProxy('127.0.0.1', target);
   url.port = String(line.port);
   const served = await startServed({ ...stores.env, JWTCTL_MYSQL_URL: url.href }, '--workers', '2');
   opened.push(() => served.kill());
@@ -161,10 +161,10 @@ test('what the API answered stays true without MySQL, a Redis master, and after 
   };
 
   await answered(40);
-  await line.close();
+  await line.stop();
   await delay(500);
-  line = await openForwardingProxy('127.0.0.1', target, Number(url.port));
-  opened.push(() => line.close());
+  line = await startForwardingProxy('127.0.0.1', target, Number(url.port));
+  opened.push(() => line.stop());
   await answered(40);
   await cluster.failOver(0);
   await answered(40);

@@ -4,10 +4,10 @@ import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { JwtctlError } from '../../src/domain/shared/errors.js';
 import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
-import { startAlteringProxy } from '../support/altering-proxy.js';
 import { type Cli, cli } from '../support/cli.js';
 import { ManualClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
+import { startAlteringProxy } from '../support/proxies/altering-proxy.js';
 import { redisNodes, startRedis } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
 

@@ -7,9 +7,9 @@ import { openStoreIssuer } from '../../src/issuer/store-issuer.js';
 import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
 import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
 import { openContext } from '../support/opened-context.js';
+import { type SwitchingProxy, startSwitchingProxy } from '../support/proxies/switching-proxy.js';
 import { type ReplicatedMysql, startReplicatedMysql } from '../support/replicated-mysql.js';
 import { openStores, type Stores } from '../support/stores.js';
-import { type SwitchingProxy, startSwitchingProxy } from '../support/switching-proxy.js';
 
 // Each test starts two servers.
 vi.setConfig({ testTimeout: 120_000 });

@@ -7,8 +7,8 @@ import { type OpenVerifier, openVerifier } from '../../src/verifier/open-verifie
 import { redisCli } from '../adapters/redis/registry-under-test.js';
 import { cli, temporaryFolder } from '../support/cli.js';
 import { freePort } from '../support/free-port.js';
+import { startSilentServer } from '../support/proxies/silent-server.js';
 import { freshMysqlDatabase, freshPrefix, openServerGroup, startRedis } from '../support/servers.js';
-import { startSilentServer } from '../support/silent-server.js';
 import { spawnCli } from '../support/spawned.js';
 import { writeMasterKey } from '../support/stores.js';
 

@@ -10,7 +10,7 @@ import {
   type SettingsInput,
 } from '../../src/index.js';
 import { temporaryFolder } from '../support/cli.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { spawnProgram } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 

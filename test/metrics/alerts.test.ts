@@ -8,8 +8,8 @@ import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
 import { cli, temporaryFolder } from '../support/cli.js';
 import { DOCUMENTS, ROOT, readDocument } from '../support/documents.js';
 import { promtool, type Sample, samplesOf } from '../support/prometheus.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { basic, bearer, CLIENT, openServing } from '../support/serving.js';
-import { closedPorts } from '../support/silent-server.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 const RULES = join(ROOT, 'docs/prometheus/alerts.yml');

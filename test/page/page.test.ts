@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { useBrowser } from '../support/browser.js';
 import { cli } from '../support/cli.js';
 import { keyIds, plant } from '../support/planted-entries.js';
-import { closedPorts } from '../support/silent-server.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const HOSTILE = [

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isActive, logIn, newUserForEachTest } from '../support/http-session.js';
+import { startSwitchingProxy } from '../support/proxies/switching-proxy.js';
 import {
   basic,
   bearer,
@@ -10,7 +11,6 @@ import {
   servingsOver,
 } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
-import { startSwitchingProxy } from '../support/switching-proxy.js';
 
 interface Issued {
   token: string;

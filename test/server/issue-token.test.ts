@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { closedPorts } from '../support/proxies/silent-server.js';
+import { startSwitchingProxy } from '../support/proxies/switching-proxy.js';
 import {
   basic,
   bearer,
@@ -9,9 +11,7 @@ import {
   type Serving,
   servingsOver,
 } from '../support/serving.js';
-import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
-import { startSwitchingProxy } from '../support/switching-proxy.js';
 
 function post(
   { app }: Serving,

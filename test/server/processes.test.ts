@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { makeCertificateAuthority } from '../support/certificates.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { type Answered, get, type Served, startServed, startTraffic } from '../support/served.js';
 import { basic, bearer } from '../support/serving.js';
-import { closedPorts } from '../support/silent-server.js';
 import { spawnCli } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 

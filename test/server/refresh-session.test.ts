@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isActive, logIn, newUserForEachTest, type Session } from '../support/http-session.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
+import { startSwitchingProxy } from '../support/proxies/switching-proxy.js';
 import {
   basic,
   CLIENT,
@@ -9,9 +11,7 @@ import {
   type Serving,
   servingsOver,
 } from '../support/serving.js';
-import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
-import { startSwitchingProxy } from '../support/switching-proxy.js';
 
 describe.each(BACKENDS)('POST /token on %s', (backend) => {
   let stores: Stores;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import type { CertificateAuthority, CertificateFiles } from './certificates.js';
 import { cli, temporaryFolder } from './cli.js';
-import { openForwardingProxy } from './forwarding-proxy.js';
 import { resolveNames } from './names.js';
+import { startForwardingProxy } from './proxies/forwarding-proxy.js';
 
 const DAY_MS = 86_400_000;
 
@@ -87,7 +87,7 @@ export function testServerCertificate(store: TlsStore): void {
 
   test('for an IPv6 address is accepted only for that address', async () => {
     const { server, ca } = started();
-    const proxy = await openForwardingProxy('::1', server);
+    const proxy = await startForwardingProxy('::1', server);
     try {
       const reached = { host: '[::1]', port: proxy.port };
       await present(ca.issue({ names: 'IP:::1' }));
@@ -96,7 +96,7 @@ export function testServerCertificate(store: TlsStore): void {
       await present(ca.issue({ names: 'DNS:localhost, IP:127.0.0.1' }));
       expect(await connect(reached)).toMatchObject(refused(/for localhost, 127\.0\.0\.1, not for ::1/));
     } finally {
-      await proxy.close();
+      await proxy.stop();
     }
   });
 

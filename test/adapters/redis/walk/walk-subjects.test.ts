@@ -3,7 +3,7 @@ import { keyspace } from '../../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../../src/adapters/redis/token-registry.js';
 import type { ScannedSubject, WalkOptions } from '../../../../src/domain/ports/index.js';
 import { countMatching } from '../../../../src/domain/registry/count-matching.js';
-import { startLosingProxy } from '../../../support/losing-proxy.js';
+import { startLosingProxy } from '../../../support/proxies/losing-proxy.js';
 import { registerOne } from '../../../support/registering.js';
 import { startRedis, startRedisCluster } from '../../../support/servers.js';
 import {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Schema } from '../../../../src/adapters/sql/schema.js';
 import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
 import { openMysqlWithPassword } from '../../../support/open-mysql.js';
-import { type SilencingProxy, startSilencingProxy } from '../../../support/silencing-proxy.js';
+import { type SilencingProxy, startSilencingProxy } from '../../../support/proxies/silencing-proxy.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
 
 const TIMEOUT_MS = 2_000;

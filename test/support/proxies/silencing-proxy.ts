@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { urlThrough } from './tcp-proxy.js';
 
 /** A proxy whose connections can fall silent. */
 export interface SilencingProxy {
@@ -56,11 +57,8 @@ export async function startSilencingProxy(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
 
-  const through = new URL(url);
-  through.hostname = '127.0.0.1';
-  through.port = String((server.address() as AddressInfo).port);
   return {
-    url: through.href,
+    url: urlThrough((server.address() as AddressInfo).port, url),
     fallSilentAt: (text) => {
       trigger = text;
     },

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { addressOf, startTcpProxy } from './tcp-proxy.js';
 
 /** Returns the bytes that the client gets in place of the reply to a command such as `cluster slots`. */
 export type Alter = (command: string, reply: Buffer) => Buffer;
@@ -9,39 +9,22 @@ export async function startAlteringProxy(
   node: string,
   alter: Alter,
 ): Promise<{ node: string; stop(): Promise<void> }> {
-  const [host = '', port = ''] = node.split(':');
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = connect({ host, port: Number(port) });
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-      socket.once('close', () => {
-        sockets.delete(socket);
-        client.destroy();
-        upstream.destroy();
+  const target = addressOf(`redis://${node}`);
+  const { port, stop } = await startTcpProxy(
+    () => target,
+    (client, upstream) => {
+      const asked: string[] = [];
+      eachValue(client, (value) => {
+        asked.push(nameOf(value));
+        upstream.write(value);
       });
-    }
-    const asked: string[] = [];
-    eachValue(client, (value) => {
-      asked.push(nameOf(value));
-      upstream.write(value);
-    });
-    eachValue(upstream, (value) => {
-      const isPush = value[0] === '>'.charCodeAt(0);
-      client.write(isPush ? value : alter(asked.shift() ?? '', value));
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    node: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    stop: async () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
+      eachValue(upstream, (value) => {
+        const isPush = value[0] === '>'.charCodeAt(0);
+        client.write(isPush ? value : alter(asked.shift() ?? '', value));
+      });
     },
-  };
+  );
+  return { node: `127.0.0.1:${port}`, stop };
 }
 
 /** The command, with its subcommand if it has one. */
