@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { basic, CLIENT, servingsOver } from '../support/serving.js';
-import { openStores, type Stores } from '../support/stores.js';
+import { basic, CLIENT, servingsOver } from '../../support/serving.js';
+import { openStores, type Stores } from '../../support/stores.js';
 
 const JSON_TYPE = 'application/json';
 const FORM_TYPE = 'application/x-www-form-urlencoded';

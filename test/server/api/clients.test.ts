@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RIGHTS, type Right } from '../../src/config/serve-clients.js';
-import { basic, type Client, clientSetting, type Serving, servingsOver } from '../support/serving.js';
-import { openStores, type Stores } from '../support/stores.js';
+import { RIGHTS, type Right } from '../../../src/config/serve-clients.js';
+import { basic, type Client, clientSetting, type Serving, servingsOver } from '../../support/serving.js';
+import { openStores, type Stores } from '../../support/stores.js';
 
 interface Endpoint {
   right: Right;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { closedPorts } from '../support/proxies/silent-server.js';
-import { startSwitchingProxy } from '../support/proxies/switching-proxy.js';
+import { closedPorts } from '../../support/proxies/silent-server.js';
+import { startSwitchingProxy } from '../../support/proxies/switching-proxy.js';
 import {
   basic,
   bearer,
@@ -10,8 +10,8 @@ import {
   openServing,
   type Serving,
   servingsOver,
-} from '../support/serving.js';
-import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+} from '../../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
 function post(
   { app }: Serving,

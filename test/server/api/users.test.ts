@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newUserForEachTest } from '../support/http-session.js';
-import { basic, bearer, CLIENT, servingsOver } from '../support/serving.js';
-import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+import { newUserForEachTest } from '../../support/http-session.js';
+import { basic, bearer, CLIENT, servingsOver } from '../../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
 describe.each(BACKENDS)('managing users over HTTP on %s', (backend) => {
   let stores: Stores;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isActive, logIn, newUserForEachTest } from '../support/http-session.js';
-import { startSwitchingProxy } from '../support/proxies/switching-proxy.js';
+import { isActive, logIn, newUserForEachTest } from '../../support/http-session.js';
+import { startSwitchingProxy } from '../../support/proxies/switching-proxy.js';
 import {
   basic,
   bearer,
@@ -9,8 +9,8 @@ import {
   clientSetting,
   openServing,
   servingsOver,
-} from '../support/serving.js';
-import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+} from '../../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
 interface Issued {
   token: string;

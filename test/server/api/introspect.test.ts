@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../src/domain/shared/errors.js';
-import { basic, CLIENT, servingsOver } from '../support/serving.js';
-import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { basic, CLIENT, servingsOver } from '../../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isActive, logIn, newUserForEachTest, type Session } from '../support/http-session.js';
-import { closedPorts } from '../support/proxies/silent-server.js';
-import { startSwitchingProxy } from '../support/proxies/switching-proxy.js';
+import { isActive, logIn, newUserForEachTest, type Session } from '../../support/http-session.js';
+import { closedPorts } from '../../support/proxies/silent-server.js';
+import { startSwitchingProxy } from '../../support/proxies/switching-proxy.js';
 import {
   basic,
   CLIENT,
@@ -10,8 +10,8 @@ import {
   openServing,
   type Serving,
   servingsOver,
-} from '../support/serving.js';
-import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+} from '../../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
 describe.each(BACKENDS)('POST /token on %s', (backend) => {
   let stores: Stores;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { duplicateMember } from '../../src/server/api/duplicate-member.js';
+import { duplicateMember } from '../../../src/server/api/duplicate-member.js';
 
 test.each([
   ['{"sub":"alice","sub":"bob"}', 'sub'],
