@@ -3,14 +3,15 @@
  * How many logins (`POST /v1/tokens`) and refreshes (`POST /token`) a second `jwtctl serve` answers with two workers, with 64
  * requests in flight: each token is signed, registered in the cluster, and checked against MariaDB.
  *
- * The peer of logins is `openssl speed rsa2048` in two processes, which does nothing but sign. The peer of refreshes is a
- * Fastify handler in two workers that signs and seals as jwtctl does, and has no store. The load generator, and for the
- * product the stores, take their share of the same cores.
+ * The peer of logins is `openssl speed rsa2048` in two processes, which does nothing but sign. The peer of refreshes is the
+ * same server, which signs and asks MariaDB, but stores nothing in Redis. The load generator and the stores take their share
+ * of the same cores.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 import { LISTENING, portOf } from './serve.mjs';
+import { bundle } from './support/bundle.mjs';
 import { issueTokens } from './support/issued.mjs';
 import { signaturesPerSecond } from './support/openssl.mjs';
 import { startProgram } from './support/programs.mjs';
@@ -21,8 +22,17 @@ const WORKERS = 2;
 const CONNECTIONS = 64;
 const SECONDS = 5;
 const SIZES = { rounds: 3, tokens: 1000, subjects: 1000 };
-const SIGNING_SERVER = fileURLToPath(new URL('support/signing-server.mjs', import.meta.url));
+const UNREGISTERED_SERVER = fileURLToPath(new URL('support/unregistered-server.mjs', import.meta.url));
 const SECRET = randomBytes(24).toString('hex');
+const CLIENTS = {
+  JWTCTL_SERVE_CLIENTS: JSON.stringify([
+    {
+      id: 'bench',
+      secretSha256: createHash('sha256').update(SECRET).digest('hex'),
+      may: ['issue', 'refresh'],
+    },
+  ]),
+};
 const AUTHORIZATION = `Basic ${Buffer.from(`bench:${SECRET}`).toString('base64')}`;
 
 /** @type {import('./support/benchmark.mjs').Benchmark} */
@@ -61,57 +71,53 @@ export const logins = {
 /** @type {import('./support/benchmark.mjs').Benchmark} */
 export const refreshes = {
   name: 'refreshes',
-  summary: '`POST /token` of `serve --workers 2`, against a Fastify handler that signs and has no store',
+  summary: '`POST /token` of `serve --workers 2`, against the same server without what it stores in Redis',
   sizes: SIZES,
 
   async run({ stores, sizes, say }) {
     const installation = await stores.product();
     await issueTokens(installation, sizes);
     const server = startServer(installation.product);
-    const signing = startProgram(process.execPath, [SIGNING_SERVER, String(WORKERS), SECRET], {
-      env: { PATH: process.env.PATH },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const unregistered = startProgram(
+      process.execPath,
+      [await bundle(UNREGISTERED_SERVER), String(WORKERS)],
+      { env: { ...installation.product.env, ...CLIENTS }, stdio: ['ignore', 'ignore', 'pipe'] },
+    );
     try {
-      const [port, signingPort] = await Promise.all([
+      const [port, peerPort] = await Promise.all([
         portOf(server, LISTENING),
-        portOf(signing, /^listening (\d+)$/m),
+        portOf(unregistered, LISTENING),
       ]);
       const sessions = await Promise.all(
         Array.from({ length: CONNECTIONS }, (_, index) => logIn(port, subjectName(index % sizes.subjects))),
       );
-      const first = await json(await fetch(`http://127.0.0.1:${signingPort}/first`));
-      const others = Array(CONNECTIONS).fill(first.refresh_token);
+      const others = [...sessions];
       // The first round does not count: it warms up.
       await refreshesPerSecond(port, sessions);
-      await refreshesPerSecond(signingPort, others);
+      await refreshesPerSecond(peerPort, others);
       /** @type {number[]} */
       const own = [];
       /** @type {number[]} */
       const peer = [];
       for (let round = 1; round <= sizes.rounds; round++) {
         own.push(await refreshesPerSecond(port, sessions));
-        peer.push(await refreshesPerSecond(signingPort, others));
+        peer.push(await refreshesPerSecond(peerPort, others));
         say(`round ${round}: ${perSecond(own.at(-1) ?? 0)}, peer ${perSecond(peer.at(-1) ?? 0)}`);
       }
       const series = /** @type {const} */ ([
         { name: 'jwtctl serve: POST /token', samples: own, format: perSecond },
-        { name: 'Fastify, signing without a store', samples: peer, format: perSecond },
+        { name: 'the same, storing nothing in Redis', samples: peer, format: perSecond },
       ]);
       return { series: [...series], verdicts: [ratioAtLeast(series, 0.6)] };
     } finally {
-      for (const child of [server, signing]) child.kill('SIGKILL');
+      for (const child of [server, unregistered]) child.kill('SIGKILL');
     }
   },
 };
 
 /** @param {import('./support/product.mjs').Product} product */
 function startServer(product) {
-  const secretSha256 = createHash('sha256').update(SECRET).digest('hex');
-  const clients = [{ id: 'bench', secretSha256, may: ['issue', 'refresh'] }];
-  return product.start(['serve', '--port', '0', '--workers', String(WORKERS)], {
-    JWTCTL_SERVE_CLIENTS: JSON.stringify(clients),
-  });
+  return product.start(['serve', '--port', '0', '--workers', String(WORKERS)], CLIENTS);
 }
 
 /**
