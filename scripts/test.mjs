@@ -34,8 +34,10 @@ step('Types', () => {
 });
 step('Lint and format', () => run(bin('biome'), ['check', '.']));
 step('Unused code', () => run(bin('knip'), []));
-const { passed, failed, skipped } = step('Tests', runTests);
+const { passed, failed, skipped, slowest } = step('Tests', runTests);
 for (const name of skipped) console.log(`skipped: ${name}`);
+console.log('\nThe slowest files:');
+for (const { file, seconds } of slowest) console.log(`${seconds.toFixed(1).padStart(7)} s  ${file}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 
 /**
@@ -58,7 +60,9 @@ function step(name, work) {
   }
 }
 
-/** @returns {{ passed: number, failed: number, skipped: string[] }} */
+/**
+ * @returns {{ passed: number, failed: number, skipped: string[], slowest: Array<{ file: string, seconds: number }> }}
+ */
 function runTests() {
   const folder = mkdtempSync(join(tmpdir(), 'jwtctl-totals-'));
   const totals = join(folder, 'totals.json');
