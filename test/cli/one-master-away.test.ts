@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
+import { objectsIn } from '../support/ndjson.js';
 import { closedPorts } from '../support/proxies/silent-server.js';
 import { openStores, type Stores } from '../support/stores.js';
 
@@ -39,18 +40,12 @@ interface Issued {
   token: string;
 }
 
-const objects = (text: string) =>
-  text
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line));
-
 async function issue(shell: Cli) {
   const { exitCode, stdout, stderr } = await shell.run(
     ...['token', 'issue', '--sub-file', '-', '-o', 'ndjson'],
     { stdin: LINES },
   );
-  return { exitCode, issued: objects(stdout) as Issued[], told: objects(stderr) };
+  return { exitCode, issued: objectsIn(stdout) as Issued[], told: objectsIn(stderr) };
 }
 
 async function jtis(sub: string): Promise<string[]> {
@@ -93,7 +88,7 @@ test('token register --token-file: other masters work, and each line for the los
     { stdin },
   );
   expect(exitCode).toBe(5);
-  expect(objects(stdout).map(({ sub }) => sub)).toEqual(reachable());
+  expect(objectsIn(stdout).map(({ sub }) => sub)).toEqual(reachable());
 });
 
 test('cache restore: entries on other masters come back, and the rest is reported as missed', async () => {

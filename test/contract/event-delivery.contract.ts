@@ -4,6 +4,7 @@ import { EventDelivery } from '../../src/domain/event-stream/deliver.js';
 import { parsePosition, type StreamPosition } from '../../src/domain/event-stream/position.js';
 import type { Database } from '../../src/domain/ports/index.js';
 import { MovableClock } from '../support/cli.js';
+import { parseNdjson } from '../support/ndjson.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
 export function eventDeliveryContract(engine: SqlEngine): void {
@@ -33,10 +34,7 @@ export function eventDeliveryContract(engine: SqlEngine): void {
     /** A process of its own. */
     function process(before: (subs: string[]) => Promise<void> = async () => {}): EventDelivery {
       const send = async (lines: string) => {
-        const subs = lines
-          .trim()
-          .split('\n')
-          .map((line) => JSON.parse(line).sub);
+        const subs = parseNdjson(lines).map(({ sub }) => sub);
         await before(subs);
         sent.push(...subs);
       };

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FailingCluster, startFailingCluster } from '../support/failing-over.js';
 import { startProgram } from '../support/load.js';
+import { parseNdjson } from '../support/ndjson.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 /** `docs/library.md`, "Near cache": how long a verdict may outlive a revocation, even during a failover. */
@@ -59,10 +60,7 @@ test('cached verdicts in four processes never outlive a revocation by more than 
   const issued: IssuedToken[] = [];
   const issue = async (subs: readonly string[]) => {
     const { stdout } = await stores.run('token', 'issue', '--sub-file', '-', { stdin: subs.join('\n') });
-    const made = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as IssuedToken);
+    const made: IssuedToken[] = parseNdjson(stdout);
     issued.push(...made);
     return made;
   };

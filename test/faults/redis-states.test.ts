@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { redisCli } from '../adapters/redis/registry-under-test.js';
 import { type Cli, cli } from '../support/cli.js';
+import { parseNdjson } from '../support/ndjson.js';
 import { startRedisCluster } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
 
@@ -30,10 +31,7 @@ async function issueAll(shell: Cli): Promise<Map<string, string>> {
   const stdin = SUBS.map((sub) => `${sub}\n`).join('');
   const words = ['token', 'issue', '--sub-file', '-', '--create-user', '-o', 'ndjson'];
   const { stdout } = await shell.run(...words, { stdin });
-  const issued = stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  const issued = parseNdjson(stdout);
   return new Map(issued.map(({ sub, token }) => [sub, token]));
 }
 

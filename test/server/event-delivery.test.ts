@@ -5,6 +5,7 @@ import { expect, test, vi } from 'vitest';
 import type { Context } from '../../src/app/context.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { startEventDelivery } from '../../src/server/event-delivery.js';
+import { parseNdjson } from '../support/ndjson.js';
 import { get, startServed } from '../support/served.js';
 import { openStores } from '../support/stores.js';
 
@@ -24,10 +25,7 @@ test('serve delivers events, and again after the command has failed, which it lo
           const text = existsSync(String(file)) ? readFileSync(String(file), 'utf8') : '';
           const last = text.trim().split('\n').pop() ?? '';
           if (!last.includes('user.enabled')) throw new Error(text);
-          return text
-            .trim()
-            .split('\n')
-            .map((line) => JSON.parse(line).event);
+          return parseNdjson(text).map(({ event }) => event);
         },
         { timeout: 15_000, interval: 50 },
       );

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { vi } from 'vitest';
+import { parseNdjson } from './ndjson.js';
 import { BIN } from './spawned.js';
 
 /** `jwtctl serve` of the built command line, in its own process. */
@@ -35,12 +36,7 @@ export async function startServed(env: Record<string, string>, ...flags: string[
     if (text.length < LOG_KEPT) text += piece;
   });
   const ended = once(child, 'close').then(([exitCode, signal]) => ({ exitCode, signal }));
-  const lines = () =>
-    text
-      .slice(0, text.lastIndexOf('\n') + 1)
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line));
+  const lines = () => parseNdjson(text.slice(0, text.lastIndexOf('\n') + 1));
   const logged = (message: string, count = 1) =>
     vi.waitFor(
       () => {

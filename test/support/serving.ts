@@ -14,6 +14,7 @@ import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
 import type { LiveVerifier } from '../../src/verifier/live-verifier.js';
 import { openLiveVerifier } from '../../src/verifier/open-live-verifier.js';
+import { parseNdjson } from './ndjson.js';
 import { checkResponses } from './openapi.js';
 import { inBackground, openContext } from './opened-context.js';
 import type { Stores } from './stores.js';
@@ -116,11 +117,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
   const violations = checkResponses(app);
   return {
     ...{ app, verifier, readiness, warnings },
-    lines: () =>
-      text
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line)),
+    lines: () => parseNdjson(text),
     close: async () => {
       await app.close();
       await verifier.close();

@@ -2,6 +2,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../../support/cli.js';
+import { parseNdjson } from '../../support/ndjson.js';
 import { administer } from '../../support/servers.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../../support/stores.js';
 
@@ -102,10 +103,7 @@ describe.each(BACKENDS)('the audit commands, on %s', (backend) => {
     const { file, rows } = await stores.json('audit', 'export', 'audit.ndjson');
     const text = readFileSync(file, 'utf8');
     expect(statSync(file).mode & 0o777).toBe(0o600);
-    const lines = text
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const lines = parseNdjson(text);
     expect(lines).toHaveLength(rows);
     expect(Object.keys(lines[0])).toEqual(
       expect.arrayContaining([

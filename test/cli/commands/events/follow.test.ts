@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CliResult, cli, MovableClock } from '../../../support/cli.js';
+import { parseNdjson } from '../../../support/ndjson.js';
 import { startForwardingProxy } from '../../../support/proxies/forwarding-proxy.js';
 import { BIN, spawnProgram } from '../../../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../../../support/stores.js';
@@ -13,10 +14,7 @@ class BackgroundClock extends MovableClock {
 }
 
 function eventsOf({ stdout }: CliResult) {
-  return stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
+  return parseNdjson(stdout);
 }
 
 describe.each(BACKENDS)('events follow, on %s', (backend) => {
@@ -103,12 +101,7 @@ describe.each(BACKENDS)('events follow, on %s', (backend) => {
     await stores.json('users', 'enable', 'carol');
     const { exitCode, stdout } = await following;
     expect(exitCode).toBe(130);
-    expect(
-      stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line).event),
-    ).toContain('user.enabled');
+    expect(parseNdjson(stdout).map(({ event }) => event)).toContain('user.enabled');
     expect(stdout).not.toContain('key.');
   });
 
@@ -179,12 +172,7 @@ test('waits while the database cannot be reached, says so once, and misses nothi
     await stores.json('users', 'enable', 'alice');
     const { exitCode, stdout, stderr } = await following;
     await proxy.stop();
-    expect(
-      stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line).event),
-    ).toEqual(['user.disabled', 'user.enabled']);
+    expect(parseNdjson(stdout).map(({ event }) => event)).toEqual(['user.disabled', 'user.enabled']);
     expect(exitCode).toBe(0);
     expect(stderr.match(/Events continue when the database responds/g)).toHaveLength(1);
     expect(stderr).toContain('The database responds again.');

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { main } from '../../../../src/cli/main.js';
 import { cli, temporaryFolder } from '../../../support/cli.js';
 import { insertUser } from '../../../support/existing-user.js';
+import { failedLines, objectsIn } from '../../../support/ndjson.js';
 import { closedPorts } from '../../../support/proxies/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../../../support/stores.js';
 import { runAtTerminal } from '../../../support/terminal.js';
@@ -23,20 +24,6 @@ function file(name: string, ...lines: Array<string | object>): string {
     lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'),
   );
   return path;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
-function objects(text: string): any[] {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line));
-}
-
-function failures(stderr: string): Array<[number, string]> {
-  return objects(stderr)
-    .filter(({ line }) => line !== undefined)
-    .map(({ line, error }) => [line, error.code]);
 }
 
 function firstAnswer(): { answered: Promise<void>; onStdout: () => void } {
@@ -101,7 +88,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       '--sub-file',
       file('mixed', ...lines),
     );
-    const issued = objects(stdout);
+    const issued = objectsIn(stdout);
     expect(exitCode).toBe(5);
     expect(issued.map(({ sub }) => sub)).toEqual(['alice', '*', ' a ', 'alice', 'bob']);
     for (const one of issued) {
@@ -129,13 +116,13 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     const path = file('formats', 'alice', 'zoe', 'bob');
     const json = await stores.run('token', 'issue', '--sub-file', path, '--json');
     expect(json.json().map(({ sub }: { sub: string }) => sub)).toEqual(['alice', 'bob']);
-    expect(objects(json.stderr)).toEqual([
+    expect(objectsIn(json.stderr)).toEqual([
       { line: 2, error: { code: 'ERR_USER_UNKNOWN', message: 'There is no user "zoe".' } },
       { summary: { issued: 2, failed: 1, lastLine: 3, complete: true } },
     ]);
     const ndjson = await stores.run('token', 'issue', '--sub-file', path, '-o', 'ndjson');
-    expect(objects(ndjson.stdout).map(({ sub }) => sub)).toEqual(['alice', 'bob']);
-    expect(failures(ndjson.stderr)).toEqual([[2, 'ERR_USER_UNKNOWN']]);
+    expect(objectsIn(ndjson.stdout).map(({ sub }) => sub)).toEqual(['alice', 'bob']);
+    expect(failedLines(ndjson.stderr)).toEqual([[2, 'ERR_USER_UNKNOWN']]);
     const quiet = await stores.run('token', 'issue', '--sub-file', path, '-q');
     expect(quiet.stderr).toBe('1 token: ERR_USER_UNKNOWN (line 2)\n  Line 2: There is no user "zoe".\n');
     expect(await Promise.all(quiet.lines().map(verdict))).toEqual(['active', 'active']);
@@ -154,8 +141,8 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       '-o',
       'ndjson',
     );
-    const issued = objects(stdout);
-    expect({ exitCode, failures: failures(stderr) }).toEqual({ exitCode: 0, failures: [] });
+    const issued = objectsIn(stdout);
+    expect({ exitCode, failures: failedLines(stderr) }).toEqual({ exitCode: 0, failures: [] });
     expect(issued.map(({ sub }) => sub)).toEqual(subs);
     expect(new Set(issued.map(({ jti }) => jti)).size).toBe(subs.length);
     expect(await liveTokens()).toBe(before + subs.length);
@@ -191,7 +178,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       '--meta',
       'device=all',
     ];
-    const issued = objects((await stores.run(...words, ...flags)).stdout);
+    const issued = objectsIn((await stores.run(...words, ...flags)).stdout);
     const payloads = [];
     for (const { token } of issued)
       payloads.push((await stores.json('token', 'decode', '-', { stdin: token })).payload);
@@ -237,8 +224,11 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       '-o',
       'ndjson',
     );
-    expect({ exitCode, subs: objects(stdout).map(({ sub }) => sub) }).toEqual({ exitCode: 5, subs: ['bob'] });
-    expect(failures(stderr).map(([, code]) => code)).toEqual([
+    expect({ exitCode, subs: objectsIn(stdout).map(({ sub }) => sub) }).toEqual({
+      exitCode: 5,
+      subs: ['bob'],
+    });
+    expect(failedLines(stderr).map(([, code]) => code)).toEqual([
       ...['ERR_ROW_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID'],
       ...['ERR_DURATION_INVALID', 'ERR_TTL_TOO_LONG', 'ERR_AUDIENCE_INVALID', 'ERR_ROW_INVALID'],
       ...['ERR_CLAIM_RESERVED', 'ERR_ROW_INVALID', 'ERR_META_INVALID', 'ERR_ROW_INVALID'],
@@ -265,7 +255,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     const { exitCode, stdout } = await stores.run('token', 'issue', '--sub-file', '-', '--create-user', {
       stdin,
     });
-    expect({ exitCode, subs: objects(stdout).map(({ sub }) => sub) }).toEqual({
+    expect({ exitCode, subs: objectsIn(stdout).map(({ sub }) => sub) }).toEqual({
       ...{ exitCode: 0, subs: ['created-1', 'created-2', 'created-1', 'alice'] },
     });
     expect(await stores.json('users', 'show', 'created-2')).toMatchObject({ status: 'enabled', name: null });
@@ -291,12 +281,12 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       'ndjson',
     );
     expect(exitCode).toBe(5);
-    expect(objects(stdout)).toMatchObject([
+    expect(objectsIn(stdout)).toMatchObject([
       { dryRun: true, kid, payload: { sub: 'alice' } },
       { dryRun: true, kid, payload: { sub: 'bob' } },
     ]);
     expect(stdout).not.toContain('"token"');
-    expect(objects(stderr).at(-1)).toEqual({
+    expect(objectsIn(stderr).at(-1)).toEqual({
       summary: { planned: 2, failed: 1, lastLine: 3, complete: true },
     });
     const created = await stores.run('token', 'issue', '--sub-file', path, '--dry-run', '--create-user');
@@ -365,7 +355,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       stdin: 'alice\nbob\n',
     });
     expect(exitCode).toBe(0);
-    for (const { token } of objects(stdout)) expect(await verdict(token)).toBe('active');
+    for (const { token } of objectsIn(stdout)) expect(await verdict(token)).toBe('active');
   });
 
   test('starts no further line after an interruption, and prints the valid tokens of those started', async () => {
@@ -385,14 +375,14 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       ...['token', 'issue', '--sub-file', '-', '-o', 'ndjson'],
       { stdin },
     );
-    const issued = objects(stdout);
+    const issued = objectsIn(stdout);
     expect({ exitCode, subs: issued.map(({ sub }) => sub) }).toEqual({
       exitCode: 130,
       subs: ['alice', 'bob'],
     });
     expect(await liveTokens()).toBe(before + 2);
     for (const { token } of issued) expect(await verdict(token)).toBe('active');
-    expect(objects(stderr).at(-1)).toEqual({
+    expect(objectsIn(stderr).at(-1)).toEqual({
       summary: { issued: 2, failed: 1, lastLine: 3, complete: false },
     });
     const [row] = await stores.query('SELECT outcome, reason FROM audit_log ORDER BY seq DESC LIMIT 1');
@@ -439,7 +429,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
       '--sub-file',
       file('seen', 'alice'),
     );
-    expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 0, count: 1 });
+    expect({ exitCode, count: objectsIn(stdout).length }).toEqual({ exitCode: 0, count: 1 });
     expect(stderr).not.toContain('issuing');
   });
 });
@@ -459,7 +449,7 @@ test('answers a line before the next one arrives', async () => {
   const { exitCode, stdout } = await shell.run('token', 'issue', '--sub-file', '-', {
     stdin: Readable.from(lines()),
   });
-  expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 0, count: 2 });
+  expect({ exitCode, count: objectsIn(stdout).length }).toEqual({ exitCode: 0, count: 2 });
 });
 
 test('reads nothing without a key or a store', async () => {
@@ -489,7 +479,7 @@ test('an unreachable registry ends the run with exit code 4, and every started l
       { stdin: 'alice\nzoe\nbob\n' },
     );
     expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: '' });
-    const [failed, summary, last] = objects(stderr);
+    const [failed, summary, last] = objectsIn(stderr);
     expect(failed).toMatchObject({ line: 1, lastLine: 3, error: { code: last.error.code } });
     expect(summary).toEqual({ summary: { issued: 0, failed: 3, lastLine: 3, complete: false } });
     const [row] = await stores.query('SELECT outcome FROM audit_log ORDER BY seq DESC LIMIT 1');

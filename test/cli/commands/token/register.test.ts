@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from '../../../support/cli.js';
+import { failedLines, objectsIn } from '../../../support/ndjson.js';
 import { freshJwk, keyOf, type PrivateJwk, pkcs8Of, writeKeyFile } from '../../../support/private-keys.js';
 import { rsaPair, signJws } from '../../../support/signing.js';
 import { BACKENDS, openStores, type Stores } from '../../../support/stores.js';
@@ -20,20 +21,6 @@ function file(name: string, ...lines: string[]): string {
   const path = join(files, name);
   writeFileSync(path, lines.join('\n'));
   return path;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
-function objects(text: string): any[] {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line));
-}
-
-function failures(stderr: string): Array<[number, string]> {
-  return objects(stderr)
-    .filter(({ line }) => line !== undefined)
-    .map(({ line, error }) => [line, error.code]);
 }
 
 describe.each(BACKENDS)('token register, on %s', (backend) => {
@@ -173,15 +160,15 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const path = file('many.txt', ...lines);
     const first = await stores.run('token', 'register', '--token-file', path, '-o', 'ndjson');
     expect(first.exitCode).toBe(5);
-    const taken = objects(first.stdout);
+    const taken = objectsIn(first.stdout);
     expect(taken.map(({ jti }) => jti)).toEqual(good.map((_, index) => `many-${index}`));
     expect(Object.keys(taken[7])).toEqual(['jti', 'kid', 'sub', 'aud', 'iat', 'exp']);
-    expect(failures(first.stderr)).toEqual([
+    expect(failedLines(first.stderr)).toEqual([
       [2, 'ERR_USER_UNKNOWN'],
       [5, 'ERR_TOKEN_MALFORMED'],
       [303, 'ERR_TOKEN_REVOKED'],
     ]);
-    expect(objects(first.stderr).at(-1)).toEqual({
+    expect(objectsIn(first.stderr).at(-1)).toEqual({
       summary: { registered: 300, failed: 3, lastLine: 304, complete: true },
     });
     for (const token of [good[0], good[150], good[299]]) expect(await verdict(String(token))).toBe('active');
@@ -196,7 +183,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const quiet = await stores.run('token', 'register', '--token-file', path, '-q');
     expect(quiet.lines()).toEqual(taken.map(({ jti }) => jti));
     const table = await stores.run('token', 'register', '--token-file', path);
-    expect(objects(table.stdout)).toEqual(taken);
+    expect(objectsIn(table.stdout)).toEqual(taken);
     expect(table.stderr).toContain('300 tokens registered, 3 lines failed.');
     expect((await stores.json('cache', 'inspect')).entries).toBe(entries);
   });
@@ -205,15 +192,15 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const printed = await stores.run('token', 'issue', '--sub-file', '-', '-o', 'ndjson', {
       stdin: 'alice\nbob\n',
     });
-    const tokens = objects(printed.stdout).map(({ token }) => token);
+    const tokens = objectsIn(printed.stdout).map(({ token }) => token);
     for (const sub of ['alice', 'bob']) await stores.json('cache', 'flush', '--sub', sub, '--yes');
     expect(await Promise.all(tokens.map(verdict))).toEqual(tokens.map(() => 'ERR_TOKEN_NOT_REGISTERED'));
     const others = ['{"jti":"x"}', '{"token":5}', '[{"token":"x"},', '{"token":"x"'];
     const { exitCode, stdout, stderr } = await registerFile(
       [...printed.lines(), await foreignToken(), ...others].join('\n'),
     );
-    expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 5, count: 3 });
-    expect(failures(stderr)).toEqual(others.map((_, index) => [4 + index, 'ERR_LINE_NO_TOKEN']));
+    expect({ exitCode, count: objectsIn(stdout).length }).toEqual({ exitCode: 5, count: 3 });
+    expect(failedLines(stderr)).toEqual(others.map((_, index) => [4 + index, 'ERR_LINE_NO_TOKEN']));
     expect(stderr).toContain('neither a token nor a JSON object');
     expect(await Promise.all(tokens.map(verdict))).toEqual(['active', 'active']);
     const help = (await stores.run('token', 'register', '--help')).stdout;
@@ -230,7 +217,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const { exitCode, stderr } = await stores.run('token', 'register', '--token-file', '-', '-o', 'ndjson', {
       stdin: tokens.join('\n'),
     });
-    expect({ exitCode, summary: objects(stderr).at(-1) }).toEqual({
+    expect({ exitCode, summary: objectsIn(stderr).at(-1) }).toEqual({
       exitCode: 0,
       summary: {
         summary: {
@@ -249,7 +236,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const stdin = tokens.join('\n');
     const many = await stores.run('token', 'register', '--token-file', '-', '-n', { stdin });
     expect(many.exitCode).toBe(5);
-    expect(objects(many.stdout)).toMatchObject([{ dryRun: true, jti: 'dry' }]);
+    expect(objectsIn(many.stdout)).toMatchObject([{ dryRun: true, jti: 'dry' }]);
     expect(many.stderr).toContain('1 token would be registered, 1 line failed.');
     expect(await stores.content()).toBe(before);
   });
@@ -308,7 +295,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const shell = cli({ clock, home, env, signal: interruption.signal, onStdout: () => answer() });
     const stdin = Readable.from(lines());
     const cut = await shell.run('token', 'register', '--token-file', '-', '-o', 'ndjson', { stdin });
-    expect({ exitCode: cut.exitCode, jtis: objects(cut.stdout).map(({ jti }) => jti) }).toEqual({
+    expect({ exitCode: cut.exitCode, jtis: objectsIn(cut.stdout).map(({ jti }) => jti) }).toEqual({
       ...{ exitCode: 130, jtis: ['cut-1'] },
     });
     expect(await Promise.all(tokens.map(verdict))).toEqual(['active', 'ERR_TOKEN_NOT_REGISTERED']);
@@ -324,8 +311,8 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const { verifyUntil } = await stores.json('keys', 'show', 'theirs');
     expect(verifyUntil).toBeGreaterThanOrEqual(now + 50 * DAY);
     const { exitCode, stdout, stderr } = await registerFile(tokens.join('\n'));
-    expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 5, count: 1 });
-    expect(failures(stderr)).toEqual([[2, 'ERR_KEY_NOT_TRUSTED']]);
+    expect({ exitCode, count: objectsIn(stdout).length }).toEqual({ exitCode: 5, count: 1 });
+    expect(failedLines(stderr)).toEqual([[2, 'ERR_KEY_NOT_TRUSTED']]);
     expect(await verdict(tokens[0] ?? '')).toBe('active');
   });
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from '../../../support/cli.js';
+import { failedLines } from '../../../support/ndjson.js';
 import { BACKENDS, openStores, type Stores } from '../../../support/stores.js';
 
 const HOSTILE = ['*', '{a}:b', "o'brien; --", '-x', 'Alice', '007', '__proto__', 'é', '😀', '"q"'];
@@ -23,14 +24,6 @@ function around(...parts: Array<string | Buffer>): Buffer {
 }
 
 /** Returns the failed lines by number, with their codes. */
-function failures(stderr: string): Array<[number, string]> {
-  return stderr
-    .split('\n')
-    .filter((line) => line.startsWith('{"line"'))
-    .map((line) => JSON.parse(line))
-    .map(({ line, error }) => [line, error.code]);
-}
-
 describe.each(BACKENDS)('users import, on %s', (backend) => {
   let stores: Stores;
 
@@ -69,7 +62,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
       exitCode: 5,
       json: { added: 4, existing: 1, failed: 7, lastLine: 15, complete: true },
     });
-    expect(failures(stderr)).toEqual([
+    expect(failedLines(stderr)).toEqual([
       ...[
         [7, 'ERR_ROW_INVALID'],
         [8, 'ERR_ROW_INVALID'],
@@ -118,7 +111,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
       exitCode: 5,
       json: { added: 3, failed: 7, lastLine: 11 },
     });
-    expect(failures(stderr)).toEqual([
+    expect(failedLines(stderr)).toEqual([
       ...[4, 5, 6].map((line) => [line, 'ERR_ROW_INVALID']),
       ...[7, 8].map((line) => [line, 'ERR_LINE_NOT_JSON']),
       ...[9, 10].map((line) => [line, 'ERR_ROW_INVALID']),
@@ -197,7 +190,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     const { exitCode, stderr, json } = await stores.run('users', 'import', path, '--json');
     expect(exitCode).toBe(5);
     expect(json()).toMatchObject({ failed: 1, lastLine: 3, complete: false });
-    expect(failures(stderr)).toEqual([[3, 'ERR_ROW_INVALID']]);
+    expect(failedLines(stderr)).toEqual([[3, 'ERR_ROW_INVALID']]);
     expect(await subjects()).toContain('before');
     expect(await subjects()).not.toContain('behind');
   });
@@ -237,7 +230,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     const ndjson = '\n\n {"sub":"by beginning"}\n';
     expect(await stores.json('users', 'import', '-', { stdin: ndjson })).toMatchObject({ added: 1 });
     const named = await stores.run('users', 'import', file('c.jsonl', 'sub\nalice\n'), '--json');
-    expect(failures(named.stderr)).toEqual([1, 2].map((line) => [line, 'ERR_LINE_NOT_JSON']));
+    expect(failedLines(named.stderr)).toEqual([1, 2].map((line) => [line, 'ERR_LINE_NOT_JSON']));
     const told = await stores.run('users', 'import', file('d.csv', ndjson), '--format', 'ndjson', '--json');
     expect(told.json()).toMatchObject({ existing: 1, failed: 0 });
     expect(await stores.json('users', 'import', '-', { stdin: '' })).toMatchObject({ added: 0, failed: 0 });
