@@ -18,7 +18,7 @@ export async function addUser(
   ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
   input: { sub: string; name: string | null; dryRun: boolean },
 ): Promise<User> {
-  const { database, clock } = ports;
+  const { database, clock, actor } = ports;
   if (input.dryRun) {
     if ((await database.users.find(input.sub)) !== null) throw userExists(input.sub);
     const at = clock.now();
@@ -33,7 +33,8 @@ export async function addUser(
     const known = (await stores.securityLog.highestUserVersions([input.sub])).get(input.sub) ?? 0;
     const version = known + 1;
     if (version !== user.version) await stores.users.setVersion([input.sub], version);
-    await audit(ports, stores, 'users.add', input.sub, null, at);
+    const row = { at, actor, action: 'users.add', target: input.sub, outcome: 'done', reason: null };
+    await stores.auditLog.append(row);
     return { ...user, version };
   });
 }
@@ -59,10 +60,12 @@ export async function renameUser(
   ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
   { sub, name }: { sub: string; name: string | null },
 ): Promise<User> {
-  return ports.database.transaction(async (stores) => {
-    const at = ports.clock.now();
+  const { database, clock, actor } = ports;
+  return database.transaction(async (stores) => {
+    const at = clock.now();
     const { user, changed } = found(await stores.users.setName(sub, name, at), sub);
-    if (changed) await audit(ports, stores, 'users.rename', sub, null, at);
+    const row = { at, actor, action: 'users.rename', target: sub, outcome: 'done', reason: null };
+    if (changed) await stores.auditLog.append(row);
     return user;
   });
 }
@@ -151,7 +154,7 @@ export async function removeUser(
   policy: UserAdministrationPolicy,
   input: { sub: string; reason: string | null; dryRun: boolean },
 ): Promise<UserRemoval> {
-  const { database, registry, clock } = ports;
+  const { database, registry, clock, actor } = ports;
   const { sub, reason } = input;
   const ahead = new EntriesAhead(latestIssued(clock.now(), policy, null));
   const count = () => countSubjectTokens(registry, sub, clock.now(), undefined, ahead);
@@ -175,7 +178,7 @@ export async function removeUser(
       type: 'subject_revoked',
       ...{ sub, issuedBefore, reason, at, ...expiry },
     });
-    await audit(ports, stores, 'users.remove', sub, reason, at);
+    await stores.auditLog.append({ at, actor, action: 'users.remove', target: sub, outcome: 'done', reason });
     return { user: removed, eventId };
   });
   const { removed: revoked } = await afterRecord(() => registry.remove(sub, {}, clock.now()), {
@@ -192,15 +195,4 @@ export function found<T>(user: T | null, sub: string): T {
 
 function userExists(sub: string): JwtctlError {
   return new JwtctlError('ERR_USER_EXISTS', `User ${JSON.stringify(sub)} already exists.`);
-}
-
-function audit(
-  ports: Pick<Administration, 'actor'>,
-  stores: Stores,
-  action: string,
-  target: string,
-  reason: string | null,
-  at: number,
-): Promise<void> {
-  return stores.auditLog.append({ at, actor: ports.actor, action, target, outcome: 'done', reason });
 }
