@@ -16,16 +16,29 @@ export interface TerminalResult {
   output: string;
 }
 
-/** Runs the built command line on a real pseudo-terminal. Kills it after 20 s; `signal` then says so. */
+interface TerminalOptions {
+  env: Record<string, string>;
+  cwd?: string;
+  columns?: number;
+  killAfterMs?: number;
+}
+
+/** Runs the built command line on a real pseudo-terminal. Kills it, by default after 20 s; `signal` then says so. */
 export function runOnTerminal(
-  { env, cwd = '/', columns = 200 }: { env: Record<string, string>; cwd?: string; columns?: number },
+  options: TerminalOptions,
   steps: readonly Step[],
   ...words: string[]
 ): Promise<TerminalResult> {
-  const job = {
-    argv: [process.execPath, BIN, ...words],
-    ...{ env: { TERM: 'xterm', ...env }, cwd, steps, columns, killAfterMs: 20_000 },
-  };
+  return runProgramOnTerminal(options, steps, process.execPath, BIN, ...words);
+}
+
+/** As {@link runOnTerminal}, with any program. */
+export function runProgramOnTerminal(
+  { env, cwd = '/', columns = 200, killAfterMs = 20_000 }: TerminalOptions,
+  steps: readonly Step[],
+  ...argv: string[]
+): Promise<TerminalResult> {
+  const job = { argv, env: { TERM: 'xterm', ...env }, cwd, steps, columns, killAfterMs };
   return new Promise((resolve, reject) => {
     const python = spawn(process.env.JWTCTL_TEST_PYTHON ?? 'python3', [SCRIPT, JSON.stringify(job)], {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -160,12 +160,3 @@ test.each(HOSTILE)('bash quotes %j', async (sub) => {
   const { stdout } = spawnSync('bash', ['-c', `printf '%s|' ${offered}`], { encoding: 'utf8' });
   expect(stdout).toBe(`${sub}|`);
 });
-
-test.each(['zsh', 'fish'])('%s accepts its script', async (name) => {
-  const { stdout: script } = await shell.run('completion', name);
-  expect(script).toContain('To install:');
-  const path = ['/bin', '/usr/bin'].map((folder) => join(folder, name)).find((file) => existsSync(file));
-  if (path === undefined) return;
-  const { status, stderr } = spawnSync(path, ['-n', '/dev/stdin'], { input: script, encoding: 'utf8' });
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-});

@@ -18,7 +18,7 @@ _jwtctl() {
     # Bash inserts a reply as it is, and would run a command in it.
     printf -v line %q "\${line#"$prefix"}"
     COMPREPLY+=("$line")
-  done < <("\${words[0]}" completion bash -- "\${words[@]:1}" 2>/dev/null)
+  done < <("\${words[0]/#~\\//$HOME/}" completion bash -- "\${words[@]:1}" 2>/dev/null)
 }
 complete -F _jwtctl jwtctl`,
 
@@ -27,12 +27,14 @@ complete -F _jwtctl jwtctl`,
 _jwtctl() {
   local line
   local -a items
-  for line in "\${(@f)$("\${words[1]}" completion zsh -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+  for line in "\${(@f)$(\${~words[1]} completion zsh -- "\${(@Q)words[2,CURRENT-1]}" "\${(Q)PREFIX}" 2>/dev/null)}"; do
     if [[ $line == :files ]]; then
+      compset -P '--[a-z-]#='
       _files
       return
     fi
-    [[ -n $line ]] && items+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+    # _describe reads value:description, and adds no description where there is no colon.
+    [[ -n $line ]] && items+=("\${\${line//:/\\\\:}/$'\\t'/:}")
   done
   _describe jwtctl items
 }
@@ -45,9 +47,12 @@ fi`,
   fish: `# To install: jwtctl completion fish > ~/.config/fish/completions/jwtctl.fish
 function __jwtctl_complete
   set -l words (commandline -opc)
-  set -l lines ($words[1] completion fish -- $words[2..] (commandline -ct) 2>/dev/null)
+  set -l typed (commandline -ct)
+  set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
+  set -l lines ($program completion fish -- $words[2..] $typed 2>/dev/null)
   if test "$lines" = ":files"
-    __fish_complete_path (commandline -ct)
+    set -l flag (string match -r '^--[a-z-]+=' -- $typed)
+    printf '%s\\n' "$flag"(__fish_complete_path (string replace -- "$flag" '' $typed))
   else
     printf '%s\\n' $lines
   end
