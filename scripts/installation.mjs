@@ -30,7 +30,8 @@ function lockedPackages(file) {
 }
 
 /**
- * Installs the servers, nginx, PHP, Chromium, promtool, and the Python packages on Debian and Ubuntu as root.
+ * Installs the servers, nginx, PHP, Chromium, promtool, zsh, fish, systemd, and the Python packages on Debian and Ubuntu as
+ * root.
  *
  * @throws if something is missing that it cannot install; the message says what to do
  */
@@ -42,7 +43,8 @@ export function provideTestPrograms() {
       [
         `The tests need ${missing.join(', ')}.`,
         'Install MariaDB 10.11 or newer or MySQL 8.0 or newer, Redis 7.0 or newer, OpenSSL, nginx, Chromium,',
-        'promtool (of Prometheus), PHP 8.2 or newer with curl, and for python3 the packages PyJWT, cryptography, flask, and requests.',
+        'promtool (of Prometheus), zsh, fish, PHP 8.2 or newer with curl, systemd-analyze (on Linux only), and for python3 the',
+        'packages PyJWT, cryptography, flask, and requests.',
         'Instead of the two servers, JWTCTL_TEST_MYSQL_URL (an account that may create databases) and',
         'JWTCTL_TEST_REDIS_NODES (host:port,… of a Redis Cluster) can both point at some that run already.',
       ].join('\n'),
@@ -67,9 +69,9 @@ function missingPrograms() {
   ];
   return [
     ...(hasServers ? [] : programs.filter((program) => findProgram(program) === null)),
-    ...(findProgram('nginx') === null ? ['nginx'] : []),
+    ...['nginx', 'promtool', 'zsh', 'fish'].filter((program) => findProgram(program) === null),
+    ...(process.platform === 'linux' && findProgram('systemd-analyze') === null ? ['systemd-analyze'] : []),
     ...(findProgram(...CHROMIUM_NAMES) === null ? ['Chromium'] : []),
-    ...(findProgram('promtool') === null ? ['promtool'] : []),
     ...(findTestPython() === null ? ['PyJWT', 'flask', 'requests'] : []),
     ...(hasPhpWithCurl() ? [] : ['PHP 8.2 with curl']),
   ];
@@ -91,6 +93,7 @@ function canInstall() {
 function installOnDebian() {
   const packages = [
     ...['mariadb-server', 'redis-server', 'nginx-light', 'openssl', 'chromium', 'prometheus'],
+    ...['zsh', 'fish', 'systemd'],
     ...['python3-jwt', 'python3-cryptography', 'python3-flask', 'python3-requests', 'php-cli', 'php-curl'],
   ];
   // Keeps the packages from starting servers of their own (the interface of invoke-rc.d: 101 forbids the action).
