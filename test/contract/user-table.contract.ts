@@ -50,6 +50,15 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await table().find('bob')).toBeNull();
     });
 
+    test('lists from a subject on', async () => {
+      for (const login of ['bob', 'alice', 'Alfred', 'carol']) await add(login);
+      const from = async (first: string) =>
+        (await collect(table().list(undefined, first))).map(({ sub }) => sub);
+      expect(await from('alg')).toEqual(['alice', 'bob', 'carol']);
+      expect(await from('b')).toEqual(['bob', 'carol']);
+      expect((await collect(table().list('CAR', 'b'))).map(({ sub }) => sub)).toEqual(['carol']);
+    });
+
     test('compares subjects byte for byte, regardless of the collation', async () => {
       await add('alice');
       await add('émile');

@@ -6,8 +6,11 @@ export interface UserDirectory {
   find(sub: string): Promise<User | null>;
   /** Finds any number of users with a few queries. The map omits subjects without a user. */
   findMany(subs: readonly string[]): Promise<Map<string, User>>;
-  /** @param search text in the subject or the name; the case is ignored. Default: lists all users */
-  list(search?: string): AsyncIterable<User>;
+  /**
+   * @param search text in the subject or the name; the case is ignored. Default: lists all users
+   * @param from skips the subjects before it, in the order of the source
+   */
+  list(search?: string, from?: string): AsyncIterable<User>;
   /** Returns the error about a subject without a user, if it has to name another table. */
   missing?(sub: string): JwtctlError;
   /** Throws if the table of another program does not fit the settings. */
@@ -15,7 +18,7 @@ export interface UserDirectory {
 }
 
 export interface UserStore extends UserDirectory {
-  /** Lists the users in the order of their subjects' bytes. @param from skips the subjects before it */
+  /** Lists the users in the order of their subjects' bytes. */
   list(search?: string, from?: string): AsyncIterable<User>;
   /** Adds an enabled user with version 1; returns null if the subject exists. */
   add(user: { sub: string; name: string | null; at: number }): Promise<User | null>;

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import { cli } from '../../support/cli.js';
 import { BIN } from '../../support/spawned.js';
+import { openStores } from '../../support/stores.js';
 
 const shell = cli();
 let kid: string;
@@ -57,6 +58,27 @@ test('completes key IDs, and subjects from their first character', async () => {
   expect(await complete('keys', 'show', kid.slice(0, 3))).toEqual([`${kid}\tactive`]);
   expect(values(await complete('token', 'issue', '--sub', 'al'))).toEqual(['alice@example.com']);
   expect(await complete('users', 'show', '')).toEqual([]);
+});
+
+test('completes subjects of the table in users.table, whatever the order of its collation', async () => {
+  const stores = await openStores('SQLite');
+  try {
+    await stores.json('keys', 'generate');
+    await stores.query('CREATE TABLE accounts (login TEXT COLLATE NOCASE)');
+    await stores.query("INSERT INTO accounts VALUES ('aaron'), ('alice'), ('Alfred'), ('alma'), ('bob')");
+    Object.assign(stores.env, {
+      JWTCTL_USERS_SOURCE: 'table',
+      ...{ JWTCTL_USERS_TABLE: 'accounts', JWTCTL_USERS_COLUMN: 'login' },
+    });
+    const words = ['completion', 'bash', '--', 'token', 'list', '--sub', 'al'];
+    // A busy host may be too slow at first.
+    await vi.waitFor(
+      async () => expect((await stores.run(...words)).stdout).toBe('alice\tenabled\nalma\tenabled\n'),
+      { timeout: 15_000 },
+    );
+  } finally {
+    await stores.close();
+  }
 });
 
 test('completes profiles of the configuration', async () => {

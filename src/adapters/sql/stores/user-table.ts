@@ -136,10 +136,11 @@ export function sqlUserTable(
       return new Map(users.map(([sub, own]) => [sub, toUser(sub, own, claimReader)]));
     },
 
-    async *list(search) {
+    async *list(search, from) {
       // The text of a UUID is not in the table.
       const condition = search === undefined || isBinary ? null : mayContain([column], search);
-      const matching = condition === null ? sql`` : sql` and ${condition}`;
+      const start = from === undefined ? null : isBinary ? uuidsFrom(from) : from;
+      const matching = sql`${condition === null ? sql`` : sql` and ${condition}`}${start === null ? sql`` : sql` and ${column} >= ${start}`}`;
       for (let offset = 0; ; offset += PAGE) {
         const page = sql`limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`;
         const rows = await rowsBy(sql`where ${column} is not null${matching} order by ${column} ${page}`);
@@ -157,6 +158,12 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 function uuidOf(hex: string): string {
   return hex.toLowerCase().replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+/** Returns the bytes of the lowest UUID that begins with this text; those of the lowest UUID if none does. */
+function uuidsFrom(text: string): Buffer {
+  const hex = text.replaceAll('-', '').toLowerCase();
+  return Buffer.from(/^[0-9a-f]{0,32}$/.test(hex) ? hex.padEnd(32, '0') : ''.padEnd(32, '0'), 'hex');
 }
 
 interface Row {

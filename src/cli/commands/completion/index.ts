@@ -10,6 +10,8 @@ import { COMPLETION_SCRIPTS, type Shell } from './scripts.js';
 /** A shell waits for the answer. */
 const MOST_SECONDS = 0.3;
 const MOST_SUBJECTS = 100;
+/** One page of a source. In an order that ignores the case, other subjects may stand among those with the prefix. */
+const MOST_READ = 1_000;
 
 /** Another person may have chosen a value of the store. No shell runs a part of these, and none is a flag. */
 const HARMLESS = /^[\w.@+:/=][\w.@+:/=-]*$/;
@@ -79,9 +81,10 @@ async function kids(context: Context): Promise<Candidate[]> {
 
 async function subjects(context: Context, prefix: string): Promise<Candidate[]> {
   const found: Candidate[] = [];
-  for await (const { sub, status } of (await context.database()).users.list(undefined, prefix)) {
-    if (!sub.startsWith(prefix) || found.length === MOST_SUBJECTS) break;
-    found.push({ value: sub, description: status });
+  let read = 0;
+  for await (const { sub, status } of (await context.users()).list(undefined, prefix)) {
+    if (sub.startsWith(prefix)) found.push({ value: sub, description: status });
+    if (++read === MOST_READ || found.length === MOST_SUBJECTS) break;
   }
   return found;
 }
