@@ -1,6 +1,7 @@
 import { type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client';
 import type { KeyStatus } from '../domain/doctor/key-status.js';
-import type { Status, StatusPolicy } from '../domain/doctor/read-status.js';
+import type { Status } from '../domain/doctor/read-status.js';
+import type { StatusPolicy } from '../domain/doctor/status-ports.js';
 import type { Inspection } from '../domain/inspection/types.js';
 import { isTrusted } from '../domain/model/signing-key.js';
 import type { Database } from '../domain/ports/index.js';

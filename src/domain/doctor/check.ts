@@ -2,7 +2,7 @@ import type { InspectionProgress } from '../inspection/types.js';
 import type { AccountRights, Database, PublishedKeys, Sealer, UserDirectory } from '../ports/index.js';
 import { ERROR_CODES, type ErrorCode } from '../shared/error-catalog/index.js';
 import { JwtctlError } from '../shared/errors.js';
-import type { StatusPolicy, StatusPorts } from './read-status.js';
+import type { StatusPolicy, StatusPorts } from './status-ports.js';
 
 /** One check of `jwtctl doctor`. It changes nothing. */
 export interface Check<Ports = DoctorPorts> {
@@ -34,6 +34,8 @@ export interface DoctorPorts extends StatusPorts {
   accountRights(): Promise<readonly AccountRights[]>;
   /** Null if no URL is known. */
   publishedKeys(): Promise<PublishedKeys | null>;
+  /** Returns why `hooks.command` cannot run here; null if no reason is known. */
+  hookProblem(): Promise<string | null>;
   /** Judges the settings and the files that they name. */
   configuration(): Promise<{ problems: readonly JwtctlError[]; warnings: readonly string[] }>;
   readonly policy: StatusPolicy;

@@ -3,29 +3,13 @@ import { inspectRegistry } from '../inspection/inspect.js';
 import type { Inspection, InspectionProgress } from '../inspection/types.js';
 import type { SchemaStatus } from '../model/schema-status.js';
 import type { SigningKey } from '../model/signing-key.js';
-import type { Clock, Database, RegistryNode, TokenRegistry, WalkControl } from '../ports/index.js';
-import type { DatabaseGuard } from '../recovery/database-guard.js';
+import type { RegistryNode, WalkControl } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
+import { deliveryFindings } from './delivery-findings.js';
 import { type KeyStatus, keyStatus, noActiveKey, secondsLate } from './key-status.js';
+import type { StatusPolicy, StatusPorts } from './status-ports.js';
 import { verifiersWithoutKeys } from './verifiers-without-keys.js';
-
-/** The composition root has these. Each opens its store when it is called. */
-export interface StatusPorts {
-  database(): Promise<Database>;
-  schema(): Promise<{ status(): Promise<SchemaStatus> }>;
-  registry(): Promise<TokenRegistry>;
-  guard(): Promise<Pick<DatabaseGuard, 'assertCurrent'>>;
-  readonly clock: Clock;
-  /** An inspection that was made already; deep for the check `entries`. Without it, each reader makes its own. */
-  readonly inspection?: Inspection;
-}
-
-export interface StatusPolicy {
-  rotateAfterSeconds: number;
-  publishLeadSeconds: number;
-  clockToleranceSeconds: number;
-}
 
 /** A part is null if it could not be read. `problems` says why. */
 export interface Status {
@@ -78,7 +62,9 @@ export async function readStatus(
     tried(() => readFleet(ports, at)),
   ]);
   if (database !== null) await tried(async () => (await ports.guard()).assertCurrent());
+  const undelivered = database && (await tried(() => deliveryFindings(ports)));
   warnings.push(
+    ...(undelivered ?? []).map(({ message, remedy }) => `${message} ${remedy}`),
     ...(keys === null ? [] : keyWarnings(keys, policy, at)),
     ...(keys === null || tokens === null ? [] : tokenWarnings(tokens)),
     ...(snapshot === null || fleet === null ? [] : fleetWarnings(fleet, snapshot.keys)),

@@ -19,6 +19,17 @@ export interface DeliveryPorts {
   warn(text: string): void;
 }
 
+/** The events that are not delivered yet. */
+export interface Backlog {
+  events: number;
+  /** The time of the oldest one; null if there is none. */
+  since: number | null;
+  /** False if no process has delivered yet. Then there is no position, and no event counts as missing. */
+  hasBegun: boolean;
+  /** Whether a process has the lease, so it delivers or waits for events. */
+  isLeased: boolean;
+}
+
 export interface Delivered {
   events: number;
   /** False if another process delivers. */
@@ -89,16 +100,23 @@ export class EventDelivery {
     await this.#ports.database.eventConsumers.release(CONSUMER, this.#lease.holder);
   }
 
-  /** Returns how many events there are to deliver. Default: from the stored position on */
-  async countPending(from?: StreamPosition): Promise<number> {
+  /**
+   * Returns what there is to deliver, and changes nothing. Default: from the stored position on
+   * @throws JwtctlError (state) `ERR_POSITION_PRUNED`, `ERR_POSITION_UNKNOWN`
+   */
+  async backlog(from?: StreamPosition): Promise<Backlog> {
     const { auditLog, eventConsumers } = this.#ports.database;
-    const stored = from === undefined ? await eventConsumers.find(CONSUMER) : positionText(from);
-    let position = stored === null ? await auditLog.head() : await findPosition(auditLog, parse(stored));
-    let count = 0;
+    const stored = await eventConsumers.find(CONSUMER);
+    const start = from ?? (stored === null ? null : parse(stored.position));
+    let position = start === null ? await auditLog.head() : await findPosition(auditLog, start);
+    const found = { hasBegun: stored !== null, isLeased: stored?.isLeased === true };
+    let events = 0;
+    let since: number | null = null;
     for (;;) {
       const page = await readEvents(auditLog, position);
-      if (page === null) return count;
-      count += page.events.length;
+      if (page === null) return { ...found, events, since };
+      events += page.events.length;
+      since ??= page.events[0]?.at ?? null;
       position = page.end;
     }
   }

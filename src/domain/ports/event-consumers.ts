@@ -10,8 +10,8 @@ export interface EventConsumers {
   advance(name: string, holder: string, position: string): Promise<boolean>;
   /** Ends the lease, so that another process need not wait for its end. */
   release(name: string, holder: string): Promise<void>;
-  /** Returns the position; null for a missing consumer. */
-  find(name: string): Promise<string | null>;
+  /** Returns null for a missing consumer. `isLeased` is by the database's clock. */
+  find(name: string): Promise<{ position: string; isLeased: boolean } | null>;
 }
 
 export interface ConsumerLease {

@@ -41,14 +41,15 @@ export const sqlEventConsumers = (db: SqlExecutor): EventConsumers => ({
   },
 
   async find(name) {
-    return (await rowOf(db, name))?.position ?? null;
+    const row = await rowOf(db, name);
+    return row === undefined ? null : { position: row.position, isLeased: Number(row.seconds_left) > 0 };
   },
 });
 
 function rowOf(db: SqlExecutor, name: string) {
   return db
     .selectFrom('event_consumers')
-    .select(['position', 'holder'])
+    .select(['position', 'holder', sql<number>`leased_until - ${databaseTime(db)}`.as('seconds_left')])
     .where('name', '=', name)
     .executeTakeFirst();
 }

@@ -16,6 +16,11 @@ export function doctorPorts(
   return {
     ...context,
     publishedKeys: () => context.publishedKeys(url),
+    hookProblem: async () => {
+      const { command } = context.settings.hooks;
+      const { programProblem } = await import('../../../config/secrets/program-problem.js');
+      return command === null ? null : programProblem(command);
+    },
     configuration: configurationPort({ configSources }),
     policy: statusPolicy(context.settings),
     signal,

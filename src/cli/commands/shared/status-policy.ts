@@ -1,5 +1,5 @@
 import type { Settings } from '../../../config/settings.js';
-import type { StatusPolicy } from '../../../domain/doctor/read-status.js';
+import type { StatusPolicy } from '../../../domain/doctor/status-ports.js';
 
 export function statusPolicy({ keys, token }: Settings): StatusPolicy {
   return {

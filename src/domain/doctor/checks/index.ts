@@ -4,6 +4,7 @@ import { clocks } from './clocks.js';
 import { configuration } from './configuration.js';
 import { database } from './database.js';
 import { entries } from './entries.js';
+import { events } from './events.js';
 import { eviction } from './eviction.js';
 import { keyAge } from './key-age.js';
 import { memory } from './memory.js';
@@ -23,5 +24,5 @@ import { verifiers } from './verifiers.js';
 export const CHECKS: readonly Check[] = [
   ...[configuration, database, schema, rights, restored, userTable],
   ...[redis, slots, replicas, eviction, memory, clocks],
-  ...[activeKey, keyAge, pendingKey, privateKeys, publishedKeys, verifiers, entries],
+  ...[activeKey, keyAge, pendingKey, privateKeys, publishedKeys, verifiers, events, entries],
 ];
