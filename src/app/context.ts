@@ -51,6 +51,12 @@ export interface Context {
   createKeyring(): Promise<string | null>;
   /** Returns whether another installation uses the prefix in Redis. Without a keyring, any mark is another's. */
   hasForeignMarks(): Promise<boolean>;
+  /**
+   * Called before commands that change many entries, because two installations under one prefix would remove each
+   * other's tokens.
+   * @throws JwtctlError `ERR_REDIS_PREFIX_IN_USE` (state)
+   */
+  assertOwnPrefix(): Promise<void>;
   /** The keys that authenticate the rows of the audit log. */
   auditKeys(): Promise<MacKeys>;
   /** Checked before every operation that grants access. */

@@ -219,6 +219,16 @@ export function createContext(options: ContextOptions): Context {
       const macKeys = (await sealing.missingKeyring()) === null ? await markKeys() : null;
       return areMarksForeign({ marks, prefix, macKeys });
     },
+    assertOwnPrefix: async () => {
+      const { marks, prefix } = await registry();
+      if (marks === null) return;
+      const [{ assertOwnMarks }, { auditLog }, macKeys] = await Promise.all([
+        import('../domain/recovery/foreign-marks.js'),
+        database(),
+        markKeys(),
+      ]);
+      await assertOwnMarks({ marks, prefix, macKeys, auditLog });
+    },
     guard,
     recovery: async () => {
       const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);

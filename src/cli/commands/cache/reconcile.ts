@@ -19,6 +19,7 @@ const reconcile: Action<object, []> = async ({ context: open, globals, signal })
   const context = await open();
   const { settings } = context;
   const [administration, users] = await Promise.all([context.administration(), context.users()]);
+  await context.assertOwnPrefix();
   // A restored database may lack keys and users of valid tokens.
   await (await context.guard()).assertCurrent();
   const report = await reconcileRegistry(

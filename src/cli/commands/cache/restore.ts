@@ -25,6 +25,7 @@ const restoreBackup: Action<object, [string]> = async (invocation, _flags, name)
     context.users(),
     context.backups(),
   ]);
+  await context.assertOwnPrefix();
   await (await context.guard()).assertCurrent();
   const backup = await backups.open(input.chunks(), input.name, signal);
   const report = await withProgress('Restoring', (onProgress) =>

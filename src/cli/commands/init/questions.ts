@@ -1,5 +1,6 @@
 import type { Context } from '../../../app/context.js';
 import type { SettingPath } from '../../../config/settings.js';
+import { prefixInUse } from '../../../domain/recovery/foreign-marks.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Invocation } from '../../invocation.js';
 import { notice, statementList } from '../../output/views/init.js';
@@ -152,7 +153,7 @@ class Questions {
         isAnswered = false;
       },
       async (context) => {
-        if (await context.hasForeignMarks()) throw prefixInUse(context.settings.redis.prefix);
+        if (await context.hasForeignMarks()) throw prefixInUse(context.settings.redis.prefix, PREFIX_HINT);
         return null;
       },
     );
@@ -316,16 +317,8 @@ class Questions {
   }
 }
 
-function prefixInUse(prefix: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_REDIS_PREFIX_IN_USE',
-    `Another installation uses the prefix ${prefix} in Redis: its high-water mark cannot be verified with this master key.`,
-    {
-      hint: 'Choose another prefix (--redis-prefix). If it is the same installation, use a copy of its master key file (--master-key-file).',
-      details: { prefix },
-    },
-  );
-}
+const PREFIX_HINT =
+  'Choose another prefix (--redis-prefix). If it is the same installation, use a copy of its master key file (--master-key-file).';
 
 function noStoreChosen(): JwtctlError {
   return new JwtctlError(
