@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { chmodSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
 import { makeCertificateAuthority } from '../../support/certificates.js';
@@ -157,18 +158,51 @@ test('reports invalid settings as findings, and makes no other check', async () 
   expect((await shell.run('doctor', '--only', 'memory')).exitCode).toBe(2);
 });
 
-test('doctor, status, metrics, and the page leave an outdated embedded store as it is', async () => {
+test('commands that only read leave an outdated embedded store as it is', async () => {
   const stores = await openStores('SQLite');
-  await stores.json('keys', 'generate');
+  const { kid } = await stores.json('keys', 'generate');
+  await stores.json('users', 'add', 'alice');
+  const { token } = await stores.json('token', 'issue', '--sub', 'alice');
   await stores.query('DELETE FROM jwtctl_migration WHERE name = (SELECT max(name) FROM jwtctl_migration)');
   const rows = () => stores.query('SELECT name FROM jwtctl_migration');
   const before = await rows();
   expect((await check(stores, 'schema')).text).toContain('jwtctl db migrate');
   expect(await check(stores, 'active-key')).toMatchObject({ codes: ['ERR_SCHEMA_OUTDATED'] });
-  for (const words of [['status'], ['metrics'], ['cache', 'inspect', '--html', '-']])
-    expect((await stores.run(...words)).exitCode).toBe(3);
+  const backup = join(stores.home, 'backup');
+  for (const words of [
+    ...[['status'], ['metrics'], ['events', 'follow', '--once', '--from', '0']],
+    ...[
+      ['keys', 'list'],
+      ['keys', 'show', kid],
+      ['keys', 'usage'],
+      ['keys', 'export'],
+    ],
+    ...[
+      ['users', 'list'],
+      ['users', 'show', 'alice'],
+    ],
+    ...[
+      ['token', 'list', '--sub', 'alice'],
+      ['token', 'explain', token],
+    ],
+    ...[
+      ['cache', 'inspect'],
+      ['cache', 'inspect', '--html', '-'],
+      ['cache', 'snapshot', backup],
+    ],
+    ...[
+      ['cache', 'get', '--sub', 'alice', '--jti', 'x'],
+      ['audit', 'list'],
+      ['audit', 'verify'],
+    ],
+    ['audit', 'export', backup],
+  ]) {
+    const { exitCode, stderr } = await stores.run(...words);
+    expect({ words, exitCode }).toEqual({ words, exitCode: 3 });
+    if (!['status', 'metrics'].includes(String(words[0]))) expect(stderr).toContain('jwtctl db migrate');
+  }
   expect(await rows()).toEqual(before);
-  await stores.json('keys', 'list');
+  await stores.json('users', 'add', 'bob');
   expect(await rows()).not.toEqual(before);
 });
 
