@@ -1,24 +1,29 @@
-import { existsSync } from 'node:fs';
-import { mkdir, realpath } from 'node:fs/promises';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
-import { judge } from './trusted-file.js';
+import { type FileFault, judge } from './trusted-file.js';
 
 /** If no embedded store exists, `create` creates one, and `pretend` uses an empty one in memory. */
 export type IfMissing = 'create' | 'pretend';
 
 /** @returns false if the caller must use a store in memory */
-export async function prepareStoreFile(data: string, ifMissing?: IfMissing): Promise<boolean> {
+export function prepareStoreFile(data: string, ifMissing?: IfMissing): boolean {
   if (!existsSync(data)) {
     if (ifMissing === undefined) throw noStore(data);
     if (ifMissing === 'pretend') return false;
-    await mkdir(dirname(data), { recursive: true, mode: 0o700 }).catch((error) => {
-      throw unusableFolder(dirname(data), error);
-    });
+    createFolder(dirname(data));
   }
-  await assertSafeStore(data);
+  assertSafeStore(data);
   return true;
+}
+
+function createFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unusableFolder(folder, error as NodeJS.ErrnoException);
+  }
 }
 
 function noStore(file: string): JwtctlError {
@@ -34,18 +39,24 @@ function noStore(file: string): JwtctlError {
 }
 
 /** The store controls who may sign in. SQLite also trusts its other files, next to the target of a link. */
-async function assertSafeStore(data: string): Promise<void> {
-  const target = await realpath(data).catch(() => data);
+function assertSafeStore(data: string): void {
+  const target = existsSync(data) ? realpathSync.native(data) : data;
   for (const file of [data, ...['-wal', '-shm', '-journal'].map((suffix) => `${target}${suffix}`)]) {
-    const fault = await judge(file).catch((error) => {
-      throw unusableFile(file, error);
-    });
+    const fault = judged(file);
     if (fault === null) continue;
     throw new JwtctlError(
       'ERR_CONFIG_FILE_UNSAFE',
       `The file ${fileNameShown(file)} (data) cannot be trusted: ${fault.reason}.`,
       { hint: fault.remedy, details: { file: fileNameShown(file), setting: 'data' } },
     );
+  }
+}
+
+function judged(file: string): FileFault | null {
+  try {
+    return judge(file);
+  } catch (error) {
+    throw unusableFile(file, error as NodeJS.ErrnoException);
   }
 }
 

@@ -25,7 +25,7 @@ export async function openEmbeddedStore(
 ): Promise<OpenedStore> {
   const { openSqlite } = await import('../adapters/sql/sqlite/open-sqlite.js');
   const timeoutMs = settings.timeout * 1000;
-  if (!(await prepareStoreFile(settings.data, ifMissing))) return openSqlite({ file: ':memory:', timeoutMs });
+  if (!prepareStoreFile(settings.data, ifMissing)) return openSqlite({ file: ':memory:', timeoutMs });
   notice(
     `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
   );

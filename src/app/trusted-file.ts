@@ -1,5 +1,13 @@
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { printable } from '../domain/shared/text.js';
 
@@ -34,25 +42,26 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
  * the way (Kubernetes mounts secrets through links), and no other user may write to the file or its folders.
  * A sticky folder (`/tmp`) is allowed: other users can add files there but cannot replace this one.
  *
+ * Synchronous, because a command makes dozens of these short calls, and each asynchronous one costs a switch of threads.
+ *
  * @param path absolute
  * @throws the error of the system call if the file is missing or cannot be read
  */
-export async function readTrusted(path: string, maxBytes: number): Promise<TrustedFile> {
+export function readTrusted(path: string, maxBytes: number): TrustedFile {
   const account = process.geteuid?.();
   // Windows has no owners, modes, or O_NOFOLLOW.
-  if (account === undefined) return read(await open(resolve(path), 'r'), maxBytes, null);
+  if (account === undefined) return read(openSync(resolve(path), 'r'), maxBytes, null);
 
-  const found = await find(resolve(path), account);
+  const found = find(resolve(path), account);
   if (found.isSpecial) return SPECIAL_FILE;
-  const handle = await open(found.path, OPEN_FLAGS);
-  return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
+  return read(openSync(found.path, OPEN_FLAGS), maxBytes, { account, path: found.path, fault: found.fault });
 }
 
 /** Checks like {@link readTrusted} without opening the file. If it is missing, checks only its folders. */
-export async function judge(path: string): Promise<FileFault | null> {
+export function judge(path: string): FileFault | null {
   const account = process.geteuid?.();
   if (account === undefined) return null;
-  const found = await find(resolve(path), account, true);
+  const found = find(resolve(path), account, true);
   if (found.isSpecial) return SPECIAL;
   return found.fault ?? (found.stats === null ? null : fileFault(found.path, found.stats, account));
 }
@@ -71,10 +80,10 @@ interface Found {
 }
 
 /** Follows `path` link by link and reports the first fault. Throws for a missing file even after a fault. */
-async function find(path: string, account: number, mayBeMissing = false): Promise<Found> {
+function find(path: string, account: number, mayBeMissing = false): Found {
   const names = path.split('/');
   let place = '/';
-  let stats = await lstat(place);
+  let stats = lstatSync(place);
   let fault: FileFault | null = null;
   let links = 0;
   for (let name = names.shift(); name !== undefined; name = names.shift()) {
@@ -82,17 +91,14 @@ async function find(path: string, account: number, mayBeMissing = false): Promis
     if (name === '..') {
       if (!stats.isDirectory()) throw Object.assign(new Error('Not a folder.'), { code: 'ENOTDIR' });
       place = dirname(place);
-      stats = await lstat(place);
+      stats = lstatSync(place);
       continue;
     }
     fault ??= folderFault(place, stats, account);
     const next = join(place, name);
     if (KERNEL_FOLDERS.has(next)) return { path: next, fault, isSpecial: true, stats: null };
-    const nextStats = await lstat(next).catch((error) => {
-      if (mayBeMissing && error.code === 'ENOENT') return null;
-      throw error;
-    });
-    if (nextStats === null) return { path: next, fault, isSpecial: false, stats: null };
+    const nextStats = mayBeMissing ? lstatSync(next, { throwIfNoEntry: false }) : lstatSync(next);
+    if (nextStats === undefined) return { path: next, fault, isSpecial: false, stats: null };
     stats = nextStats;
     if (!stats.isSymbolicLink()) {
       place = next;
@@ -102,24 +108,25 @@ async function find(path: string, account: number, mayBeMissing = false): Promis
     fault ??= ownerFault(link, stats, account, 'Recreate the link with this account.');
     links += 1;
     if (links > MAX_LINKS) throw Object.assign(new Error('Too many links.'), { code: 'ELOOP' });
-    const target = await readlink(next);
+    const target = readlinkSync(next);
     if (target.startsWith('/')) place = '/';
-    stats = await lstat(place);
+    stats = lstatSync(place);
     names.unshift(...target.split('/'));
   }
   if (stats.isDirectory()) throw Object.assign(new Error('It is a folder.'), { code: 'EISDIR' });
   return { path: place, fault, isSpecial: !stats.isFile(), stats };
 }
 
-async function read(
-  handle: FileHandle,
+/** Closes the descriptor. */
+function read(
+  descriptor: number,
   maxBytes: number,
   judged: { account: number; path: string; fault: FileFault | null } | null,
-): Promise<TrustedFile> {
+): TrustedFile {
   try {
-    const stats = await handle.stat();
+    const stats = fstatSync(descriptor);
     if (!stats.isFile()) return SPECIAL_FILE;
-    const bytes = await atMost(handle, maxBytes + 1);
+    const bytes = atMost(descriptor, maxBytes + 1);
     return {
       bytes: bytes.subarray(0, maxBytes),
       isTooLarge: bytes.length > maxBytes,
@@ -127,15 +134,15 @@ async function read(
       readableByOthers: judged === null ? null : readersRemedy(judged.path, stats, judged.account),
     };
   } finally {
-    await handle.close();
+    closeSync(descriptor);
   }
 }
 
-async function atMost(handle: FileHandle, length: number): Promise<Buffer> {
+function atMost(descriptor: number, length: number): Buffer {
   const buffer = Buffer.alloc(length);
   let size = 0;
   for (;;) {
-    const { bytesRead } = await handle.read(buffer, size, length - size, null);
+    const bytesRead = readSync(descriptor, buffer, size, length - size, null);
     if (bytesRead === 0) return buffer.subarray(0, size);
     size += bytesRead;
   }

@@ -17,7 +17,7 @@ const MAX_CERTIFICATE_BYTES = 1_048_576;
 
 /** Reads a one-line secret of 1 to 4096 bytes, without its final newline. */
 export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
-  const read = await readSafe(file, by, MAX_SECRET_BYTES);
+  const read = readSafe(file, by, MAX_SECRET_BYTES);
   const { text, fault } = textOf(read, MAX_SECRET_BYTES);
   const secret = text === null ? null : secretIn(text);
   if (secret !== null) return secret;
@@ -52,7 +52,7 @@ export async function readClientSecret(file: string, by: NamedBy): Promise<strin
 }
 
 export async function readSecretText(file: string, by: NamedBy): Promise<string> {
-  const read = await readSafe(file, by, MAX_TEXT_BYTES);
+  const read = readSafe(file, by, MAX_TEXT_BYTES);
   const { text, fault } = textOf(read, MAX_TEXT_BYTES);
   if (text === null) throw invalid(file, by, `text of at most ${MAX_TEXT_BYTES} bytes`, fault);
   return text;
@@ -60,14 +60,14 @@ export async function readSecretText(file: string, by: NamedBy): Promise<string>
 
 /** Returns the bytes, because they tell what kind of key file it is. */
 export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): Promise<Uint8Array> {
-  const { bytes, isTooLarge } = await readSafe(file, by, maxBytes);
+  const { bytes, isTooLarge } = readSafe(file, by, maxBytes);
   if (isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`, 'is longer');
   return bytes;
 }
 
 /** Replaces bytes that are not UTF-8, because the text around a PEM block may have any encoding. */
 async function readAnyText(file: string, by: NamedBy, maxBytes: number): Promise<string> {
-  const read = await readSafe(file, by, maxBytes);
+  const read = readSafe(file, by, maxBytes);
   if (read.isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`, 'is longer');
   return decodeAnyText(read.bytes);
 }
@@ -102,10 +102,13 @@ export async function readConfigured(file: string, { setting }: NamedBy): Promis
 const FORBIDDEN = new Set(['EACCES', 'EPERM']);
 const CANNOT_BE_READ = new Set(['ERR_CONFIG_FILE_MISSING', 'ERR_CONFIG_FILE_UNREADABLE']);
 
-async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: number): Promise<TrustedFile> {
-  const read = await readTrusted(file, maxBytes).catch((error) => {
-    throw unreadable(file, setting, error);
-  });
+function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: number): TrustedFile {
+  let read: TrustedFile;
+  try {
+    read = readTrusted(file, maxBytes);
+  } catch (error) {
+    throw unreadable(file, setting, error as NodeJS.ErrnoException);
+  }
   const name = fileNameShown(file);
   if (read.fault !== null) {
     throw new JwtctlError(

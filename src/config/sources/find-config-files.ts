@@ -86,7 +86,7 @@ async function readText(
     if (kind === 'explicit' && isInherited(path)) {
       return textOf(path, await readFile(path), null);
     }
-    const { bytes, isTooLarge, fault, readableByOthers } = await readTrusted(path, MAX_BYTES);
+    const { bytes, isTooLarge, fault, readableByOthers } = readTrusted(path, MAX_BYTES);
     if (fault !== null) return unsafe(kind, path, fault);
     if (isTooLarge) return tooLarge(path);
     return textOf(path, bytes, readableByOthers);
