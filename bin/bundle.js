@@ -11,12 +11,14 @@ const fs = require('node:fs');
 const { createRequire } = require('node:module');
 const { pathToFileURL } = require('node:url');
 const { Script } = require('node:vm');
+const { crc32 } = require('node:zlib');
 
 /**
  * @typedef {{ start: number, length: number }} Slice in bytes
  * @typedef {Slice & { modules: readonly string[], line: number }} Place of a script
  * @typedef {{ hash: string, scripts: readonly Place[] }} Index
- * @typedef {{ hash: string, size: number, slices: Record<number, Slice> }} CacheIndex by the index of the script
+ * @typedef {Slice & { checksum: number }} Cached code of a script
+ * @typedef {{ hash: string, slices: Record<number, Cached> }} CacheIndex by the index of the script
  * @typedef {(exports: object, require: (name: string) => any, module: object, url: string) => void} Define
  */
 
@@ -38,7 +40,8 @@ const COSTLY = new Set(
 
 const COMMENT = '// ';
 const FIRST_LINE = '// 00000000\n';
-const HEADER_BYTES = 4;
+/** The length of the index of the cache, and its checksum. */
+const HEADER_BYTES = 8;
 const LEAST_SHARED_BYTES = 2 ** 18;
 
 /** @param {string} folder */
@@ -127,7 +130,8 @@ function external(name) {
 }
 
 function isCacheOff() {
-  return process.env.NODE_DISABLE_COMPILE_CACHE === '1';
+  // Node 21, and 22 before 22.2, have no checksum.
+  return process.env.NODE_DISABLE_COMPILE_CACHE === '1' || crc32 === undefined;
 }
 
 /**
@@ -151,7 +155,8 @@ function whenUsed(load) {
 }
 
 /**
- * Null if there is no cache of this build. V8 itself checks for which V8 it was made.
+ * Null if there is no cache of this build. V8 itself checks for which V8 it was made, but not whether the data is whole:
+ * changed data would crash the process.
  *
  * @param {string} file
  * @param {string} hash
@@ -159,27 +164,30 @@ function whenUsed(load) {
 function openCache(file, hash) {
   try {
     const descriptor = fs.openSync(file, 'r');
-    const headerBytes = read(descriptor, 0, HEADER_BYTES).readUInt32LE();
+    const header = read(descriptor, 0, HEADER_BYTES);
+    const length = header.readUInt32LE();
+    if (length > fs.fstatSync(descriptor).size) return null;
+    const json = read(descriptor, HEADER_BYTES, length);
+    if (crc32(json) !== header.readUInt32LE(4)) return null;
     /** @type {CacheIndex} */
-    const {
-      size,
-      slices,
-      hash: of,
-    } = JSON.parse(read(descriptor, HEADER_BYTES, headerBytes).toString('latin1'));
-    const begin = HEADER_BYTES + headerBytes;
-    if (of !== hash || fs.fstatSync(descriptor).size !== begin + size) return null;
+    const { hash: of, slices } = JSON.parse(json.toString('latin1'));
+    if (of !== hash) return null;
+    const begin = HEADER_BYTES + json.length;
+    /** Valid until the next read. @param {number} script */
+    const readSlice = (script) => {
+      const slice = slices[script];
+      if (slice === undefined) return null;
+      const data = readShared(descriptor, begin + slice.start, slice.length);
+      return crc32(data) === slice.checksum ? data : null;
+    };
     return {
-      /** Valid until the next read. */
-      read(/** @type {number} */ script) {
-        const slice = slices[script];
-        return slice && readShared(descriptor, begin + slice.start, slice.length);
-      },
+      read: readSlice,
       /** @returns {Array<[script: number, data: Buffer]>} */
       entries: () =>
-        Object.entries(slices).map(([script, { start, length }]) => [
-          Number(script),
-          read(descriptor, begin + start, length),
-        ]),
+        Object.keys(slices).flatMap((key) => {
+          const data = readSlice(Number(key));
+          return data === null ? [] : [[Number(key), Buffer.from(data)]];
+        }),
     };
   } catch {
     return null;
@@ -225,14 +233,16 @@ function openNew(file, mode) {
  */
 function cacheBytes(hash, entries) {
   /** @type {CacheIndex} */
-  const index = { hash, size: 0, slices: {} };
-  for (const [script, { length }] of entries) {
-    index.slices[script] = { start: index.size, length };
-    index.size += length;
+  const index = { hash, slices: {} };
+  let start = 0;
+  for (const [script, data] of entries) {
+    index.slices[script] = { start, length: data.length, checksum: crc32(data) };
+    start += data.length;
   }
   const json = Buffer.from(JSON.stringify(index));
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32LE(json.length);
+  header.writeUInt32LE(crc32(json), 4);
   return Buffer.concat([header, json, ...entries.values()]);
 }
 

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
 import { beforeEach, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cli.js';
 import { spawnProgram } from '../support/spawned.js';
@@ -63,20 +64,41 @@ test('ignores and replaces the cache of another build', async () => {
   expect(await run()).toMatchObject({ exitCode: 0, stdout: 'other\n' });
 });
 
-/** Changes the hash of V8's version, which follows a magic number. */
-function withOtherVersion(bytes: Buffer) {
+/** Changes one bit at a place from 0 (the beginning) to 1 (the end). */
+function withChangedBit(bytes: Buffer, place: number) {
   const changed = Buffer.from(bytes);
-  const version = 4 + bytes.readUInt32LE() + 4;
-  changed.writeUInt32LE(~bytes.readUInt32LE(version) >>> 0, version);
+  const at = Math.floor((bytes.length - 1) * place);
+  changed.writeUInt8(bytes.readUInt8(at) ^ 1, at);
   return changed;
 }
 
+/** Makes the cache as another V8 would: its version follows a magic number. */
+function withOtherVersion(bytes: Buffer) {
+  const changed = Buffer.from(bytes);
+  const begin = 8 + bytes.readUInt32LE();
+  const index = JSON.parse(bytes.toString('latin1', 8, begin));
+  for (const slice of Object.values<{ start: number; length: number; checksum: number }>(index.slices)) {
+    const data = changed.subarray(begin + slice.start, begin + slice.start + slice.length);
+    data.writeUInt32LE(~data.readUInt32LE(4) >>> 0, 4);
+    slice.checksum = crc32(data);
+  }
+  const json = Buffer.from(JSON.stringify(index));
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(json.length);
+  header.writeUInt32LE(crc32(json), 4);
+  return Buffer.concat([header, json, changed.subarray(begin)]);
+}
+
 test.each([
-  ['cut short', (bytes: Buffer) => bytes.subarray(0, -1)],
-  ['empty', () => Buffer.alloc(0)],
-  ['all zeros', (bytes: Buffer) => Buffer.alloc(bytes.length)],
+  ['that is cut short', (bytes: Buffer) => bytes.subarray(0, -1)],
+  ['that is empty', () => Buffer.alloc(0)],
+  ['that is all zeros', (bytes: Buffer) => Buffer.alloc(bytes.length)],
   ['of another V8', withOtherVersion],
-])('replaces a cache that is %s', async (_what, spoil) => {
+  ['with another bit in its length', (bytes: Buffer) => withChangedBit(bytes, 0)],
+  ['with another bit in its index', (bytes: Buffer) => withChangedBit(bytes, 0.02)],
+  ['with another bit in its code', (bytes: Buffer) => withChangedBit(bytes, 0.6)],
+  ['with another last bit', (bytes: Buffer) => withChangedBit(bytes, 1)],
+])('replaces a cache %s', async (_what, spoil) => {
   writeBundle('"hello"');
   await run();
   const file = join(folder, String(caches()[0]));
@@ -84,8 +106,10 @@ test.each([
   writeFileSync(file, spoil(whole));
 
   expect(await run()).toMatchObject({ exitCode: 0, stdout: 'hello\n', stderr: '' });
-  expect(readFileSync(file).length).toBe(whole.length);
-  expect(readFileSync(file).equals(spoil(whole))).toBe(false);
+  const replaced = readFileSync(file);
+  expect(replaced.equals(spoil(whole))).toBe(false);
+  expect(await run()).toMatchObject({ exitCode: 0, stdout: 'hello\n', stderr: '' });
+  expect(readFileSync(file).equals(replaced)).toBe(true);
 });
 
 test('works where it cannot write a cache', async () => {
