@@ -138,9 +138,9 @@ function mostOf(column: Column): number {
   return typeof column === 'string' ? Number.POSITIVE_INFINITY : (column.most ?? Number.POSITIVE_INFINITY);
 }
 
-/** Returns the width on a terminal, in columns. ASCII text needs no measuring. */
+/** Returns the width on a terminal, in columns. ASCII text, even if shortened, needs no measuring. */
 export function widthOf(text: string): number {
-  return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
+  return /^[\x20-\x7e…]*$/.test(text) ? text.length : stringWidth(text);
 }
 
 /** Shortens text in the middle, because most ids differ at an end. */

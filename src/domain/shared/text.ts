@@ -54,7 +54,8 @@ export function printableJson(json: string): string {
   );
 }
 
-const PLAIN = /^[\x20-\x7e]*$/;
+/** ASCII, and the character that marks shortened text. */
+const PLAIN = /^[\x20-\x7e…]*$/;
 
 /** Made only when it is needed: V8 takes 2 ms to collect these characters. */
 function unprintable(): RegExp {
