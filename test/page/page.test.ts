@@ -114,6 +114,16 @@ describe('the page of cache inspect --html', () => {
     expect(await background('dark')).toBeLessThan(50);
   });
 
+  test('counts one subject in the singular', async () => {
+    const shell = cli();
+    await shell.json('keys', 'generate');
+    await shell.json('token', 'issue', '--sub', 'alice', '--create-user');
+    await shell.run('cache', 'inspect', '--html', 'page.html');
+    const { page } = await open(pathToFileURL(join(shell.home, 'page.html')).href);
+    expect(await page.locator('.facts').textContent()).toContain('1of 1 subjectRegistry');
+    await page.context().close();
+  });
+
   test('explains each mark of a chart to the keyboard', async () => {
     const { page } = await open(url);
     const chart = page.locator('#expiry .chart');

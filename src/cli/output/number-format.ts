@@ -1,6 +1,4 @@
-export function grouped(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
-}
+import { grouped } from '../../domain/shared/pluralize.js';
 
 export function signed(count: number): string {
   return count < 0 ? `-${grouped(-count)}` : `+${grouped(count)}`;

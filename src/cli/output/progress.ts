@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
-import { grouped, rate } from './number-format.js';
+import { grouped } from '../../domain/shared/pluralize.js';
+import { rate } from './number-format.js';
 import { drawBar, StatusLine } from './status-line.js';
 import { coarseDuration } from './time.js';
 

@@ -3,6 +3,7 @@ import { isVerifyOnly, type SigningKey } from '../model/signing-key.js';
 import type { Administration, KeySnapshot, WalkControl } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
+import { pluralize } from '../shared/pluralize.js';
 import { asSentence } from '../shared/text.js';
 import { requireKeyAmong } from './find-key.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
@@ -80,10 +81,7 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
 function inUse(usage: KeyUsage, now: number): JwtctlError {
   const { kid, tokens, subjects, lastExp } = usage;
   const rest = formatDuration((lastExp ?? now) - now);
-  const live =
-    tokens === 1
-      ? '1 live token'
-      : `${tokens} live tokens of ${subjects === 1 ? 'one subject' : `${subjects} subjects`}`;
+  const live = `${pluralize(tokens, 'live token')} of ${pluralize(subjects, 'subject')}`;
   return new JwtctlError('ERR_KEY_IN_USE', `Key ${kid} has ${live}; the last one expires in ${rest}.`, {
     details: { kid, tokens, subjects, lastExp },
   });

@@ -2,6 +2,7 @@ import type { KeyState } from '../model/signing-key.js';
 import type { Clock, Database, SecurityEvent, Stores, User, UserStore } from '../ports/index.js';
 import type { DatabaseHeads, MarkStore, StoredEvent } from '../ports/mark-store.js';
 import { JwtctlError } from '../shared/errors.js';
+import { pluralize } from '../shared/pluralize.js';
 import {
   type HighWaterMark,
   isBehind,
@@ -215,7 +216,7 @@ export async function settle(
       );
     }
     if (how === 'reapplied') await applyAgain(stores, events, at);
-    const reason = `${events.length} events and the states of ${losses.keys.length} keys were missing`;
+    const reason = `${pluralize(events.length, 'event')} and the states of ${pluralize(losses.keys.length, 'key')} were missing`;
     await stores.auditLog.append({
       ...{ at, actor, action: 'db.recover', target: `audit row ${heads.audit.seq}`, outcome: how, reason },
     });

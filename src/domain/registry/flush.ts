@@ -8,6 +8,7 @@ import type {
   WalkControl,
   WalkOptions,
 } from '../ports/index.js';
+import { pluralize } from '../shared/pluralize.js';
 import { countMatching } from './count-matching.js';
 import { type ExportReport, exportEntries } from './export-entries.js';
 import { type KeyCount, KeysById } from './keys-by-id.js';
@@ -67,7 +68,10 @@ export async function flush(
     }
   }
   const outcome = done.complete ? 'done' : 'partial';
-  const what = [`${done.removed} entries removed`, ...(backupNote === null ? [] : [backupNote])];
+  const what = [
+    `${pluralize(done.removed, 'entry', 'entries')} removed`,
+    ...(backupNote === null ? [] : [backupNote]),
+  ];
   await writeAuditRow(ports, { ...row, outcome, reason: what.join(', ') });
   return reportOf(done, keys, backup?.path ?? null);
 }

@@ -9,6 +9,7 @@ import { INTERRUPTED } from '../ports/registry-scanner.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { type RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
+import { pluralize } from '../shared/pluralize.js';
 import { excerpt } from '../shared/text.js';
 import { isFailureOutside } from '../shared/unavailable.js';
 import type { NamedEntry } from './group-entries.js';
@@ -73,7 +74,7 @@ export async function restore(
   const report = await restoration.run();
   if (dryRun) return report;
   const { restored, unchanged, entries } = report;
-  const done = `${restored} of ${entries} entries restored${unchanged === 0 ? '' : `, ${unchanged} already existed`}`;
+  const done = `${restored} of ${pluralize(entries, 'entry', 'entries')} restored${unchanged === 0 ? '' : `, ${unchanged} already existed`}`;
   const outcome = report.complete ? 'done' : 'partial';
   await writeAuditRow(ports, { ...row, outcome, reason: `${what}: ${done}` });
   return report;

@@ -1,4 +1,4 @@
-import { grouped } from '../../cli/output/number-format.js';
+import { grouped } from '../../domain/shared/pluralize.js';
 import type { Report } from '../page-data.js';
 import { el, section } from './dom.js';
 

@@ -1,7 +1,7 @@
 import { axisBottom, axisLeft } from 'd3-axis';
 import { scaleLinear, scaleTime } from 'd3-scale';
-import { grouped, share } from '../../cli/output/number-format.js';
-import { pluralize } from '../../cli/output/pluralize.js';
+import { share } from '../../cli/output/number-format.js';
+import { grouped, pluralize } from '../../domain/shared/pluralize.js';
 import type { Report } from '../page-data.js';
 import { asTable, chart } from './chart.js';
 import { el, section } from './dom.js';
@@ -26,7 +26,7 @@ export function expiry({ at, inspection: { expiry, entries } }: Report): HTMLEle
     el(
       'p',
       { class: 'muted' },
-      `Tokens that expire in each hour. ${pluralize(later, 'token')} expire later.`,
+      `Tokens that expire in each hour. ${pluralize(later, 'token expires', 'tokens expire')} later.`,
     ),
     chart('Tokens that expire in each of the next 24 hours', (svg, width) => {
       const x = scaleTime([at * 1000, end * 1000], [MARGIN.left, width - MARGIN.right]);

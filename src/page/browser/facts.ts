@@ -1,5 +1,6 @@
-import { grouped, size } from '../../cli/output/number-format.js';
+import { size } from '../../cli/output/number-format.js';
 import { coarseDuration, relativeTime } from '../../cli/output/time.js';
+import { grouped, pluralize } from '../../domain/shared/pluralize.js';
 import type { Report } from '../page-data.js';
 import { type Child, el, foreign } from './dom.js';
 import { timeElement } from './format.js';
@@ -12,7 +13,7 @@ export function facts({ at, inspection, status }: Report): HTMLElement {
   return el(
     'dl',
     { class: 'facts' },
-    ...fact('Live tokens', `${atLeast}${grouped(entries)}`, `of ${grouped(subjects)} subjects`),
+    ...fact('Live tokens', `${atLeast}${grouped(entries)}`, `of ${pluralize(subjects, 'subject')}`),
     ...fact(
       'Registry',
       bytes === null ? 'memory unknown' : `about ${size(bytes)}`,

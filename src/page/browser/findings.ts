@@ -1,4 +1,4 @@
-import { pluralize } from '../../cli/output/pluralize.js';
+import { pluralize } from '../../domain/shared/pluralize.js';
 import { asSentence } from '../../domain/shared/text.js';
 import type { CheckReport, Report } from '../page-data.js';
 import { el, section } from './dom.js';

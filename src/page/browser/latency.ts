@@ -1,4 +1,5 @@
-import { grouped, share } from '../../cli/output/number-format.js';
+import { share } from '../../cli/output/number-format.js';
+import { grouped } from '../../domain/shared/pluralize.js';
 import type { Counts } from '../page-data.js';
 import { el } from './dom.js';
 import { barTable } from './token-tables.js';

@@ -1,4 +1,4 @@
-import { pluralize } from '../../cli/output/pluralize.js';
+import { pluralize } from '../../domain/shared/pluralize.js';
 import { el, foreign, table } from './dom.js';
 import { timeElement } from './format.js';
 

@@ -1,4 +1,5 @@
-import { grouped, share, size } from '../../cli/output/number-format.js';
+import { share, size } from '../../cli/output/number-format.js';
+import { grouped } from '../../domain/shared/pluralize.js';
 import type { Report } from '../page-data.js';
 import { type Child, el, foreign, section } from './dom.js';
 

@@ -1,6 +1,7 @@
 import { axisBottom, axisLeft } from 'd3-axis';
 import { scaleLinear } from 'd3-scale';
-import { grouped, rate } from '../../cli/output/number-format.js';
+import { rate } from '../../cli/output/number-format.js';
+import { grouped } from '../../domain/shared/pluralize.js';
 import type { Counts } from '../page-data.js';
 import { redrawnChart } from './chart.js';
 import { el, table } from './dom.js';

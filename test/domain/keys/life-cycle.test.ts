@@ -130,7 +130,7 @@ describe('retire', () => {
     await service.issueTo('alice');
     await activate('k2', { now: true });
     service.clock.advance(HOLD);
-    expect(await message()).toMatch(/^Key k1 has 1 live token; /);
+    expect(await message()).toMatch(/^Key k1 has 1 live token of 1 subject; /);
   });
 
   test('refuses a key with live tokens, and reports tokens, subjects, and last expiry', async () => {

@@ -1,6 +1,6 @@
 import { planPrune, pruneAuditLog } from '../../../domain/audit-log/prune-audit-log.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { pluralize } from '../../output/pluralize.js';
 import { pruneReport } from '../../output/views/audit.js';
 import { durationFlag } from '../shared/flags.js';
 import { reasonOption } from '../shared/reason-option.js';

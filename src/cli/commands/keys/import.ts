@@ -19,10 +19,10 @@ import {
   stateName,
 } from '../../../domain/model/signing-key.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import { printable } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { pluralize } from '../../output/pluralize.js';
 import { relativeTime } from '../../output/time.js';
 import { importedKeys } from '../../output/views/keys/material.js';
 import { contradiction, exactlyOne, identifierFlag, momentFlag } from '../shared/flags.js';

@@ -1,6 +1,6 @@
 import { findPurgeable, purgeKeys } from '../../../domain/keys/purge.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { pluralize } from '../../output/pluralize.js';
 import { purgeReport } from '../../output/views/keys/custody.js';
 import { durationFlag } from '../shared/flags.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';

@@ -3,11 +3,11 @@ import type { Context } from '../../../app/context.js';
 import { writeAuditRow } from '../../../domain/audit-log/write-audit-row.js';
 import { BulkRun, type Line, type LineSource } from '../../../domain/batch/line-batches.js';
 import type { JwtctlError } from '../../../domain/shared/errors.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import { ifReachable } from '../../../domain/shared/unavailable.js';
 import type { Invocation } from '../../invocation.js';
 import type { Input, RecordFormat } from '../../io.js';
 import { EXIT } from '../../output/exit-code.js';
-import { pluralize } from '../../output/pluralize.js';
 import type { Completion, JsonObject, StreamItem, View } from '../../output/view.js';
 
 const BATCHES_AT_ONCE = 4;

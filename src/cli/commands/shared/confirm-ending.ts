@@ -1,8 +1,8 @@
 import type { FamilyStore } from '../../../domain/ports/index.js';
 import { listFamilies } from '../../../domain/registry/list-families.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import type { Invocation } from '../../invocation.js';
-import { pluralize } from '../../output/pluralize.js';
 
 /** What a command is about to end. */
 export interface EndingCount {

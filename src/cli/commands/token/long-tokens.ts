@@ -1,4 +1,4 @@
-import { pluralize } from '../../output/pluralize.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 
 /** Browsers limit a cookie with its name to 4,096 bytes (RFC 6265 §6.1). */
 const COOKIE_CHARACTERS = 4096 - '__Host-access_token='.length;
@@ -29,6 +29,5 @@ export class LongTokens {
 }
 
 function tooLong(count: number): string {
-  const what = count === 1 ? 'A token is' : `${pluralize(count, 'token')} are`;
-  return `${what} too long`;
+  return `${pluralize(count, 'token is', 'tokens are')} too long`;
 }

@@ -5,6 +5,7 @@ import { RegistrationPlan } from '../../../domain/registry/registration-plan.js'
 import { formatDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { describeEnd } from '../../../domain/shared/last-day.js';
+import { grouped, pluralize } from '../../../domain/shared/pluralize.js';
 import {
   type RegisteredToken,
   type RegisterOptions,
@@ -15,8 +16,6 @@ import {
 } from '../../../domain/tokens/register.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import type { RecordFormat } from '../../io.js';
-import { grouped } from '../../output/number-format.js';
-import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
@@ -214,7 +213,7 @@ class LegacyTally {
     const late = this.#expiries.filter((exp) => exp > acceptLegacy);
     if (late.length === 0) return [];
     const last = isoTime(late.reduce((one, other) => Math.max(one, other)));
-    const tokens = late.length === 1 ? '1 token expires' : `${grouped(late.length)} tokens expire`;
+    const tokens = pluralize(late.length, 'token expires', 'tokens expire');
     return [
       `${tokens} after token.acceptLegacy ends (${describeEnd(acceptLegacy).replace(/^\w+ /, '')}), the last at ${last}. Verifiers refuse them after that date.`,
     ];

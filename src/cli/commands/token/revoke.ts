@@ -6,6 +6,7 @@ import { parseSubject } from '../../../domain/model/subject.js';
 import type { TokenMeta } from '../../../domain/model/token-meta.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import { excerpt } from '../../../domain/shared/text.js';
 import { ifReachable } from '../../../domain/shared/unavailable.js';
 import { identifyToken } from '../../../domain/tokens/identify-token.js';
@@ -19,7 +20,6 @@ import {
 import { revokeSelected } from '../../../domain/tokens/revoke-selected.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import { revocation } from '../../output/views/tokens.js';
 import { confirmEnding, countOfSubject, type EndingCount, oneSubject } from '../shared/confirm-ending.js';

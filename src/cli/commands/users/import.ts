@@ -2,6 +2,7 @@ import { mapLines } from '../../../domain/batch/line-batches.js';
 import { parseNewSubject } from '../../../domain/model/subject.js';
 import { describeValue } from '../../../domain/shared/describe-value.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import { excerpt, parseUserName } from '../../../domain/shared/text.js';
 import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.js';
 import type { Action, DefineCommand } from '../../invocation.js';
@@ -51,7 +52,7 @@ const importUsers: Action<ImportFlags, [string]> = async (invocation, flags, fil
       for (const outcome of outcomes) counts[outcome] += 1;
       return outcomes.map((outcome, index) => ({ sub: users[index]?.sub ?? '', outcome }));
     },
-    summary: () => `${counts.added} users added, ${counts.existing} already existed`,
+    summary: () => `${pluralize(counts.added, 'user')} added, ${counts.existing} already existed`,
     errors: flags.errors,
   };
   if (flags.errors === 'stdout') {

@@ -1,8 +1,8 @@
 import { parseSubject } from '../../../domain/model/subject.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import { ifReachable } from '../../../domain/shared/unavailable.js';
 import { found, removeUser } from '../../../domain/users/manage.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { pluralize } from '../../output/pluralize.js';
 import { removedUser } from '../../output/views/users.js';
 import { confirmEnding, countOfSubject } from '../shared/confirm-ending.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';

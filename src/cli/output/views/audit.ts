@@ -4,10 +4,9 @@ import type { PruneOutcome, PrunePlan } from '../../../domain/audit-log/prune-au
 import type { AuditReport } from '../../../domain/audit-log/verify-audit-log.js';
 import type { AuditHead, AuditRow } from '../../../domain/ports/index.js';
 import type { MarkComparison } from '../../../domain/recovery/database-guard.js';
+import { grouped, pluralize } from '../../../domain/shared/pluralize.js';
 import { printableJson } from '../../../domain/shared/text.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../columns.js';
-import { grouped } from '../number-format.js';
-import { pluralize } from '../pluralize.js';
 import { isoTime } from '../time.js';
 import type { Cell, JsonObject, ListItem, ListView, Section, Text, View } from '../view.js';
 

@@ -1,7 +1,7 @@
 import type { ConfigVerdict, ShownSetting } from '../../../config/show-config.js';
 import type { ConfigFile } from '../../../config/sources/find-config-files.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import { shortenedColumn } from '../columns.js';
-import { pluralize } from '../pluralize.js';
 import type { Json, ListView, View } from '../view.js';
 
 export function settingList(settings: readonly ShownSetting[]): ListView {

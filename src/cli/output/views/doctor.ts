@@ -1,5 +1,5 @@
 import type { Check, CheckResult, Finding } from '../../../domain/doctor/check.js';
-import { pluralize } from '../pluralize.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import type { Text, View } from '../view.js';
 
 type Result = 'ok' | 'warning' | 'error' | 'not_made';

@@ -1,6 +1,6 @@
 import type { StreamEvent } from '../../../domain/event-stream/event.js';
 import { positionText, type StreamPosition } from '../../../domain/event-stream/position.js';
-import { pluralize } from '../pluralize.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import type { View } from '../view.js';
 
 export function eventStream(portions: AsyncIterable<readonly StreamEvent[]>): View {

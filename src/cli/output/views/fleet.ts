@@ -2,7 +2,7 @@ import { killedVerifiersNote, nameVerifiers } from '../../../domain/fleet/runnin
 import type { Acknowledgement } from '../../../domain/fleet/wait-for-verifiers.js';
 import type { Heartbeat } from '../../../domain/ports/index.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
-import { pluralize } from '../pluralize.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import type { JsonObject, Tone, View } from '../view.js';
 
 export function verifierData(verifier: Heartbeat) {

@@ -1,6 +1,6 @@
 import type { Change } from '../../../config/edit-config.js';
+import { pluralize } from '../../../domain/shared/pluralize.js';
 import { shortenedColumn } from '../columns.js';
-import { pluralize } from '../pluralize.js';
 import type { Section, Text, View } from '../view.js';
 
 export function statementList(statements: readonly string[]): View {

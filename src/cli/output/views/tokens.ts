@@ -1,11 +1,11 @@
 import type { TokenMeta } from '../../../domain/model/token-meta.js';
 import type { ListedToken } from '../../../domain/registry/list-tokens.js';
 import { stringifySpelled } from '../../../domain/shared/json-numbers.js';
+import { grouped } from '../../../domain/shared/pluralize.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
 import type { RegisteredToken } from '../../../domain/tokens/register.js';
 import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
 import { plainColumn, shortenedColumn } from '../columns.js';
-import { grouped } from '../number-format.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { JsonObject, ListView, StreamItem, Text, View } from '../view.js';
 

@@ -366,9 +366,9 @@ describe.each(BACKENDS)('backup and restore, on %s', { timeout: 60_000 }, (backe
     const file = join(stores.home, 'm');
     expect(rows.map(({ action, target, outcome, reason }) => [action, target, outcome, reason])).toEqual([
       ['cache.flush', 'alice, k1', 'begun', `backup ${file}`],
-      ['cache.flush', 'alice, k1', 'done', `1 entries removed, backup ${file}`],
+      ['cache.flush', 'alice, k1', 'done', `1 entry removed, backup ${file}`],
       ['cache.restore', 'm', 'begun', expect.stringMatching(/^backup of \d+ \((sqlite|redis-cluster .*)\)$/)],
-      ['cache.restore', 'm', 'done', expect.stringContaining('1 of 1 entries restored')],
+      ['cache.restore', 'm', 'done', expect.stringContaining('1 of 1 entry restored')],
     ]);
   });
 });

@@ -180,7 +180,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     );
     const row = { actor: 'cron', action: 'users.import', target: `lines of ${path}` };
     expect(rows.map((found) => ({ ...found }))).toEqual([
-      { ...row, outcome: 'partial', reason: '1 users added, 1 already existed, 1 line failed' },
+      { ...row, outcome: 'partial', reason: '1 user added, 1 already existed, 1 line failed' },
       { ...row, outcome: 'begun', reason: null },
     ]);
   });

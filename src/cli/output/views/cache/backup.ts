@@ -4,9 +4,8 @@ import {
   type SkipReason,
 } from '../../../../domain/registry/restore.js';
 import type { SnapshotReport } from '../../../../domain/registry/snapshot.js';
+import { grouped, pluralize } from '../../../../domain/shared/pluralize.js';
 import { numberColumn, shortenedColumn } from '../../columns.js';
-import { grouped } from '../../number-format.js';
-import { pluralize } from '../../pluralize.js';
 import { isoTime } from '../../time.js';
 import type { View } from '../../view.js';
 import { byKidData, byKidSection } from './flush.js';

@@ -1,9 +1,8 @@
 import { stateName } from '../../../../domain/model/signing-key.js';
 import type { FlushReport } from '../../../../domain/registry/flush.js';
 import type { KeyCount } from '../../../../domain/registry/keys-by-id.js';
+import { grouped, pluralize } from '../../../../domain/shared/pluralize.js';
 import { numberColumn, shortenedColumn } from '../../columns.js';
-import { grouped } from '../../number-format.js';
-import { pluralize } from '../../pluralize.js';
 import type { Section, View } from '../../view.js';
 
 export function flushReport(report: FlushReport, dryRun: boolean): View {

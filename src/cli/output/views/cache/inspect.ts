@@ -6,10 +6,10 @@ import type {
 } from '../../../../domain/inspection/types.js';
 import type { RegistryChange } from '../../../../domain/inspection/watch.js';
 import { isTrusted } from '../../../../domain/model/signing-key.js';
+import { grouped, pluralize } from '../../../../domain/shared/pluralize.js';
 import { asSentence } from '../../../../domain/shared/text.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
-import { grouped, groupedOrDash, share, signed, size } from '../../number-format.js';
-import { pluralize } from '../../pluralize.js';
+import { groupedOrDash, share, signed, size } from '../../number-format.js';
 import { relativeTime } from '../../time.js';
 import type { Cell, JsonObject, Section, Text, View } from '../../view.js';
 import { cachedUserText } from './cached-user.js';

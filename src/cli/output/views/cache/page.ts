@@ -1,6 +1,6 @@
 import type { Inspection } from '../../../../domain/inspection/types.js';
+import { pluralize } from '../../../../domain/shared/pluralize.js';
 import { size } from '../../number-format.js';
-import { pluralize } from '../../pluralize.js';
 import type { View } from '../../view.js';
 
 export function writtenPage(

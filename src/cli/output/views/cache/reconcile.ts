@@ -1,7 +1,7 @@
 import { countChanges, type ReconciliationReport } from '../../../../domain/registry/reconcile.js';
 import { DROP_REASONS, type DropReason } from '../../../../domain/registry/reconciliation-plan.js';
+import { pluralize } from '../../../../domain/shared/pluralize.js';
 import { numberColumn, shortenedColumn } from '../../columns.js';
-import { pluralize } from '../../pluralize.js';
 import type { Section, View } from '../../view.js';
 
 const DROPPED: Record<DropReason, string> = {

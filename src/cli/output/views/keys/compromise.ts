@@ -1,6 +1,6 @@
 import type { CompromiseReport } from '../../../../domain/keys/compromise.js';
+import { grouped, pluralize } from '../../../../domain/shared/pluralize.js';
 import { numberColumn, shortenedColumn } from '../../columns.js';
-import { grouped } from '../../number-format.js';
 import type { Cell, View } from '../../view.js';
 import { keyData } from './signing-key.js';
 
@@ -71,7 +71,7 @@ export function unfinishedWork({
 }: CompromiseReport): string[] {
   const left =
     entries.complete && (entries.after ?? 0) > 0
-      ? [`${entries.after} tokens were registered during the removal`]
+      ? [`${pluralize(entries.after ?? 0, 'token was', 'tokens were')} registered during the removal`]
       : [];
   return [
     ...entries.missed,

@@ -1,6 +1,6 @@
 import type { RewrapReport } from '../../../../domain/keys/rewrap.js';
 import type { SigningKey } from '../../../../domain/model/signing-key.js';
-import { pluralize } from '../../pluralize.js';
+import { pluralize } from '../../../../domain/shared/pluralize.js';
 import type { View } from '../../view.js';
 
 export function rewrapReport(report: RewrapReport, dryRun: boolean): View {

@@ -1,6 +1,6 @@
 import type { SkippedKey } from '../../../../domain/key-files/collect-keys.js';
 import type { SigningKey } from '../../../../domain/model/signing-key.js';
-import { pluralize } from '../../pluralize.js';
+import { pluralize } from '../../../../domain/shared/pluralize.js';
 import type { ListItem, View } from '../../view.js';
 import { keyList, keyRecord } from './signing-key.js';
 

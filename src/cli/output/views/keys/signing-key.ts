@@ -9,8 +9,8 @@ import {
   type SigningKey,
   stateName,
 } from '../../../../domain/model/signing-key.js';
+import { pluralize } from '../../../../domain/shared/pluralize.js';
 import { plainColumn, shortenedColumn } from '../../columns.js';
-import { pluralize } from '../../pluralize.js';
 import { isoTime, relativeTime } from '../../time.js';
 import type { JsonObject, ListItem, ListView, Text, Tone, View } from '../../view.js';
 

@@ -6,8 +6,8 @@ import {
   type TimeAxis,
   timeAxis,
 } from '../../../../domain/keys/timeline.js';
+import { pluralize } from '../../../../domain/shared/pluralize.js';
 import { plainColumn } from '../../columns.js';
-import { pluralize } from '../../pluralize.js';
 import { isoTime, relativeTime } from '../../time.js';
 import type { Cell, Column, JsonObject, ListItem, ListView, Section, Spans, Tone } from '../../view.js';
 import { NO_KEYS, stateCell } from './signing-key.js';

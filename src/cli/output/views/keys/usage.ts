@@ -1,7 +1,7 @@
 import type { UsageReport } from '../../../../domain/keys/usage.js';
 import { stateName } from '../../../../domain/model/signing-key.js';
+import { grouped } from '../../../../domain/shared/pluralize.js';
 import { numberColumn, plainColumn, shortenedColumn } from '../../columns.js';
-import { grouped } from '../../number-format.js';
 import { relativeTime } from '../../time.js';
 import type { View } from '../../view.js';
 
