@@ -37,8 +37,10 @@ export class CliCommand extends Command {
   unknownCommand(): void {
     const [word = '', next = ''] = this.args;
     const message = `unknown command '${word}'`;
+    const command = this.meantCommand(word);
     const meant =
-      (IMPORTS.has(word.toLowerCase()) ? this.#meantImport(next) : null) ?? this.#meantCommand(word);
+      (IMPORTS.has(word.toLowerCase()) ? this.#meantImport(next) : null) ??
+      (command === null ? null : `\`${(this.parent ?? this).name()} ${command}\``);
     throw new MistypedError('commander.unknownCommand', message, meant);
   }
 
@@ -64,16 +66,16 @@ export class CliCommand extends Command {
     throw new MistypedError('commander.excessArguments', message, this.#meantValue(words[expected] ?? ''));
   }
 
-  #meantCommand(word: string): string | null {
+  /** Returns the command that a word after this one probably means, such as `keys rotate`. */
+  meantCommand(word: string): string | null {
     const program = this.parent ?? this;
     const verb = this === program ? null : meantVerb(word, this.commands.map(nameOf));
-    if (verb !== null) return `\`${program.name()} ${this.name()} ${verb}\``;
+    if (verb !== null) return `${this.name()} ${verb}`;
     const groups = program.commands.flatMap((group) =>
       [group.name(), ...group.aliases()].map((name) => [name, group.name()] as const),
     );
     // Within a group, a word that is only similar to another command is far away.
-    const command = meantCommand(word, new Map(groups), { isExact: this !== program });
-    return command === null ? null : `\`${program.name()} ${command}\``;
+    return meantCommand(word, new Map(groups), { isExact: this !== program });
   }
 
   /** `keys add k.pem`: only one verb of a group takes the file. */

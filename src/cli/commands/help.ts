@@ -1,10 +1,11 @@
-import type { Command } from 'commander';
 import { ERROR_CODES, type ErrorCode } from '../../domain/shared/error-catalog/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { nearest } from '../../domain/shared/nearest.js';
 import type { Action, DefineCommand } from '../invocation.js';
 import { exitCodeOfKind } from '../output/exit-code.js';
 import type { View } from '../output/view.js';
+
+type CliCommand = Parameters<DefineCommand>[0];
 
 const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 const MOST_SUGGESTIONS = 5;
@@ -29,10 +30,22 @@ export const defineHelp: DefineCommand = (command, run) => {
     const { TOPICS } = await import('../output/views/help-topics.js');
     const view = TOPICS.get(topic.join('-').toLowerCase());
     if (view !== undefined) return { view: view((await import('../../config/settings.js')).SETTINGS) };
-    const described = findCommand(command.parent as Command, topic);
-    if (described === undefined) return { view: errorEntry(topic.join(' ')) };
-    described.outputHelp();
-    return {};
+    const { found, unknown } = findCommand(command.parent as CliCommand, topic);
+    if (unknown === null) {
+      found.outputHelp();
+      return {};
+    }
+    const wanted = topic
+      .join(' ')
+      .toUpperCase()
+      .replace(/^(ERR_)?/, 'ERR_');
+    const code = CODES.find((one) => one === wanted);
+    if (code !== undefined) return { view: errorEntry(code) };
+    const similar = [
+      found.meantCommand(unknown),
+      nearest(topic.join('-'), [...TOPICS.keys(), ...GUIDES.keys()]),
+    ];
+    throw unknownTopic([...similar.flatMap(helpOn), ...similarCodes(wanted, similar.some(Boolean))]);
   };
   command
     .argument(
@@ -43,18 +56,18 @@ export const defineHelp: DefineCommand = (command, run) => {
     .action(run(help));
 };
 
-function findCommand(program: Command, words: readonly string[]): Command | undefined {
-  return words.reduce<Command | undefined>(
-    (parent, word) =>
-      parent?.commands.find((command) => command.name() === word || command.aliases().includes(word)),
-    program,
-  );
+/** Follows the words to a command, up to the first one that is unknown. */
+function findCommand(program: CliCommand, words: readonly string[]) {
+  let found = program;
+  for (const word of words) {
+    const next = found.commands.find((one) => one.name() === word || one.aliases().includes(word));
+    if (next === undefined) return { found, unknown: word };
+    found = next as CliCommand;
+  }
+  return { found, unknown: null };
 }
 
-function errorEntry(topic: string): View {
-  const wanted = topic.toUpperCase().replace(/^(ERR_)?/, 'ERR_');
-  const code = CODES.find((one) => one === wanted);
-  if (code === undefined) throw unknownTopic(similarCodes(wanted));
+function errorEntry(code: ErrorCode): View {
   const { kind, meaning, remedy } = ERROR_CODES[code];
   const exitCode = exitCodeOfKind(kind);
   return {
@@ -64,10 +77,16 @@ function errorEntry(topic: string): View {
   };
 }
 
-/** Returns the code that `wanted` misspells, or up to five codes that share the most words with it. */
-function similarCodes(wanted: string): string[] {
+/** `keys export --jwks` is explained by the help of `keys export`. */
+function helpOn(topic: string | null): string[] {
+  const words = topic?.split(' ').filter((word) => !word.startsWith('-')) ?? [];
+  return words.length === 0 ? [] : [`\`jwtctl help ${words.join(' ')}\``];
+}
+
+/** Returns the code that `wanted` misspells. If nothing else is similar, up to five codes that share the most words. */
+function similarCodes(wanted: string, isElsewhere: boolean): string[] {
   const slip = nearest(wanted, CODES);
-  if (slip !== null) return [slip];
+  if (slip !== null || isElsewhere) return slip === null ? [] : [slip];
   const words = new Set(wanted.split('_').slice(1));
   return CODES.map((code) => ({ code, shared: code.split('_').filter((word) => words.has(word)).length }))
     .filter(({ shared }) => shared > 0)

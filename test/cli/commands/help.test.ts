@@ -102,3 +102,20 @@ test('an error without a hint of its own is shown with the remedy of its code', 
   expect(error()).toMatchObject({ code: 'ERR_KID_EXISTS', hint: remedy });
   expect(remedy).toContain('`--kid`');
 });
+
+test.each([
+  ['tokn', ['`jwtctl help token`']],
+  ['tokn issue', ['`jwtctl help token`']],
+  ['keys rotat', ['`jwtctl help keys rotate`']],
+  ['token login', ['`jwtctl help token issue`']],
+  ['jwks', ['`jwtctl help keys export`']],
+  ['verify', ['`jwtctl help token verify`']],
+  ['exitcodes', ['`jwtctl help exit-codes`']],
+  ['exit code', ['`jwtctl help exit-codes`']],
+  ['enviroment', ['`jwtctl help environment`']],
+  ['migratin', ['`jwtctl help db migrate`', '`jwtctl help migrating`']],
+  ['version', []],
+])('help %s suggests what was probably meant', async (topic, suggestions) => {
+  const { exitCode, error } = await run('help', ...topic.split(' '), '--json');
+  expect([exitCode, error().details.suggestions]).toEqual([2, suggestions]);
+});
