@@ -102,8 +102,9 @@ export function createContext(options: ContextOptions): Context {
 
   const database = once(async (ifMissing?: IfMissing): Promise<Database> => {
     const { db, redial } = await store(ifMissing);
-    const [{ schemaStatus, assertCurrent, migrate }, { sqlDatabase }] = await Promise.all([
+    const [{ schemaStatus, migrate }, { assertCurrent }, { sqlDatabase }] = await Promise.all([
       import('../adapters/sql/migrations/migrator.js'),
+      import('../domain/model/schema-status.js'),
       import('../adapters/sql/stores/database.js'),
     ]);
     const status = await schemaStatus(db, engine);

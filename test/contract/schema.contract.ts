@@ -1,8 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { assertCurrent, migrate, schemaStatus } from '../../src/adapters/sql/migrations/migrator.js';
+import { migrate, schemaStatus } from '../../src/adapters/sql/migrations/migrator.js';
 import type { Schema } from '../../src/adapters/sql/schema.js';
 import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
+import { assertCurrent } from '../../src/domain/model/schema-status.js';
 import { runAtOnce } from '../support/processes.js';
 import type { SqlDatabaseUnderTest, SqlEngine } from '../support/sql-engines.js';
 

@@ -50,20 +50,30 @@ export interface CheckResult {
   notMade: string | null;
 }
 
-/** Makes all checks at the same time. A check that fails is an error, and the others go on. */
-export function runChecks<Ports>(checks: ReadonlyArray<Check<Ports>>, ports: Ports): Promise<CheckResult[]> {
-  return Promise.all(checks.map((check) => makeCheck(check, ports)));
+/** Makes all checks at the same time. An error that ends several checks is a finding of the first one only. */
+export async function runChecks<Ports>(
+  checks: ReadonlyArray<Check<Ports>>,
+  ports: Ports,
+): Promise<CheckResult[]> {
+  const outcomes = await Promise.all(checks.map((check) => makeCheck(check, ports)));
+  const failed = new Map<string, string>();
+  return checks.map((check, index) => {
+    const outcome = outcomes[index] ?? [];
+    if ('notMade' in outcome) return { check, findings: [], notMade: outcome.notMade };
+    if (!(outcome instanceof JwtctlError)) return { check, findings: outcome, notMade: null };
+    const first = failed.get(outcome.message);
+    if (first !== undefined) return { check, findings: [], notMade: `The check ${first} failed.` };
+    failed.set(outcome.message, check.name);
+    return { check, findings: [errorFinding(outcome)], notMade: null };
+  });
 }
 
-async function makeCheck<Ports>(check: Check<Ports>, ports: Ports): Promise<CheckResult> {
+async function makeCheck<Ports>(check: Check<Ports>, ports: Ports): Promise<CheckOutcome | JwtctlError> {
   try {
-    const outcome = await check.run(ports);
-    return 'notMade' in outcome
-      ? { check, findings: [], notMade: outcome.notMade }
-      : { check, findings: outcome, notMade: null };
+    return await check.run(ports);
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind === 'bug' || error.kind === 'interrupted') throw error;
-    return { check, findings: [errorFinding(error)], notMade: null };
+    return error;
   }
 }
 

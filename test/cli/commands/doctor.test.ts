@@ -253,8 +253,9 @@ describe('doctor, on MariaDB and a Redis Cluster,', () => {
     );
     expect(exitCode).toBe(1);
     const results = new Map(json().checks.map((one: Record<string, unknown>) => [one.check, one]));
-    for (const name of ['database', 'schema', 'active-key', 'private-keys', 'entries'])
-      expect(results.get(name), name).toMatchObject({ findings: [{ code: 'ERR_MYSQL_UNREACHABLE' }] });
+    expect(results.get('database')).toMatchObject({ findings: [{ code: 'ERR_MYSQL_UNREACHABLE' }] });
+    for (const name of ['schema', 'active-key', 'private-keys', 'entries'])
+      expect(results.get(name), name).toMatchObject({ findings: [], reason: 'The check database failed.' });
     for (const name of ['registry', 'slots', 'replicas', 'eviction', 'memory'])
       expect(results.get(name), name).toMatchObject({ result: 'ok' });
   });
@@ -269,7 +270,10 @@ describe('doctor, on MariaDB and a Redis Cluster,', () => {
   test('finds an outdated schema, and a user table that does not exist', async () => {
     const { url, drop } = await freshMysqlDatabase();
     const { exitCode, text } = await check(on({ JWTCTL_MYSQL_URL: url }), 'schema');
+    const all = (await on({ JWTCTL_MYSQL_URL: url }).run('doctor')).stdout;
     await drop();
+    expect(all.match(/no tables of jwtctl/g)).toHaveLength(1);
+    expect(all.match(/ skipped\. The check database failed\./g)).toHaveLength(10);
     expect([exitCode, text]).toEqual([1, expect.stringContaining('jwtctl db migrate')]);
     const table = { JWTCTL_USERS_SOURCE: 'table', JWTCTL_USERS_TABLE: 'acounts', JWTCTL_USERS_COLUMN: 'id' };
     expect(await check(on(table), 'users')).toMatchObject({

@@ -117,5 +117,5 @@ test.each([
   ['version', []],
 ])('help %s suggests what was probably meant', async (topic, suggestions) => {
   const { exitCode, error } = await run('help', ...topic.split(' '), '--json');
-  expect([exitCode, error().details.suggestions]).toEqual([2, suggestions]);
+  expect([exitCode, error()]).toMatchObject([2, { details: { suggestions } }]);
 });

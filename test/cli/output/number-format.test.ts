@@ -1,6 +1,6 @@
-import { grouped, pluralize } from '../../../src/domain/shared/pluralize.js';
 import { expect, test } from 'vitest';
 import { rate, share, signed, size } from '../../../src/cli/output/number-format.js';
+import { grouped, pluralize } from '../../../src/domain/shared/pluralize.js';
 
 test('groups numbers by thousands', () => {
   expect([0, 999, 1_000, 1_234_567, 12_345_678].map(grouped)).toEqual([

@@ -1,5 +1,5 @@
 import { DummyDriver, Kysely, Migrator, MysqlQueryCompiler, sql } from 'kysely';
-import type { SchemaStatus } from '../../../domain/model/schema-status.js';
+import { newerSchema, type SchemaStatus } from '../../../domain/model/schema-status.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Schema } from '../schema.js';
 import { isDuplicateKey } from '../stores/conflicts.js';
@@ -84,32 +84,12 @@ export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<
   };
 }
 
-export function assertCurrent(status: SchemaStatus): void {
-  if (status.unknown.length > 0) throw newerSchema(status.unknown);
-  if (status.pending.length > 0) {
-    const what =
-      status.applied.length === 0
-        ? 'has no tables of jwtctl yet'
-        : `needs ${status.pending.length} migration(s)`;
-    throw new JwtctlError('ERR_SCHEMA_OUTDATED', `The database ${what}.`, {
-      hint: 'Run `jwtctl db migrate`.',
-    });
-  }
-}
-
 function assertInOrder({ applied, pending }: SchemaStatus): void {
   const [next] = pending;
   if (next === undefined || applied.every((name) => name < next)) return;
   const message = `The database has later migrations than ${next}, but not that one.`;
   throw new JwtctlError('ERR_SCHEMA_DAMAGED', message, {
     hint: 'Another program changed the table jwtctl_migration. Restore its rows from a backup.',
-  });
-}
-
-function newerSchema(unknown: string[]): JwtctlError {
-  return new JwtctlError('ERR_SCHEMA_NEWER', 'The database was migrated by a newer version of jwtctl.', {
-    hint: 'Update jwtctl on this host.',
-    details: { unknown },
   });
 }
 

@@ -22,7 +22,7 @@ import { verifiers } from './verifiers.js';
 
 /** In the order of the output: what others need comes first. */
 export const CHECKS: readonly Check[] = [
-  ...[configuration, database, schema, rights, restored, userTable],
-  ...[redis, slots, replicas, eviction, memory, clocks],
+  ...[configuration, database, schema, redis, rights, restored, userTable],
+  ...[slots, replicas, eviction, memory, clocks],
   ...[activeKey, keyAge, pendingKey, privateKeys, publishedKeys, verifiers, events, entries],
 ];
