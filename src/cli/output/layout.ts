@@ -151,9 +151,18 @@ export function shorten(text: string, width: number): string {
   return `${take(characters, head)}…${take(characters.reverse(), width - 1 - head, true)}`;
 }
 
-/** Breaks text between words. A word that is longer than a line is shortened. */
+/**
+ * Breaks text between words. Below a sign or an indented line, the rest is indented further. A word that is longer
+ * than a line is shortened.
+ */
 export function wrap(text: string, width: number): string[] {
-  return wrapWords(text, width).map((line) => shorten(line, width));
+  const safe = printable(text);
+  if (widthOf(safe) <= width) return [safe];
+  const [begin = ''] = /^ *([✓✗!–] )?/.exec(safe) ?? [];
+  const hanging = begin === '' ? '' : ' '.repeat(begin.trim() === '' ? begin.length + 2 : begin.length);
+  const room = width - hanging.length;
+  const [first = '', ...rest] = wrapWords(safe.slice(begin.length), room);
+  return [begin + shorten(first, room), ...rest.map((line) => hanging + shorten(line, room))];
 }
 
 /** Breaks text between words. A word that is longer than a line stays whole. */

@@ -166,6 +166,13 @@ test('wraps text between words, and shortens a word that is too long', () => {
   expect(wrap(`a ${'x'.repeat(30)} b`, 10)).toEqual(['a', 'xxxxx…xxxx', 'b']);
 });
 
+test('continues a line below its text, indented', () => {
+  expect(wrap('✓ one two three', 9)).toEqual(['✓ one two', '  three']);
+  expect(wrap('  one two', 9)).toEqual(['  one two']);
+  expect(wrap('  one two three', 11)).toEqual(['  one two', '    three']);
+  expect(wrap(`  ${'x'.repeat(30)}`, 12)).toEqual(['  xxxx…xxx']);
+});
+
 describe('sections', () => {
   const empty = { columns: ['a'], rows: [] };
 
