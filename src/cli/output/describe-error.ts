@@ -1,6 +1,6 @@
-import { ERROR_CODES } from '../../domain/shared/error-catalog/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { printableJson, printableLines } from '../../domain/shared/text.js';
+import { remedyOf } from './remedy.js';
 import type { OutputFormat } from './render.js';
 
 /** @param diagnostics lines for the JSON document */
@@ -24,8 +24,8 @@ export function describeError(
   return printableLines(`jwtctl: ${shown.message}\n${below.join('')}`);
 }
 
-function hintOf({ code, kind, hint }: JwtctlError): string | undefined {
-  return hint ?? (kind === 'interrupted' ? undefined : ERROR_CODES[code].remedy);
+function hintOf({ code, kind, hint, details }: JwtctlError): string | undefined {
+  return hint ?? (kind === 'interrupted' ? undefined : remedyOf(code, details));
 }
 
 export function describeLines(first: number, last: number, error: JwtctlError, format: OutputFormat): string {

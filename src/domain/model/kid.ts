@@ -1,5 +1,6 @@
 import { describeValue } from '../shared/describe-value.js';
 import { JwtctlError } from '../shared/errors.js';
+import { shellWord } from '../shared/text.js';
 import { MAX_SUBJECT_BYTES, subjectFault } from './subject.js';
 
 /**
@@ -20,8 +21,7 @@ export function parseKid(value: string): string {
 
 /** Returns the kid as an argument of a command that a person may copy into a shell. */
 export function kidArgument(kid: string): string {
-  const word = /^[\w.,:@%+=/-]+$/.test(kid) ? kid : `'${kid.replaceAll("'", "'\\''")}'`;
-  return kid.startsWith('-') ? `-- ${word}` : word;
+  return kid.startsWith('-') ? `-- ${shellWord(kid)}` : shellWord(kid);
 }
 
 /** Returns the kid as the beginning of a file name in the current folder. */

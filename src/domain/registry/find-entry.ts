@@ -54,7 +54,7 @@ export async function findEntry(
   const [only, ...others] = found;
   if (only === undefined) {
     const message = `Subject ${excerpt(sub)} has no live token ${excerpt(wanted.jti)}.`;
-    throw new JwtctlError('ERR_ENTRY_NOT_FOUND', message);
+    throw new JwtctlError('ERR_ENTRY_NOT_FOUND', message, { details: { sub } });
   }
   if (others.length > 0) throw ambiguous(found, sub, wanted.jti, byId);
   const key = byId.get(only.keyId);

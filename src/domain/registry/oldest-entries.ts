@@ -43,5 +43,6 @@ export function tooLarge(sub: string): JwtctlError {
   return new JwtctlError(
     'ERR_SUBJECT_TOO_LARGE',
     `The subject ${excerpt(sub)} has more than ${MOST_LISTED.toLocaleString('en-US')} live tokens or sessions.`,
+    { details: { sub } },
   );
 }

@@ -1,5 +1,6 @@
 import type { Registration } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
+import { flagArgument } from '../shared/text.js';
 
 /** The reason why a registration with `onLimit: 'refuse'` was refused. */
 export function tokenLimit(sub: string, registration?: Pick<Registration, 'maxPerSubject'>): JwtctlError {
@@ -8,7 +9,7 @@ export function tokenLimit(sub: string, registration?: Pick<Registration, 'maxPe
     'ERR_TOKEN_LIMIT',
     `The subject ${JSON.stringify(sub)} already has the largest number of live tokens and sessions that is allowed (${most}).`,
     {
-      hint: 'End one of them with `jwtctl token revoke`, or raise `registry.maxPerSubject`.',
+      hint: `\`jwtctl token list ${flagArgument('sub', sub)}\` lists them. End one with \`jwtctl token revoke\`, or raise \`registry.maxPerSubject\`.`,
     },
   );
 }

@@ -66,6 +66,16 @@ function escapeUnit(code: number): string {
   return `\\u${code.toString(16).padStart(4, '0')}`;
 }
 
+/** Returns text as one word of a command that a person may copy into a shell. */
+export function shellWord(text: string): string {
+  return /^[\w.,:@%+=/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Returns a flag with its value, as {@link shellWord}. A value that begins with a dash follows an equals sign. */
+export function flagArgument(name: string, value: string): string {
+  return `--${name}${value.startsWith('-') ? '=' : ' '}${shellWord(value)}`;
+}
+
 /** Hides a name that looks like a key or a passphrase, passed by mistake instead of a file name. */
 export function fileNameShown(name: string): string {
   const isLong = name.length > 200 || /[\r\n]/.test(name);

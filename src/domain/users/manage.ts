@@ -7,6 +7,7 @@ import { nameTokens } from '../security-log/name-tokens.js';
 import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
 import { CENTURY_SECONDS } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
+import { flagArgument } from '../shared/text.js';
 import { ifReachable } from '../shared/unavailable.js';
 
 export interface UserAdministrationPolicy extends EventPolicy {
@@ -182,7 +183,7 @@ export async function removeUser(
     return { user: removed, eventId };
   });
   const { removed: revoked } = await afterRecord(() => registry.remove(sub, {}, clock.now()), {
-    hint: 'To complete the change, run `jwtctl token revoke --all` for this subject when the registry responds.',
+    hint: `To complete the change, run \`jwtctl token revoke ${flagArgument('sub', sub)} --all\` when the registry responds.`,
   });
   return { user, revoked, eventId };
 }

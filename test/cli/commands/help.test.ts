@@ -14,7 +14,7 @@ test.each([['ERR_TOKEN_REVOKED'], ['err_token_revoked'], ['token_revoked']])(
     expect(stdout).toMatch(
       /^ERR_TOKEN_REVOKED \(kind refused, exit code 1\)\n\nThe token has been revoked\.\n/,
     );
-    expect(stdout).toContain('`jwtctl token list --sub S`');
+    expect(stdout).toContain('`jwtctl token list --sub SUB`');
   },
 );
 

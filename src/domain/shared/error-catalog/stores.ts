@@ -51,7 +51,7 @@ export const STORES_ERRORS = {
   ),
   ERR_ENTRY_NOT_FOUND: notFound(
     'The registry has no live token of this subject with this `jti`.',
-    'Run `jwtctl token list --sub S` to see the live tokens of the subject.',
+    'Run `jwtctl token list --sub SUB` to see the live tokens of the subject.',
   ),
   ERR_FLEET_UNAVAILABLE: unavailable(
     'The list of running verifiers cannot be read from Redis, so the next key does not sign yet.',

@@ -23,7 +23,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_CLAIM_INVALID: refused(
     'A claim of the token is missing or invalid. For `token revoke`, the token has no usable `sub` or `jti`.',
-    'Fix the program that issued the token. To revoke a token by its IDs, run `jwtctl token revoke --sub S --jti J`.',
+    'Fix the program that issued the token. To revoke a token by its IDs, run `jwtctl token revoke --sub SUB --jti JTI`.',
   ),
   ERR_CLAIM_RESERVED: usage(
     'A reserved claim (`iss sub aud exp nbf iat jti act`), or a `client_id` that names another client, cannot be set like other claims.',
@@ -151,7 +151,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_TOKEN_REVOKED: refused(
     'The token has been revoked.',
-    'Request a new token. `jwtctl token list --sub S` lists the live tokens of the subject.',
+    'Request a new token. `jwtctl token list --sub SUB` lists the live tokens of the subject.',
   ),
   ERR_TOKEN_TOO_LONG: usage(
     'The new token would be longer than verifiers accept.',

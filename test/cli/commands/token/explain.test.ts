@@ -78,6 +78,12 @@ describe.each(BACKENDS)('token explain, on %s', (backend) => {
       ],
     });
     expect(explained.text).toMatch(/token revoked .* by bob \(.*\), reason: phone lost/);
+    expect(explained.text).toContain('`jwtctl token list --sub alice` lists');
+  });
+
+  test('shows the login only if it differs from the actor', async () => {
+    await stores.json('token', 'revoke', token);
+    expect((await explain(token)).text).toMatch(/token revoked .*, by \S+@[^ ()]+, reason: none given/);
   });
 
   test('shows who revoked all tokens of the subject, and the latest first', async () => {

@@ -1,10 +1,10 @@
 import { CHECKS, type CheckName } from '../../../../domain/model/refusal-codes.js';
 import type { SigningKey } from '../../../../domain/model/signing-key.js';
 import type { AuditRow } from '../../../../domain/ports/index.js';
-import { ERROR_CODES } from '../../../../domain/shared/error-catalog/index.js';
 import { stringifySpelled } from '../../../../domain/shared/json-numbers.js';
 import type { Explanation } from '../../../../domain/verification/explain.js';
 import type { ExplainedEvent } from '../../../../domain/verification/explain-registry.js';
+import { remedyOf } from '../../remedy.js';
 import { isoTime } from '../../time.js';
 import type { JsonObject, Section, Text, View } from '../../view.js';
 import { auditRowData } from '../audit.js';
@@ -36,7 +36,7 @@ function checkSection(name: CheckName, explained: Explanation): Section {
   const { verdict, refusals } = explained.checks[name];
   const why = refusals.flatMap(({ code, message }) => [
     `  ${message} (${code})`,
-    `  What to do: ${ERROR_CODES[code].remedy}`,
+    `  What to do: ${remedyOf(code, explained.registry ?? {})}`,
   ]);
   const facts = factsOf[name](explained).map((fact) => `  ${fact}`);
   return titled(checkText(name, verdict), [...why, ...facts]);
@@ -93,12 +93,18 @@ function keyFacts(key: SigningKey): string[] {
 
 function eventText({ event, origin }: ExplainedEvent, now: number): string {
   const { type, at, reason } = event;
-  const who = origin === null ? 'the audit log does not say by whom' : `by ${origin.actor} (${origin.login})`;
+  const who = origin === null ? 'the audit log does not say by whom' : `by ${whom(origin)}`;
   return `${type.replace('_', ' ')} ${timeText(at, now)}, ${who}, reason: ${reason ?? 'none given'}`;
 }
 
-function rowText({ at, actor, action, outcome, reason }: AuditRow): string {
-  return `${isoTime(at)} ${action} by ${actor}: ${outcome}${reason === null ? '' : `, reason: ${reason}`}`;
+function rowText(row: AuditRow): string {
+  const { at, action, outcome, reason } = row;
+  return `${isoTime(at)} ${action} by ${whom(row)}: ${outcome}${reason === null ? '' : `, reason: ${reason}`}`;
+}
+
+/** The login, which the actor cannot choose, is shown if it differs. */
+function whom({ actor, login }: AuditRow): string {
+  return actor === login ? actor : `${actor} (${login})`;
 }
 
 function contentsSection({ contents }: Explanation): Section {
@@ -123,7 +129,7 @@ function explanationData(explained: Explanation): JsonObject {
       CHECKS.map((name) => {
         const { verdict, refusals } = checks[name];
         const errors = refusals.map(({ code, message }) => ({
-          ...{ code, message, hint: ERROR_CODES[code].remedy },
+          ...{ code, message, hint: remedyOf(code, registry ?? {}) },
         }));
         return [name, { verdict, errors }];
       }),
