@@ -1,6 +1,6 @@
 import type { Clock, StatusReader, StoredUse } from '../domain/ports/index.js';
+import { idleSeconds, isTouchDue, lastUse } from '../domain/registry/idle.js';
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
-import { idleSeconds, isTouchDue, lastUse } from '../domain/verification/idle.js';
 import type { VerifierHealth } from './health.js';
 import type { KnownToken } from './token-cache.js';
 

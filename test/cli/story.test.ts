@@ -118,7 +118,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     expect(await stores.json('token', 'list', '--sub', 'alice')).toEqual([
       {
         ...{ jti: oldJti, kid: firstKid, sub: 'alice', iat, exp: iat + HOUR },
-        ...{ refreshExp: null, lastSeen: null, meta: { device: 'phone' } },
+        ...{ refreshExp: null, lastSeen: null, idle: false, meta: { device: 'phone' } },
       },
     ]);
   });

@@ -68,6 +68,8 @@ async function restart(): Promise<void> {
   });
 }
 
+const isIdle = async (sub: string) => (await stores.json('token', 'list', '--sub', sub))[0].idle;
+
 const issue = (sub = 'alice') =>
   stores.run('token', 'issue', '--sub', sub, '--create-user', '--ttl', '12h', '--json');
 
@@ -93,6 +95,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     expect(await verdict(after, unused)).toBe('ERR_TOKEN_IDLE');
     expect((await stores.run('token', 'verify', inUse)).exitCode).toBe(0);
     expect((await stores.run('token', 'verify', unused)).exitCode).toBe(1);
+    expect([await isIdle('alice'), await isIdle('bob')]).toEqual([false, true]);
 
     const issued = [await issue(), await issue()].map(({ exitCode }) => exitCode);
     expect(issued).toEqual([0, 3]);

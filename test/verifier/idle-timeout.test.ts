@@ -62,7 +62,8 @@ describe.each(BACKENDS)('token.idleTimeout, on %s', (backend) => {
   const stored = (verifier: LiveVerifier, count: number) =>
     vi.waitFor(() => expect(verifier.health().uses?.stored).toBe(count), 15_000);
 
-  const lastSeen = async () => (await stores.json('token', 'list', '--sub', 'alice'))[0]?.lastSeen;
+  const listed = async () => (await stores.json('token', 'list', '--sub', 'alice'))[0];
+  const lastSeen = async () => (await listed())?.lastSeen;
 
   test.each([{ nearCache: false }, { nearCache: true }])(
     'a token in use stays accepted, and one that is not used is refused for good: %o',
@@ -78,14 +79,16 @@ describe.each(BACKENDS)('token.idleTimeout, on %s', (backend) => {
       }
       const usedAt = issuedAt + 45 * MINUTE;
       await advance(10 * MINUTE - 1);
-      expect(await lastSeen()).toBe(usedAt);
+      expect(await listed()).toMatchObject({ lastSeen: usedAt, idle: false });
       await advance(1);
       for (let round = 0; round < 3; round++) {
         expect(await verdict(verifier, token)).toBe(IDLE_REFUSAL);
         await advance(1);
       }
-      expect(await lastSeen()).toBe(usedAt);
+      expect(await listed()).toMatchObject({ lastSeen: usedAt, idle: true });
       const other = await issue();
+      const { stdout } = await stores.run('token', 'list', '--sub', 'alice');
+      expect(stdout).toMatch(/ LAST SEEN +STATE .*\n.* idle .*\n.* live /);
       expect(await verdict(verifier, other.token)).toBe('active');
     },
   );

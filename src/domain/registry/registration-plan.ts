@@ -1,6 +1,7 @@
 import { familyOf } from '../model/family.js';
 import type { EntryStore, Registration, RegistrationOutcome, TokenStatusReader } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
+import { idleSeconds } from './idle.js';
 import { isUnavailable } from './register-many.js';
 import { tokenLimit } from './token-limit.js';
 
@@ -48,9 +49,11 @@ export class RegistrationPlan {
 
   /** Right after a restart of Redis, a registration may still count a token that is idle here. */
   async #list(sub: string, now: number): Promise<void> {
-    const timeout = this.#registry.idleTimeoutSeconds ?? Number.POSITIVE_INFINITY;
+    const { idleTimeoutSeconds } = this.#registry;
     const entries = await this.#registry.list(sub, now);
-    const counted = entries.filter(({ lastSeen = now }) => now - lastSeen < timeout);
+    const counted = entries.filter(
+      ({ lastSeen }) => idleSeconds(lastSeen, idleTimeoutSeconds, now) === undefined,
+    );
     this.#sessions.set(sub, new Set(counted.map(({ jti }) => sessionOf(jti))));
   }
 

@@ -2,6 +2,7 @@ import { type Refusal, refuse } from '../model/refusal-codes.js';
 import { liveExp } from '../model/registry-entry.js';
 import type { UserStatus } from '../model/user.js';
 import type { KnownUserStatus } from '../ports/index.js';
+import { idleSeconds } from '../registry/idle.js';
 import {
   changeToInclude,
   isAnswerValid,
@@ -11,7 +12,6 @@ import {
 import type { RevocationIndex } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
 import type { Claims } from './check-claims.js';
-import { idleSeconds } from './idle.js';
 
 /** The status of a token in the registry, the security log, and the user directory. */
 export interface TokenStatus {

@@ -6,11 +6,11 @@ import type {
   UserDirectory,
   UserStatusCache,
 } from '../ports/index.js';
+import { lastUse } from '../registry/idle.js';
 import { cacheStatus, isCached, type StatusPolicy } from '../security-log/cached-user-status.js';
 import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
 import { evaluateStatus, type IdlePolicy, type TokenStatus } from './check-status.js';
-import { lastUse } from './idle.js';
 
 export interface StatusPorts extends StatusPolicy, IdlePolicy {
   registry: Pick<TokenStatusReader, 'tokenStatus'> & UserStatusCache;

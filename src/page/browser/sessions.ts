@@ -1,5 +1,5 @@
 import { pluralize } from '../../domain/shared/pluralize.js';
-import { el, foreign, table } from './dom.js';
+import { type Child, el, foreign, table } from './dom.js';
 import { timeElement } from './format.js';
 
 /** A session or token, as `GET /v1/tokens?sub=` lists it. */
@@ -13,6 +13,7 @@ interface Session {
   refreshExp: number | null;
   meta: Readonly<Record<string, string>> | null;
   lastSeen: number | null;
+  idle: boolean;
 }
 
 /** A form that lists the live tokens of one subject. */
@@ -63,12 +64,17 @@ function sessionTable(sessions: readonly Session[]): HTMLElement {
     el('p', {}, pluralize(sessions.length, 'token or session', 'tokens and sessions')),
     table(
       ['jti', 'Issued', 'Expires', 'Session ends', 'Last seen'],
-      sessions.map(({ jti, iat, exp, refreshExp, meta, lastSeen }) => [
+      sessions.map(({ jti, iat, exp, refreshExp, meta, lastSeen, idle }) => [
         withMeta(jti, meta),
-        ...[iat, exp, refreshExp, lastSeen].map((time) => (time === null ? '–' : timeElement(time))),
+        ...[iat, exp, refreshExp].map(timeCell),
+        idle ? el('span', { class: 'warn-text' }, timeCell(lastSeen), ', idle') : timeCell(lastSeen),
       ]),
     ),
   );
+}
+
+function timeCell(time: number | null): Child {
+  return time === null ? '–' : timeElement(time);
 }
 
 function withMeta(jti: string, meta: Session['meta']): Node {

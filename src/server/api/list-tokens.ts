@@ -18,8 +18,8 @@ export const listTokens: FastifyPluginCallback<ApiOptions> = (app, { services, l
     ]);
     const kids = new Map(keys.map(({ id, kid }) => [id, kid]));
     log(request, { status: 200, code: 'listed', startedAt });
-    return tokens.map(({ lastSeen = null, ...token }) => ({
-      ...{ ...token, lastSeen, kid: kids.get(token.keyId) ?? null },
+    return tokens.map(({ lastSeen = null, isIdle: idle, ...token }) => ({
+      ...{ ...token, lastSeen, idle, kid: kids.get(token.keyId) ?? null },
     }));
   };
   const config = { right: 'read', concernsAllAudiences: true } as const;

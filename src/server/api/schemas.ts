@@ -117,7 +117,7 @@ export const TOKEN_LIST = {
   type: 'array',
   items: {
     type: 'object',
-    required: ['jti', 'kid', 'iat', 'exp', 'refreshExp', 'lastSeen', 'meta'],
+    required: ['jti', 'kid', 'iat', 'exp', 'refreshExp', 'lastSeen', 'idle', 'meta'],
     properties: {
       jti: { type: 'string' },
       kid: { type: ['string', 'null'], description: 'null if the key was purged' },
@@ -130,6 +130,10 @@ export const TOKEN_LIST = {
       lastSeen: {
         ...NUMERIC_DATE_OR_NULL,
         description: 'when the token was last issued or verified; null without token.idleTimeout',
+      },
+      idle: {
+        type: 'boolean',
+        description: 'whether the token is refused, because it was not used for token.idleTimeout',
       },
       meta: { type: ['object', 'null'], additionalProperties: { type: 'string' } },
     },

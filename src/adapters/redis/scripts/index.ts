@@ -4,7 +4,7 @@ import {
   REPORTED_AGAIN_SECONDS,
 } from '../../../domain/fleet/heartbeat.js';
 import { FAMILY_CHARACTERS } from '../../../domain/model/family.js';
-import { LOST_BY_RESTART_SECONDS } from '../../../domain/verification/idle.js';
+import { LOST_BY_RESTART_SECONDS } from '../../../domain/registry/idle.js';
 import { constants, script } from '../cluster/script.js';
 import { SEEN_PREFIX, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import addEvents from './add-events.lua';

@@ -93,24 +93,29 @@ export function tokenList(
   const timeOf = (time: number | null) => (time === null ? '-' : relativeTime(time, now));
   const hasSessions = tokens.some(({ refreshExp }) => refreshExp !== null);
   const hasUses = tokens.some(({ lastSeen }) => lastSeen !== undefined);
+  const stateOf = ({ exp, isIdle }: ListedToken): Text =>
+    isIdle ? { text: 'idle', tone: 'warn' } : exp === null ? '-' : 'live';
   return {
     shape: 'list',
-    items: tokens.map(({ jti, kid, iat, exp, meta, refreshExp, lastSeen = null }) => ({
-      data: { jti, kid, sub, iat, exp, refreshExp, lastSeen, meta },
-      id: jti,
-      row: [
-        ...[jti, kid ?? '(unknown)', relativeTime(iat, now)],
-        ...(hasUses ? [timeOf(lastSeen)] : []),
-        timeOf(exp),
-        ...(hasSessions ? [timeOf(refreshExp)] : []),
-        metaText(meta),
-      ],
-    })),
+    items: tokens.map((token) => {
+      const { jti, kid, iat, exp, meta, refreshExp, lastSeen = null, isIdle: idle } = token;
+      return {
+        data: { jti, kid, sub, iat, exp, refreshExp, lastSeen, idle, meta },
+        id: jti,
+        row: [
+          ...[jti, kid ?? '(unknown)', relativeTime(iat, now)],
+          ...(hasUses ? [timeOf(lastSeen), stateOf(token)] : []),
+          timeOf(exp),
+          ...(hasSessions ? [timeOf(refreshExp)] : []),
+          metaText(meta),
+        ],
+      };
+    }),
     columns: [
       shortenedColumn('jti'),
       shortenedColumn('kid', 1),
       plainColumn('issued', 3),
-      ...(hasUses ? [plainColumn('last seen', 2)] : []),
+      ...(hasUses ? [plainColumn('last seen', 2), 'state'] : []),
       'expires',
       ...(hasSessions ? [plainColumn('refreshable until', 4)] : []),
       shortenedColumn('meta', 5),

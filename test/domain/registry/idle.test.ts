@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { idleSeconds, isTouchDue, lastUse } from '../../../src/domain/verification/idle.js';
+import { idleSeconds, isTouchDue, lastUse } from '../../../src/domain/registry/idle.js';
 
 const NOW = 1_700_000_000;
 
