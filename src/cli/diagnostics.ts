@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { printableLines } from '../domain/shared/text.js';
+import type { CompleteCommands } from './given-flags.js';
 
 /**
  * The lines that a command writes on stderr beside its error. With `--json`, they wait for its end, because an error
@@ -7,16 +8,22 @@ import { printableLines } from '../domain/shared/text.js';
  */
 export class Diagnostics {
   readonly #io: { readonly stderr: Writable };
+  readonly #complete: CompleteCommands;
   #held: string[] | null;
 
-  constructor(io: { readonly stderr: Writable }, { hold }: { hold: boolean }) {
+  constructor(
+    io: { readonly stderr: Writable },
+    { hold, complete = (text) => text }: { hold: boolean; complete?: CompleteCommands },
+  ) {
     this.#io = io;
+    this.#complete = complete;
     this.#held = hold ? [] : null;
   }
 
   write(line: string): void {
-    if (this.#held !== null) this.#held.push(line);
-    else this.#io.stderr.write(`${printableLines(line)}\n`);
+    const text = this.#complete(line);
+    if (this.#held !== null) this.#held.push(text);
+    else this.#io.stderr.write(`${printableLines(text)}\n`);
   }
 
   /** Returns the lines that still wait, for the error document. */
@@ -28,6 +35,6 @@ export class Diagnostics {
   release(): void {
     const held = this.take();
     this.#held = null;
-    for (const line of held) this.write(line);
+    for (const line of held) this.#io.stderr.write(`${printableLines(line)}\n`);
   }
 }

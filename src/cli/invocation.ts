@@ -10,6 +10,7 @@ import { printable, printableLines } from '../domain/shared/text.js';
 import type { CliCommand } from './command.js';
 import { ask, notConfirmed, passphraseNeeded } from './confirmation.js';
 import { Diagnostics } from './diagnostics.js';
+import { completingCommands } from './given-flags.js';
 import {
   actorOf,
   type Globals,
@@ -109,7 +110,8 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);
   const clock = io.clock ?? systemClock;
-  const diagnostics = new Diagnostics(io, { hold: globals.format === 'json' });
+  const complete = completingCommands(values);
+  const diagnostics = new Diagnostics(io, { hold: globals.format === 'json', complete });
   const warn = (text: string) => diagnostics.write(text);
   const notice = (text: string) => {
     if (!globals.isQuiet && globals.format !== 'json') warn(text);
@@ -199,7 +201,12 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     present: async (view) => {
       const { render } = await import('./output/render.js');
       const screen = () => ({ columns: columnsOf(io.stderr), rows: null });
-      await render(view, io.stderr, { format: 'table', color: mayColor(values, io, io.stderr), screen });
+      await render(view, io.stderr, {
+        format: 'table',
+        color: mayColor(values, io, io.stderr),
+        complete,
+        screen,
+      });
     },
     confirm: async (question, typeBack) => {
       if (globals.yes) return;

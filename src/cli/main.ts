@@ -4,6 +4,7 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { asSentence, excerpt, insideQuotes } from '../domain/shared/text.js';
 import { MistypedError } from './command.js';
 import type { Diagnostics } from './diagnostics.js';
+import { completingCommands } from './given-flags.js';
 import {
   foreseeGlobals,
   type Globals,
@@ -46,16 +47,19 @@ export async function main(
         const writeLines = (lines: readonly string[]) => {
           for (const line of lines) invocation.diagnostics.write(line);
         };
-        writeLines(diagnosticsOf(outcome, globals, dryRunNotes(globals)));
+        writeLines(outcome.warnings ?? []);
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, {
             format: globals.format,
             isWide: globals.isWide,
             color: mayColor(values, io),
+            complete: completingCommands(values),
             screen: () => screenOf(io),
           });
+        writeLines(notesOf(outcome, globals, dryRunNotes(globals)));
         const completion = (await outcome.completion?.()) ?? outcome;
-        if (completion !== outcome) writeLines(diagnosticsOf(completion, globals));
+        if (completion !== outcome)
+          writeLines([...notesOf(completion, globals), ...(completion.warnings ?? [])]);
         if (completion.error !== undefined) throw completion.error;
         exitCode = completion.exitCode ?? EXIT.done;
         if (signal.aborted && completion.endsByInterruption !== true) exitCode = EXIT.interrupted;
@@ -112,12 +116,13 @@ function warnOfQuotes(command: Command, args: readonly unknown[], caution: (text
   }
 }
 
-function diagnosticsOf(
-  { notes = [], warnings = [] }: Completion,
+/** Notes follow the view, because they often say what to do next. */
+function notesOf(
+  { notes = [] }: Completion,
   { isQuiet }: Globals,
   furtherNotes: readonly string[] = [],
 ): readonly string[] {
-  return isQuiet ? warnings : [...notes, ...furtherNotes, ...warnings];
+  return isQuiet ? [] : [...notes, ...furtherNotes];
 }
 
 /** A JSON document says itself that it is of a dry run. */
@@ -160,7 +165,11 @@ async function conclude(
   if (shown === null) return EXIT.done;
   const isVerbose = values.verbose === true;
   const lines = diagnostics?.take() ?? [];
-  io.stderr.write(describeError(shown, readGlobals(values, io).format, { isVerbose, diagnostics: lines }));
+  io.stderr.write(
+    describeError(shown, readGlobals(values, io).format, {
+      ...{ isVerbose, diagnostics: lines, complete: completingCommands(values) },
+    }),
+  );
   return signal.aborted ? EXIT.interrupted : exitCodeOf(shown);
 }
 

@@ -1,5 +1,6 @@
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { printableJson, printableLines } from '../../domain/shared/text.js';
+import type { CompleteCommands } from '../given-flags.js';
 import { remedyOf } from './remedy.js';
 import type { OutputFormat } from './render.js';
 
@@ -7,13 +8,18 @@ import type { OutputFormat } from './render.js';
 export function describeError(
   error: unknown,
   format: OutputFormat,
-  { isVerbose = false, diagnostics = [] as readonly string[] } = {},
+  {
+    isVerbose = false,
+    diagnostics = [] as readonly string[],
+    complete = ((text) => text) as CompleteCommands,
+  } = {},
 ): string {
   const shown = error instanceof JwtctlError ? error : bug(error);
-  const hint = hintOf(shown);
+  const hint = hintOf(shown, complete);
   const causes = isVerbose ? causesOf(shown) : [];
   if (format === 'json' || format === 'ndjson') {
-    const { code, message, details } = shown;
+    const { code, details } = shown;
+    const message = complete(shown.message);
     const extra = Object.keys(details).length === 0 ? {} : { details };
     const error = { code, message, ...(hint === undefined ? {} : { hint }), ...extra };
     const lines = [...diagnostics, ...causes];
@@ -21,11 +27,12 @@ export function describeError(
     return `${printableJson(JSON.stringify(document))}\n`;
   }
   const below = [...(hint === undefined ? [] : [hint]), ...causes].map((line) => `  ${line}\n`);
-  return printableLines(`jwtctl: ${shown.message}\n${below.join('')}`);
+  return printableLines(`jwtctl: ${complete(shown.message)}\n${below.join('')}`);
 }
 
-function hintOf({ code, kind, hint, details }: JwtctlError): string | undefined {
-  return hint ?? (kind === 'interrupted' ? undefined : remedyOf(code, details));
+function hintOf({ code, kind, hint, details }: JwtctlError, complete: CompleteCommands): string | undefined {
+  const shown = hint ?? (kind === 'interrupted' ? undefined : remedyOf(code, details));
+  return shown === undefined ? undefined : complete(shown);
 }
 
 export function describeLines(first: number, last: number, error: JwtctlError, format: OutputFormat): string {

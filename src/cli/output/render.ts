@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { stringifySpelled } from '../../domain/shared/json-numbers.js';
 import { printable, printableJson } from '../../domain/shared/text.js';
+import type { CompleteCommands } from '../given-flags.js';
 import type { TableOptions } from './table.js';
 import type { Json, ListItem, ListView, Section, StreamItem, View } from './view.js';
 
@@ -11,6 +12,7 @@ export interface RenderOptions {
   format: OutputFormat;
   color: boolean;
   isWide?: boolean;
+  complete?: CompleteCommands | undefined;
   /** Returns the current size of the terminal; null if there is none, or it does not report one. */
   screen: () => { columns: number | null; rows: number | null };
 }
@@ -91,14 +93,14 @@ async function writeIds(view: View, write: Write): Promise<void> {
 async function writeTables(
   view: View,
   stdout: Writable,
-  { color, isWide, screen }: RenderOptions,
+  { color, isWide, complete, screen }: RenderOptions,
 ): Promise<void> {
   const write: Write = (text) => writeAll(stdout, text);
   if (view.shape === 'text') return write(withNewline(view.text));
   if (view.shape === 'stream') return writeNdjson(view, write);
   const { drawFields, drawSections } = await import('./table.js');
   const tableOptions = (): TableOptions => ({
-    ...{ color, width: screen().columns, isWide: isWide === true },
+    ...{ color, width: screen().columns, isWide: isWide === true, complete },
   });
   switch (view.shape) {
     case 'record':
@@ -150,7 +152,7 @@ async function writeList(
     if (rows.length === (isBegun ? NEXT_PART : FIRST_PART)) await flush();
   }
   if (rows.length > 0) await flush();
-  if (!isBegun) await write(`${empty}\n`);
+  if (!isBegun) await write(`${tableOptions.complete?.(empty) ?? empty}\n`);
 }
 
 const USUAL_HEIGHT = 24;

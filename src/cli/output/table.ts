@@ -1,6 +1,7 @@
 import type { ChalkInstance } from 'chalk';
 import Table from 'cli-table3';
 import { printable } from '../../domain/shared/text.js';
+import type { CompleteCommands } from '../given-flags.js';
 import type { Drawn } from './graphs.js';
 import {
   type Align,
@@ -22,6 +23,8 @@ export interface TableOptions {
   width: number | null;
   /** Whether tables show all columns and the whole text, even if they do not fit. */
   isWide?: boolean;
+  /** Completes the commands in titles, lines, and fields. */
+  complete?: CompleteCommands | undefined;
 }
 
 export function drawTable(
@@ -97,16 +100,20 @@ export function drawSections(sections: readonly Section[], tableOptions: TableOp
     .join('\n');
 }
 
-function drawLines(text: Text, { color, width }: TableOptions, usual = (line: string) => line): string {
+function drawLines(
+  text: Text,
+  { color, width, complete = String }: TableOptions,
+  usual = (line: string) => line,
+): string {
   const paint = typeof text === 'string' ? usual : colorOf(text.tone, painter(color));
-  const lines = wrap(plainOf(text), width ?? Number.POSITIVE_INFINITY);
+  const lines = wrap(complete(plainOf(text)), width ?? Number.POSITIVE_INFINITY);
   return lines.map((line) => `${paint(line)}\n`).join('');
 }
 
 /** Draws one field per line. Long text continues below, and no word is shortened. */
 export function drawFields(
   fields: ReadonlyArray<readonly [string, Text]>,
-  { color, width }: TableOptions,
+  { color, width, complete = String }: TableOptions,
 ): string {
   const paint = painter(color);
   const names = fields.map(([name]) => printable(name));
@@ -115,7 +122,7 @@ export function drawFields(
   const lines = fields.flatMap(([, cell], index) => {
     const name = names[index] ?? '';
     const tone = typeof cell === 'string' ? String : colorOf(cell.tone, paint);
-    const [first = '', ...rest] = wrapWords(plainOf(cell), room);
+    const [first = '', ...rest] = wrapWords(complete(plainOf(cell)), room);
     const begin = paint.bold(name) + ' '.repeat(column - widthOf(name));
     return [begin + tone(first), ...rest.map((line) => ' '.repeat(column) + tone(line))];
   });
