@@ -4,7 +4,7 @@ import { createPrivateFile } from '../app/private-file.js';
 import { type OwnFileOptions, openOwnFile, openPublicFile } from '../app/public-file.js';
 import type { Config, ConfigSources } from '../config/load-config.js';
 import type { Settings } from '../config/settings.js';
-import type { Choice, PrivateFile, PublicFile, WalkProgress } from '../domain/ports/index.js';
+import type { Choice, PrivateFile, PublicFile, TextOptions, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
 import { printable, printableLines } from '../domain/shared/text.js';
 import type { CliCommand } from './command.js';
@@ -72,7 +72,7 @@ export interface Invocation extends Readers {
   /** Only if `globals.canAsk`. @throws JwtctlError `ERR_NOT_CONFIRMED` (interrupted) */
   askText(
     question: string,
-    options: { initial?: string | null; check(text: string): string | null },
+    options: Omit<TextOptions, 'initial'> & { initial?: string | null },
   ): Promise<string>;
   /** Only if `globals.canAsk`. @throws JwtctlError `ERR_NOT_CONFIRMED` (interrupted) */
   choose<Value extends string>(
@@ -240,8 +240,8 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       ] as const;
       if ((await invocation.choose(question, choices, 'yes')) === 'no') throw notConfirmed();
     },
-    askText: async (question, { initial = null, check }) =>
-      answered(await (await openPrompt()).text(printable(question), { initial, check }, signal)),
+    askText: async (question, { initial = null, ...options }) =>
+      answered(await (await openPrompt()).text(printable(question), { initial, ...options }, signal)),
     choose: async (question, choices, initial) =>
       answered(await (await openPrompt()).choose(printable(question), choices, initial, signal)),
     openWith: async (other) => {

@@ -7,12 +7,16 @@ import { embeddedKeyringFile } from './secrets/secret-files.js';
 import { expectedOf, formatValue, MASK, problemOf, readValue } from './setting-values.js';
 import { SETTINGS, type SettingPath, type Settings, settingOf } from './settings.js';
 import { fileLayers } from './sources/config-file.js';
+import { flagOrigin, type Origin, variableOrigin } from './sources/setting-origin.js';
 import { loadYaml } from './sources/yaml-document.js';
 import { absolutePath, type Environment, placesOf } from './standard-paths.js';
 
 /** What to write into a configuration file: text as in a file; null removes the setting. */
 export type Edits = ReadonlyMap<SettingPath, string | null>;
 type EditMap = Map<SettingPath, string | null>;
+
+/** Where the values of edits come from, for messages: the file does not have them yet. */
+export type EditOrigins = ReadonlyMap<SettingPath, Origin>;
 
 export interface EditedFile {
   text: string;
@@ -39,17 +43,21 @@ export function chooseTarget(sources: ConfigSources): string {
  * Returns the values of flags, and of variables that hold no secret: the file then has them without the variables.
  * Leaves out `--timeout`, which is for this command.
  */
-export function givenSettings(sources: ConfigSources): EditMap {
+export function givenSettings(sources: ConfigSources) {
   const edits: EditMap = new Map();
-  for (const { path, variable, class: settingClass } of SETTINGS) {
-    const raw =
-      sources.flags?.[path] ?? (settingClass === 'secret' ? undefined : sources.env[variable] || undefined);
+  const origins = new Map<SettingPath, Origin>();
+  for (const { path, flag, variable, class: settingClass } of SETTINGS) {
+    const inFlag = sources.flags?.[path];
+    const raw = inFlag ?? (settingClass === 'secret' ? undefined : sources.env[variable] || undefined);
     if (raw === undefined || path === 'timeout' || settingClass === 'structure') continue;
     const given = readAnswer(path, String(raw), sources);
     if ('problem' in given) continue;
-    for (const [name, value] of given.edits) edits.set(name, value);
+    for (const [name, value] of given.edits) {
+      edits.set(name, value);
+      origins.set(name, flag !== null && inFlag !== undefined ? flagOrigin(flag) : variableOrigin(variable));
+    }
   }
-  return edits;
+  return { edits, origins };
 }
 
 /** Leaves out the flags and variables of settings that are edited, so that the edits count. */
@@ -58,6 +66,11 @@ export function withoutVariables(sources: ConfigSources, edits: Edits): ConfigSo
   for (const path of edits.keys()) delete env[settingOf(path).variable];
   const { timeout } = sources.flags ?? {};
   return { ...sources, env, flags: edits.size === 0 ? sources.flags : { timeout } };
+}
+
+/** Whether a value is not shown. */
+export function isMasked(path: SettingPath): boolean {
+  return settingOf(path).masked;
 }
 
 /** Returns where a new master key file goes. */
@@ -98,6 +111,31 @@ export function readAnswer(
     edits.set(implied.path, formatValue(implied.kind, value));
   }
   return { edits };
+}
+
+/** Returns a valid answer without its secrets. */
+export function shownAnswer(
+  path: SettingPath,
+  text: string,
+  sources: { env: Environment; cwd: string },
+): string {
+  if (settingOf(path).masked) return MASK;
+  const answer = readAnswer(path, text, sources);
+  return ('edits' in answer ? answer.edits.get(path) : null) ?? text;
+}
+
+export function answerOrigin(question: string): Origin {
+  return {
+    source: 'answer',
+    name: `the answer to "${question.replace(/[?:]$/, '')}"`,
+    line: null,
+    profile: null,
+  };
+}
+
+/** Returns the embedded store that does not exist yet; null if it exists, or MySQL is used. */
+export function missingStore({ data, mysql }: Settings): string | null {
+  return mysql.url === null && !existsSync(data) ? data : null;
 }
 
 /** Returns a value as {@link readAnswer} reads it; null if the setting has none. */

@@ -2,7 +2,7 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { contradictions } from './check-settings.js';
 import type { SettingPath, Settings, SettingsInput } from './settings.js';
 import { fileLayers } from './sources/config-file.js';
-import { type ConfigFile, findFiles } from './sources/find-config-files.js';
+import { type ConfigFile, findFiles, type ReplacedFile } from './sources/find-config-files.js';
 import { flagsLayer } from './sources/flags.js';
 import { treeLayer } from './sources/nested-values.js';
 import { projectStoreNotice, secretsForProjectStores } from './sources/project-file-stores.js';
@@ -21,8 +21,7 @@ export interface ConfigSources {
   readonly profile?: string | undefined;
   readonly env: Environment;
   readonly cwd: string;
-  /** Takes the place of the content of this file, which need not exist. */
-  readonly replaced?: { readonly path: string; readonly text: string } | undefined;
+  readonly replaced?: ReplacedFile | undefined;
   /** Default: true */
   readonly projectFile?: boolean | undefined;
   /** Default: `$HOME`, or the account's home folder */

@@ -6,11 +6,12 @@ export const inquirerPrompt: Prompt = {
   confirm: async (message, signal) =>
     (await ask({ type: 'confirm', message, default: false }, signal)) === true,
   typeBack: (message, signal) => askText({ type: 'input', message }, signal),
-  text: (message, { initial, check }, signal) =>
+  text: (message, { initial, isEditable = false, check, shown = String }, signal) =>
     askText(
       {
         ...{ type: 'input', message, validate: (text: string) => check(text) ?? true },
-        ...(initial === null ? {} : { default: initial }),
+        transformer: (text: string, { isFinal }: { isFinal?: boolean }) => (isFinal ? shown(text) : text),
+        ...(initial === null ? {} : { default: initial, prefill: isEditable ? 'editable' : 'tab' }),
       },
       signal,
     ),

@@ -65,12 +65,13 @@ function mayHoldSecret({ setting, implied = [] }: Assignment): boolean {
 
 function originIn(file: FileText, document: ConfigDocument, profile: string | null) {
   const above = profile === null ? [] : ['profiles', profile];
-  return (keys: readonly string[]): Origin => ({
-    source: 'file',
-    name: file.path,
-    line: document.lineOf([...above, ...keys]),
-    profile,
-  });
+  return (keys: readonly string[]): Origin =>
+    file.originOf?.(keys.join('.')) ?? {
+      source: 'file',
+      name: file.path,
+      line: document.lineOf([...above, ...keys]),
+      profile,
+    };
 }
 
 /** Removes the settings that a project file cannot set, and returns the errors. */

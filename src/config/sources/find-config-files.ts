@@ -5,6 +5,7 @@ import { type FileFault, isInherited, readTrusted } from '../../app/trusted-file
 import { decodeText } from '../../domain/shared/decode-text.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { openFault } from '../../domain/shared/open-fault.js';
+import type { Origin } from './setting-origin.js';
 
 export type FileKind = 'explicit' | 'project' | 'user' | 'system';
 
@@ -18,6 +19,15 @@ export interface FileText extends ConfigFile {
   readonly text: string;
   /** A command that keeps other users from reading the file; null if they cannot read it. */
   readonly readableByOthers: string | null;
+  readonly originOf?: ReplacedFile['originOf'];
+}
+
+/** Takes the place of the content of a file, which need not exist. */
+export interface ReplacedFile {
+  readonly path: string;
+  readonly text: string;
+  /** Returns where a value in `text` comes from; undefined for its line. */
+  readonly originOf?: ((path: string) => Origin | undefined) | undefined;
 }
 
 export interface FileSearch {
@@ -25,8 +35,7 @@ export interface FileSearch {
   readonly explicit: string | null;
   /** Where the search starts; null to skip it. */
   readonly cwd: string | null;
-  /** The content that a file will have. */
-  readonly replaced: { readonly path: string; readonly text: string } | null;
+  readonly replaced: ReplacedFile | null;
   readonly homeDir: string;
   readonly userFile: string;
   readonly systemFile: string;
@@ -67,8 +76,7 @@ async function addFile(
   path: string,
   { replaced }: Pick<FileSearch, 'replaced'>,
 ): Promise<boolean> {
-  const read =
-    replaced?.path === path ? { text: replaced.text, readableByOthers: null } : await readText(kind, path);
+  const read = replaced?.path === path ? { ...replaced, readableByOthers: null } : await readText(kind, path);
   const exists = read !== 'missing';
   found.considered.push({ kind, path, exists });
   if (read instanceof JwtctlError) found.problems.push(read);

@@ -1,13 +1,14 @@
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { SETTINGS, type SettingPath } from '../settings.js';
 import { assign, isSensitive, type Layer, type LayerBase } from './layer.js';
+import { flagOrigin } from './setting-origin.js';
 
 export function flagsLayer(flags: Readonly<Partial<Record<SettingPath, unknown>>>, base: LayerBase): Layer {
   const layer: Layer = { assignments: [], problems: [] };
   for (const setting of SETTINGS) {
     const raw = flags[setting.path];
     if (setting.flag === null || raw === undefined) continue;
-    assign(layer, setting, raw, { source: 'flag', name: setting.flag, line: null, profile: null }, base);
+    assign(layer, setting, raw, flagOrigin(setting.flag), base);
   }
   for (const { setting, origin } of layer.assignments.filter(isSensitive)) {
     layer.problems.push(

@@ -4,7 +4,7 @@ import { insideQuotes } from '../../domain/shared/text.js';
 import { SETTINGS, type Setting, type Settings, settingOf } from '../settings.js';
 import type { Environment } from '../standard-paths.js';
 import { assign, type Layer, type LayerBase, missingValue } from './layer.js';
-import type { Origin } from './setting-origin.js';
+import { variableOrigin } from './setting-origin.js';
 import { didYouMean, synonymOf } from './setting-synonyms.js';
 
 const OTHER_VARIABLES = new Set(['JWTCTL_CONFIG', 'JWTCTL_PROFILE']);
@@ -17,7 +17,7 @@ export function variablesLayer(env: Environment, base: LayerBase): Layer {
     if (!name.startsWith('JWTCTL_') || name.startsWith('JWTCTL_TEST_')) continue;
     if (raw === undefined) continue;
     const setting = known.get(name);
-    const origin: Origin = { source: 'variable', name, line: null, profile: null };
+    const origin = variableOrigin(name);
     if (raw === '') {
       if (setting?.restricts) layer.problems.push(missingValue(setting.path, origin));
     } else if (insideQuotes(raw) !== null) layer.problems.push(quoted(name, setting));

@@ -6,14 +6,8 @@ export interface Prompt {
   typeBack(message: string, signal: AbortSignal): Promise<string | null>;
   /**
    * Returns the typed text; null if the question was ended.
-   * @param initial what Enter alone answers
-   * @param check returns what is wrong with a text, which is then asked again
    */
-  text(
-    message: string,
-    options: { initial: string | null; check(text: string): string | null },
-    signal: AbortSignal,
-  ): Promise<string | null>;
+  text(message: string, options: TextOptions, signal: AbortSignal): Promise<string | null>;
   /** Returns the value of the chosen line; null if the question was ended. */
   choose<Value extends string>(
     message: string,
@@ -23,6 +17,17 @@ export interface Prompt {
   ): Promise<Value | null>;
   /** Returns the typed text, at least one character, without showing it; null if the question was ended. */
   password(message: string, signal: AbortSignal): Promise<string | null>;
+}
+
+export interface TextOptions {
+  /** What Enter alone answers. */
+  initial: string | null;
+  /** Whether the initial text is in the line, to be changed. */
+  isEditable?: boolean;
+  /** Returns what is wrong with a text, which is then asked again. */
+  check(text: string): string | null;
+  /** Returns the answer as it stays on the screen, without a secret. Default: as typed */
+  shown?(text: string): string;
 }
 
 export interface Choice<Value extends string> {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cli, cli, everythingPrinted } from '../../support/cli.js';
 import { closedPorts } from '../../support/proxies/silent-server.js';
@@ -40,6 +41,10 @@ describe('init, with an embedded store', () => {
     const shell = freshShell();
     const { exitCode, output } = await answering(shell, EMBEDDED);
     expect(exitCode, output).toBe(0);
+    expect(output.match(/token\.maxTtl/g)).toHaveLength(1);
+    expect(output.trim().split('\n').at(-1)?.trim()).toBe(
+      `Next: run \`jwtctl keys generate --config ${shell.file}\`.`,
+    );
     expect(statSync(shell.file).mode & 0o777).toBe(0o600);
     expect(readFileSync(shell.file, 'utf8')).toMatch(
       /# Lifetime of tokens issued without --ttl\.\n {2}ttl: 1h\n/,
@@ -61,11 +66,37 @@ describe('init, with an embedded store', () => {
     },
   );
 
+  test('names the question that an impossible answer comes from', async () => {
+    const steps: Step[] = EMBEDDED.slice(0, 8).map((step) =>
+      step.waitFor === 'Lifetime' ? { waitFor: 'Lifetime', type: `2d${ENTER}` } : step,
+    );
+    const shell = freshShell();
+    const { output } = await answering(shell, [...steps, { waitFor: 'What to do?', type: CTRL_C }]);
+    expect(output).toContain(
+      'token.ttl (2d, the answer to "Lifetime of tokens, such as 15m or 1h") is longer',
+    );
+    expect(output).not.toContain('config.yaml:');
+  });
+
+  test('names the flag that an impossible value comes from', async () => {
+    const shell = freshShell();
+    writeFileSync(shell.file, '# first\ntoken:\n  maxTtl: 1h\n', { mode: 0o600 });
+    const words = ['--store', 'embedded', '--token-ttl', '2h', '--token-issuer', 'a'];
+    const { exitCode, error } = await shell.run('init', '--config', shell.file, ...words, '--json');
+    expect([exitCode, error().message]).toEqual([
+      2,
+      `token.ttl (2h, --token-ttl) is longer than token.maxTtl (1h, ${shell.file}:3).`,
+    ]);
+  });
+
   test('a dry run shows the settings, and writes nothing', async () => {
     const shell = freshShell();
     const report = await shell.json('init', '--config', shell.file, '--store', 'embedded', '--dry-run');
     expect(report.changes).toContainEqual({ setting: 'token.ttl', before: null, after: '1h' });
     expect(report.masterKeyFile).toContain('master-key');
+    expect(report.storeFile).toContain('jwtctl.db');
+    const { stderr } = await shell.run('init', '--config', shell.file, '--store', 'embedded', '--dry-run');
+    expect(stderr).toContain(`Would create the embedded store ${report.storeFile}.`);
     expect([existsSync(shell.file), existsSync(join(shell.home, 'data'))]).toEqual([false, false]);
   });
 
@@ -101,7 +132,8 @@ describe('init, with an embedded store', () => {
   test('writes into a profile', async () => {
     const shell = freshShell();
     const words = ['--config', shell.file, '--profile', 'staging'];
-    await shell.json('init', ...words, '--store', 'embedded', '--token-issuer', 'staging');
+    const { stderr } = await shell.run('init', ...words, '--store', 'embedded', '--token-issuer', 'staging');
+    expect(stderr).toContain(`Next: run \`jwtctl keys generate ${words.join(' ')}\`.\n`);
     const { settings } = await shownBy(shell, '--profile', 'staging');
     expect(settings['token.issuer']).toBe('staging');
     expect((await shownBy(shell)).settings['token.issuer']).toBe('jwtctl');
@@ -249,7 +281,16 @@ describe('init, with MariaDB and a Redis Cluster', () => {
     expect(output).toContain('Not confirmed: nothing was done.');
   });
 
-  test('shows why a connection fails, and asks again', async () => {
+  test('an answered address has no password', async () => {
+    const { output } = await answering(freshShell(), [
+      { waitFor: 'Where to keep', type: `${DOWN}${ENTER}` },
+      { waitFor: 'MySQL database', type: `mysql://app:p4ss@127.0.0.1:1/jwt${ENTER}` },
+      { waitFor: 'Press Enter', type: CTRL_C },
+    ]);
+    expect(stripVTControlCharacters(output)).toContain('✔ MySQL database: mysql://app@127.0.0.1:1/jwt');
+  });
+
+  test('shows why a connection fails, and asks again: the last answer can be edited', async () => {
     const [port] = await closedPorts(1);
     const shell = freshShell({ JWTCTL_TIMEOUT: '1s' });
     const { exitCode, output } = await answering(
@@ -258,11 +299,15 @@ describe('init, with MariaDB and a Redis Cluster', () => {
         { waitFor: 'Password of the MySQL account', type: `${DOWN}${DOWN}${DOWN}${ENTER}` },
         { waitFor: 'Press Enter', type: ENTER },
         { waitFor: 'What to do?', type: ENTER },
-        { waitFor: 'MySQL database', type: CTRL_C },
+        { waitFor: 'MySQL database', type: `2${ENTER}` },
+        { waitFor: 'Password of the MySQL account', type: CTRL_C },
       ],
       ...['--mysql-url', `mysql://app@127.0.0.1:${port}/jwt`],
     );
     expect(exitCode, output).toBe(130);
+    expect(stripVTControlCharacters(output)).toContain(
+      `✔ MySQL database: mysql://app@127.0.0.1:${port}/jwt2`,
+    );
     expect(output).toContain('cannot be reached or does not respond (ECONNREFUSED)');
   });
 

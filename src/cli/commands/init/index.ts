@@ -36,6 +36,5 @@ const init: Action<InitFlags, []> = async (invocation, { store, printGrants }) =
     return { view: statementList(await accountStatements(printGrants)) };
   }
   const target = await openTarget(invocation);
-  const edits = await askAll(invocation, target, store);
-  return apply(invocation, target, edits);
+  return apply(invocation, target, await askAll(invocation, target, store));
 };

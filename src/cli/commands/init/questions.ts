@@ -1,5 +1,7 @@
 import type { Context } from '../../../app/context.js';
+import type { EditOrigins, Edits } from '../../../config/edit-config.js';
 import type { SettingPath } from '../../../config/settings.js';
+import type { Origin } from '../../../config/sources/setting-origin.js';
 import { prefixInUse } from '../../../domain/recovery/foreign-marks.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Invocation } from '../../invocation.js';
@@ -10,6 +12,12 @@ import type { Target } from './target.js';
 export const STORES = ['embedded', 'servers'] as const;
 export type StoreChoice = (typeof STORES)[number];
 
+/** What to write, and where each value comes from. */
+export interface Answers {
+  readonly edits: Edits;
+  readonly origins: EditOrigins;
+}
+
 type EditConfig = typeof import('../../../config/edit-config.js');
 
 /** Asks for the settings, and tries each connection. Without a terminal, takes the flags and the present values. */
@@ -17,7 +25,7 @@ export async function askAll(
   invocation: Invocation,
   target: Target,
   store: StoreChoice | undefined,
-): Promise<Map<SettingPath, string | null>> {
+): Promise<Answers> {
   const questions = new Questions(invocation, target, await import('../../../config/edit-config.js'));
   const isEmbedded = (store ?? (await questions.store())) === 'embedded';
   if (isEmbedded) await questions.embedded();
@@ -28,11 +36,12 @@ export async function askAll(
   await questions.masterKey();
   if (!isEmbedded) await questions.ownPrefix();
   await questions.tokens();
-  return questions.edits;
+  return questions;
 }
 
 class Questions {
-  readonly edits = new Map<SettingPath, string | null>();
+  readonly edits: Map<SettingPath, string | null>;
+  readonly origins: Map<SettingPath, Origin>;
   readonly #invocation: Invocation;
   readonly #target: Target;
   readonly #config: EditConfig;
@@ -43,7 +52,7 @@ class Questions {
     this.#invocation = invocation;
     this.#target = target;
     this.#config = config;
-    this.edits = config.givenSettings(invocation.configSources);
+    ({ edits: this.edits, origins: this.origins } = config.givenSettings(invocation.configSources));
   }
 
   get #canAsk(): boolean {
@@ -180,7 +189,7 @@ class Questions {
     for (let isAsking = true; ; ) {
       if (isAsking) await ask();
       try {
-        const answer = await check(await this.#target.open(this.#withBothStores()));
+        const answer = await check(await this.#target.open(this.#withBothStores(), this.origins));
         if (answer !== null) this.#invocation.note(`✓ ${answer}`);
         return;
       } catch (error) {
@@ -218,7 +227,7 @@ class Questions {
 
   async #showStatements(account: 'operator' | 'redis'): Promise<void> {
     if (!this.#canAsk) return;
-    const { accountStatements } = await this.#target.open(this.#withBothStores());
+    const { accountStatements } = await this.#target.open(this.#withBothStores(), this.origins);
     const where = account === 'redis' ? 'on every node of Redis' : 'in MySQL';
     await this.#invocation.present(notice(`To create the account, run as an administrator ${where}:`));
     // As plain text, because redis-cli reads one line.
@@ -230,8 +239,9 @@ class Questions {
     const today = this.#value('redis.mode');
     if (!this.#canAsk || (this.edits.has('redis.mode') && !this.#isSecondTry))
       return void this.edits.set('redis.mode', today);
+    const question = 'What kind of Redis?';
     const mode = await this.#invocation.choose(
-      'What kind of Redis?',
+      question,
       [
         { value: 'cluster', name: 'a Redis Cluster' },
         { value: 'standalone', name: 'a single server' },
@@ -239,7 +249,7 @@ class Questions {
       ],
       today ?? 'cluster',
     );
-    this.edits.set('redis.mode', mode);
+    this.#answer(question, new Map([['redis.mode', mode]]));
   }
 
   async #askPassword(group: 'mysql' | 'redis', of: string): Promise<void> {
@@ -264,7 +274,8 @@ class Questions {
     );
     if (source === 'keep') return;
     for (const path of [typed, file, command]) this.edits.set(path, null);
-    if (source === typed) this.edits.set(typed, await this.#invocation.askSecret('Password'));
+    if (source === typed)
+      this.#answer('Password', new Map([[typed, await this.#invocation.askSecret('Password')]]));
     else if (source === file) await this.#ask(file, 'File with the password:');
     else if (source === command) await this.#ask(command, 'Command that prints the password:');
   }
@@ -285,17 +296,31 @@ class Questions {
       if (today === null && !isOptional) throw this.#config.unanswered(path);
       return void this.edits.set(path, today);
     }
+    // A command may contain a secret.
+    const isHidden = today !== null && this.#config.isMasked(path);
     const isNone = (text: string) => isOptional && (text === '' || text === '-');
     const read = (text: string) => this.#config.readAnswer(path, text, this.#invocation.configSources);
-    const text = await this.#invocation.askText(message, {
-      initial: today,
+    const text = await this.#invocation.askText(isHidden ? `${message} (Enter keeps it)` : message, {
+      initial: isHidden ? null : today,
+      isEditable: this.edits.has(path),
       check: (typed) => {
+        if (isHidden && typed === '') return null;
         const answer = isNone(typed) ? null : read(typed);
         return answer !== null && 'problem' in answer ? answer.problem : null;
       },
+      // An address may have been typed with a password.
+      shown: (typed) => this.#config.shownAnswer(path, typed, this.#invocation.configSources),
     });
+    if (isHidden && text === '') return void this.edits.set(path, today);
     const answer = isNone(text) ? { edits: new Map([[path, null]]) } : read(text);
-    if ('edits' in answer) for (const [name, value] of answer.edits) this.edits.set(name, value);
+    if ('edits' in answer) this.#answer(message, answer.edits);
+  }
+
+  #answer(question: string, edits: Edits): void {
+    for (const [path, value] of edits) {
+      this.edits.set(path, value);
+      this.origins.set(path, this.#config.answerOrigin(question));
+    }
   }
 
   /** The answer so far, or the present value. */

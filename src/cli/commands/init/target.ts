@@ -1,6 +1,8 @@
 import type { Context } from '../../../app/context.js';
-import type { EditedFile, Edits } from '../../../config/edit-config.js';
+import type { EditedFile, EditOrigins, Edits } from '../../../config/edit-config.js';
 import type { Config, ConfigSources } from '../../../config/load-config.js';
+import type { SettingPath } from '../../../config/settings.js';
+import type { Origin } from '../../../config/sources/setting-origin.js';
 import type { PublicFile } from '../../../domain/ports/index.js';
 import type { Invocation } from '../../invocation.js';
 
@@ -13,7 +15,7 @@ export interface Target {
   readonly today: Config;
   edit(edits: Edits): Promise<EditedFile>;
   /** Opens the stores as they would be after the edits. */
-  open(edits: Edits): Promise<Context>;
+  open(edits: Edits, origins: EditOrigins): Promise<Context>;
 }
 
 export async function openTarget({ configSources, ownFile, openWith }: Invocation): Promise<Target> {
@@ -28,16 +30,21 @@ export async function openTarget({ configSources, ownFile, openWith }: Invocatio
   const text = await file.read();
   const profile = sources.profile ?? (sources.env.JWTCTL_PROFILE || null);
   const edit = (edits: Edits) => editConfig({ path, text, profile }, edits, sources);
-  const load = async (edits: Edits) => {
-    const replaced = { path, text: (await edit(edits)).text };
-    return loadConfig({ ...withoutVariables(sources, edits), replaced });
+  const load = async (edits: Edits, originOf?: (path: string) => Origin | undefined) => {
+    const written = edits.size === 0 && profile === null ? (text ?? '') : (await edit(edits)).text;
+    return loadConfig({ ...withoutVariables(sources, edits), replaced: { path, text: written, originOf } });
   };
+  const today = await load(new Map());
   return {
     file,
     text,
     profile,
-    today: await load(new Map()),
+    today,
     edit,
-    open: async (edits) => openWith(await load(edits)),
+    // The edits move the lines of the other settings.
+    open: async (edits, origins) =>
+      openWith(
+        await load(edits, (path) => origins.get(path as SettingPath) ?? today.origins[path as SettingPath]),
+      ),
   };
 }

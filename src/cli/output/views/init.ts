@@ -18,18 +18,22 @@ export interface InitReport {
   profile: string | null;
   changes: readonly Change[];
   dryRun: boolean;
+  /** The embedded store that was created; null if it exists, or there is none. */
+  store: string | null;
+  /** Whether the changes were shown with the question. */
+  isShown: boolean;
   /** The master key file that was created; null if it exists, or is not a file. */
   keyring: string | null;
   migrations: readonly string[];
 }
 
 export function initReport(report: InitReport): View {
-  const { file, profile, changes, dryRun, keyring, migrations } = report;
+  const { file, profile, changes, dryRun, store, keyring, migrations } = report;
   return {
     shape: 'report',
     id: file,
     data: {
-      ...{ file, profile, dryRun, masterKeyFile: keyring, migrations: [...migrations] },
+      ...{ file, profile, dryRun, storeFile: store, masterKeyFile: keyring, migrations: [...migrations] },
       changes: changes.map(({ setting, before, after }) => ({ setting, before, after })),
     },
     sections: [changeSection(report)],
@@ -37,8 +41,9 @@ export function initReport(report: InitReport): View {
 }
 
 /** What was done besides writing the file. */
-export function initNotes({ dryRun, keyring, migrations }: InitReport): string[] {
+export function initNotes({ dryRun, store, keyring, migrations }: InitReport): string[] {
   return [
+    ...(store === null ? [] : [`${dryRun ? 'Would create' : 'Created'} the embedded store ${store}.`]),
     ...(keyring === null
       ? []
       : [
@@ -54,7 +59,12 @@ export function initNotes({ dryRun, keyring, migrations }: InitReport): string[]
 
 /** What is about to be written, for stderr. */
 export function shownChanges(report: Pick<InitReport, 'file' | 'profile' | 'changes'>): View {
-  return { shape: 'report', data: {}, id: [], sections: [changeSection({ ...report, dryRun: true })] };
+  return {
+    shape: 'report',
+    data: {},
+    id: [],
+    sections: [changeSection({ ...report, dryRun: true, isShown: false })],
+  };
 }
 
 function changeSection({
@@ -62,7 +72,8 @@ function changeSection({
   profile,
   changes,
   dryRun,
-}: Pick<InitReport, 'file' | 'profile' | 'changes' | 'dryRun'>): Section {
+  isShown,
+}: Pick<InitReport, 'file' | 'profile' | 'changes' | 'dryRun' | 'isShown'>): Section {
   const where = profile === null ? file : `the profile ${profile} of ${file}`;
   const what = pluralize(changes.length, 'setting');
   const cell = (text: string | null): Text => text ?? { text: '-', tone: 'faint' };
@@ -70,8 +81,9 @@ function changeSection({
     title:
       changes.length === 0
         ? `Nothing to change in ${where}.`
-        : `${dryRun ? 'Would write' : 'Wrote'} ${what} to ${where}:`,
-    columns: changes.length === 0 ? [] : ['setting', shortenedColumn('before'), shortenedColumn('after')],
-    rows: changes.map(({ setting, before, after }) => [setting, cell(before), cell(after)]),
+        : `${dryRun ? 'Would write' : 'Wrote'} ${what} to ${where}${isShown ? '.' : ':'}`,
+    columns:
+      changes.length === 0 || isShown ? [] : ['setting', shortenedColumn('before'), shortenedColumn('after')],
+    rows: isShown ? [] : changes.map(({ setting, before, after }) => [setting, cell(before), cell(after)]),
   };
 }
