@@ -17,6 +17,8 @@ export interface OpenedStore {
   db: Kysely<Schema>;
   close(): Promise<void>;
   redial?: () => void;
+  /** Whether the store takes the place of a missing one, for a dry run. */
+  isPretended?: boolean;
 }
 
 export async function openEmbeddedStore(
@@ -25,7 +27,8 @@ export async function openEmbeddedStore(
 ): Promise<OpenedStore> {
   const { openSqlite } = await import('../adapters/sql/sqlite/open-sqlite.js');
   const timeoutMs = settings.timeout * 1000;
-  if (!prepareStoreFile(settings.data, ifMissing)) return openSqlite({ file: ':memory:', timeoutMs });
+  if (!prepareStoreFile(settings.data, ifMissing))
+    return { ...openSqlite({ file: ':memory:', timeoutMs }), isPretended: true };
   notice(
     `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
   );

@@ -39,7 +39,10 @@ export interface Invocation extends Readers {
   /** Prints a note on stderr, except with `--json` or `-q`. */
   note(text: string): void;
   config(): Promise<Config>;
-  /** @param changesNothing whether an outdated embedded store stays as it is, which is an error; only for the first call */
+  /**
+   * @param changesNothing whether an outdated embedded store stays as it is, which is an error; only for the first call.
+   * Default: whether this is a dry run
+   */
   context(options?: { changesNothing?: boolean }): Promise<Context>;
   /** Reads from a context that waits this long for a store. Returns null if something fails or takes longer. */
   briefly<T>(settings: Settings, seconds: number, read: (context: Context) => Promise<T>): Promise<T | null>;
@@ -136,7 +139,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       ...{ settings, clock, actor: actorOf(values), notice, caution, warn, trace, migratesEmbedded },
     });
   };
-  const context: Invocation['context'] = ({ changesNothing = false } = {}) => {
+  const context: Invocation['context'] = ({ changesNothing = globals.dryRun } = {}) => {
     opened ??= openWith(config(), !changesNothing);
     return opened;
   };

@@ -158,7 +158,7 @@ test('reports invalid settings as findings, and makes no other check', async () 
   expect((await shell.run('doctor', '--only', 'memory')).exitCode).toBe(2);
 });
 
-test('commands that only read leave an outdated embedded store as it is', async () => {
+test('commands that only read, and dry runs, leave an outdated embedded store as it is', async () => {
   const stores = await openStores('SQLite');
   const { kid } = await stores.json('keys', 'generate');
   await stores.json('users', 'add', 'alice');
@@ -196,6 +196,11 @@ test('commands that only read leave an outdated embedded store as it is', async 
       ['audit', 'verify'],
     ],
     ['audit', 'export', backup],
+    ...[
+      ['keys', 'generate', '--dry-run'],
+      ['token', 'issue', '--sub', 'alice', '--dry-run'],
+      ['cache', 'flush', '--all', '--dry-run'],
+    ],
   ]) {
     const { exitCode, stderr } = await stores.run(...words);
     expect({ words, exitCode }).toEqual({ words, exitCode: 3 });
