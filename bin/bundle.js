@@ -40,7 +40,7 @@ const COSTLY = new Set(
 
 const COMMENT = '// ';
 const FIRST_LINE = '// 00000000\n';
-/** The length of the index of the cache, and its checksum. */
+/** The length of the cache's index, and the checksum of the index. */
 const HEADER_BYTES = 8;
 const LEAST_SHARED_BYTES = 2 ** 18;
 
@@ -155,8 +155,8 @@ function whenUsed(load) {
 }
 
 /**
- * Null if there is no cache of this build. V8 itself checks for which V8 it was made, but not whether the data is whole:
- * changed data would crash the process.
+ * Null if there is no cache of this build. V8 checks which version of V8 made the cache, but not whether the data is
+ * intact: changed data would crash the process.
  *
  * @param {string} file
  * @param {string} hash

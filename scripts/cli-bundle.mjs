@@ -87,7 +87,7 @@ const QUICKER = [
     quicker: "{ header: require('detect-libc').familySync() === 'glibc' ? { glibcVersionRuntime: '' } : {} }",
   },
   {
-    // V8 takes some milliseconds to compile the pattern of all emojis. ASCII text has none, nor has the mark of shortened text.
+    // V8 takes some milliseconds to compile the pattern of all emojis. Neither ASCII text nor "…" has one.
     file: /[\\/]string-width[\\/]index\.js$/,
     code: "string = string.replace(emojiRegex(), '  ');",
     quicker:

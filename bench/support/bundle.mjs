@@ -8,7 +8,7 @@ import { pageLoader, pageModule } from '../../scripts/page.mjs';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * Bundles a program that imports the product's sources, below `node_modules`, where it finds the packages.
+ * Bundles a program that imports the product's sources. The bundle is below `node_modules`, so it finds its packages.
  *
  * @param {string} entry
  * @returns {Promise<string>} the bundle's file

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * `jwtctl serve` that registers nothing: the same handlers and the same queries to MySQL, but the entries and sessions that
- * they would write to Redis are taken for written. Reads the settings from the environment, and takes the number of workers
+ * they would write to Redis count as written. Reads the settings from the environment, and takes the number of workers
  * as its argument.
  */
 import { openContext } from '../../src/app/open-context.js';

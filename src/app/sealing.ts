@@ -14,7 +14,7 @@ export interface SealingOptions extends KeyringSourceOptions, Pick<Messages, 'wa
   clock: Clock;
 }
 
-/** Returns what works with the master keyring, which is read on the first use. */
+/** Returns the parts that use the master keyring, which is read on first use. */
 export function openSealing({ settings, clock, warn, trace, ...options }: SealingOptions) {
   const masterKeys = once(async (): Promise<MasterKeys> => {
     const { MasterKeys } = await import('../adapters/sealing/master-keys.js');

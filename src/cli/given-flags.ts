@@ -5,7 +5,7 @@ export type CompleteCommands = (text: string) => string;
 /** The flags that choose the configuration. Without them, a command would work on other stores. */
 const CHOOSING = ['config', 'profile'];
 
-/** Returns how to add the flags that the user gave to the commands in a text. */
+/** Returns a function that adds the user's `--config` and `--profile` to the commands in a text. */
 export function completingCommands(values: Readonly<Record<string, unknown>>): CompleteCommands {
   const flags = CHOOSING.flatMap((name) => {
     const value = values[name];

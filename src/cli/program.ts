@@ -104,7 +104,7 @@ const GROUPS: readonly Group[] = [
     name: 'completion',
     aliases: [],
     description:
-      'Print a script that completes command lines in a shell.\n\nAlso completes key IDs, subjects, and profiles, if the store answers within 300 ms. Subjects are those of users.source: the users that jwtctl manages, or your own table. Key IDs and subjects are left out if a password or the master key comes from a command.',
+      'Print a script that completes command lines in a shell.\n\nAlso completes key IDs, subjects, and profiles, if the store answers within 300 ms. Subjects come from users.source: the users that jwtctl manages, or your own table. Key IDs and subjects are left out if a password or the master key comes from a command.',
     load: async () => (await import('./commands/completion/index.js')).defineCompletion,
   },
   {

@@ -68,7 +68,7 @@ export function withoutVariables(sources: ConfigSources, edits: Edits): ConfigSo
   return { ...sources, env, flags: edits.size === 0 ? sources.flags : { timeout } };
 }
 
-/** Whether a value is not shown. */
+/** Returns whether the value of a setting is hidden. */
 export function isMasked(path: SettingPath): boolean {
   return settingOf(path).masked;
 }

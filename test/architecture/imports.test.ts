@@ -169,7 +169,7 @@ test('the middlewares load neither Express, Fastify, nor the server', () => {
   }
 });
 
-test('only the context imports adapters, its types or dynamically', () => {
+test('only the context imports adapters: as types or dynamically', () => {
   const contextFiles = ['create-context', 'open-stores', 'sealing'].map((name) => `app/${name}.ts`);
   expect(
     broken(

@@ -94,10 +94,10 @@ test.each([
   ['that is empty', () => Buffer.alloc(0)],
   ['that is all zeros', (bytes: Buffer) => Buffer.alloc(bytes.length)],
   ['of another V8', withOtherVersion],
-  ['with another bit in its length', (bytes: Buffer) => withChangedBit(bytes, 0)],
-  ['with another bit in its index', (bytes: Buffer) => withChangedBit(bytes, 0.02)],
-  ['with another bit in its code', (bytes: Buffer) => withChangedBit(bytes, 0.6)],
-  ['with another last bit', (bytes: Buffer) => withChangedBit(bytes, 1)],
+  ['with a changed bit in its length', (bytes: Buffer) => withChangedBit(bytes, 0)],
+  ['with a changed bit in its index', (bytes: Buffer) => withChangedBit(bytes, 0.02)],
+  ['with a changed bit in its code', (bytes: Buffer) => withChangedBit(bytes, 0.6)],
+  ['with a changed last bit', (bytes: Buffer) => withChangedBit(bytes, 1)],
 ])('replaces a cache %s', async (_what, spoil) => {
   writeBundle('"hello"');
   await run();

@@ -15,6 +15,8 @@ export interface FittedRows {
 export const GAP = '  ';
 const BAR_IN_PIPE = 30;
 const SHORTENED_MIN = 8;
+/** Fewer columns are not worth an indentation. */
+const LEAST_ROOM = 6;
 /** Columns with an `importance` are left out before shortened text gets narrower than this. */
 const SHORTENED_READABLE = 13;
 
@@ -152,15 +154,17 @@ export function shorten(text: string, width: number): string {
 }
 
 /**
- * Breaks text between words. Below a sign or an indented line, the rest is indented further. A word that is longer
- * than a line is shortened.
+ * Breaks text between words. Further lines are indented below the text after a sign, or two columns more than an
+ * indented first line, unless that leaves little room. A word that is longer than a line is shortened.
  */
 export function wrap(text: string, width: number): string[] {
   const safe = printable(text);
   if (widthOf(safe) <= width) return [safe];
   const [begin = ''] = /^ *([✓✗!–] )?/.exec(safe) ?? [];
-  const hanging = begin === '' ? '' : ' '.repeat(begin.trim() === '' ? begin.length + 2 : begin.length);
-  const room = width - hanging.length;
+  const indent = begin.trim() === '' && begin !== '' ? begin.length + 2 : begin.length;
+  if (width - indent < LEAST_ROOM) return wrapWords(safe, width).map((line) => shorten(line, width));
+  const hanging = ' '.repeat(indent);
+  const room = width - indent;
   const [first = '', ...rest] = wrapWords(safe.slice(begin.length), room);
   return [begin + shorten(first, room), ...rest.map((line) => hanging + shorten(line, room))];
 }

@@ -22,7 +22,7 @@ export interface Prompt {
 export interface TextOptions {
   /** What Enter alone answers. */
   initial: string | null;
-  /** Whether the initial text is in the line, to be changed. */
+  /** Whether the user can edit the initial text. */
   isEditable?: boolean;
   /** Returns what is wrong with a text, which is then asked again. */
   check(text: string): string | null;

@@ -59,7 +59,7 @@ export async function listTokens(
   return listed.sort(byAge).slice(0, limit);
 }
 
-/** All entries of a subject are on one server, so that one answer has the start that counts for each of them. */
+/** All entries of a subject are on one server, so one request returns the start time of the server for all of them. */
 async function idlenessOf(
   registry: ListRegistry,
   { sub, entries, now }: { sub: string; entries: readonly ListedEntry[]; now: number },

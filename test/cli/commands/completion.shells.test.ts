@@ -58,7 +58,7 @@ async function inZsh(...lines: string[]): Promise<string[]> {
   const typed = [...lines.map((line) => `${line}\t\x14`), 'exit\r'];
   const steps = typed.map((type, index) => ({ waitFor: index === 0 ? 'ready> ' : ']', type }));
   const { output } = await runProgramOnTerminal(
-    { ...options, killAfterMs: 60_000 },
+    { ...options, killAfterMs: 50_000 },
     steps,
     ...[requireProgram('zsh'), '-i'],
   );
@@ -87,7 +87,7 @@ async function inFish(...lines: string[]): Promise<string[][]> {
   const program = 'source jwtctl.fish; for line in $argv; echo LINE; complete --do-complete $line; end';
   const ended = await spawnProgram(requireProgram('fish'), ['--no-config', '-c', program, ...lines], {
     ...options,
-    killAfterMs: 60_000,
+    killAfterMs: 50_000,
   });
   expect(ended).toMatchObject({ exitCode: 0, stderr: '' });
   const offered = ended.stdout.split(/^LINE\n/m).slice(1);

@@ -66,7 +66,7 @@ describe('init, with an embedded store', () => {
     },
   );
 
-  test('names the question that an impossible answer comes from', async () => {
+  test('names the question whose answer is invalid', async () => {
     const steps: Step[] = EMBEDDED.slice(0, 8).map((step) =>
       step.waitFor === 'Lifetime' ? { waitFor: 'Lifetime', type: `2d${ENTER}` } : step,
     );
@@ -78,7 +78,7 @@ describe('init, with an embedded store', () => {
     expect(output).not.toContain('config.yaml:');
   });
 
-  test('names the flag that an impossible value comes from', async () => {
+  test('names the flag whose value is invalid', async () => {
     const shell = freshShell();
     writeFileSync(shell.file, '# first\ntoken:\n  maxTtl: 1h\n', { mode: 0o600 });
     const words = ['--store', 'embedded', '--token-ttl', '2h', '--token-issuer', 'a'];
@@ -281,7 +281,7 @@ describe('init, with MariaDB and a Redis Cluster', () => {
     expect(output).toContain('Not confirmed: nothing was done.');
   });
 
-  test('an answered address has no password', async () => {
+  test('hides the password of an address after the answer', async () => {
     const { output } = await answering(freshShell(), [
       { waitFor: 'Where to keep', type: `${DOWN}${ENTER}` },
       { waitFor: 'MySQL database', type: `mysql://app:p4ss@127.0.0.1:1/jwt${ENTER}` },

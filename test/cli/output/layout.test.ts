@@ -171,6 +171,8 @@ test('continues a line below its text, indented', () => {
   expect(wrap('  one two', 9)).toEqual(['  one two']);
   expect(wrap('  one two three', 11)).toEqual(['  one two', '    three']);
   expect(wrap(`  ${'x'.repeat(30)}`, 12)).toEqual(['  xxxx…xxx']);
+  // Too narrow to indent.
+  for (const line of wrap('    one two', 5)) expect(line.length).toBeLessThanOrEqual(5);
 });
 
 describe('sections', () => {

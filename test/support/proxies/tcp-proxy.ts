@@ -13,7 +13,7 @@ interface TcpProxy {
 }
 
 /**
- * Gives each connection its own connection to a server, and closes both at once.
+ * Gives each connection its own connection to a server. When one closes, closes the other.
  *
  * @param target called for each connection
  * @param forward passes data on, in both directions

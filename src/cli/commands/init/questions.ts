@@ -300,17 +300,20 @@ class Questions {
     const isHidden = today !== null && this.#config.isMasked(path);
     const isNone = (text: string) => isOptional && (text === '' || text === '-');
     const read = (text: string) => this.#config.readAnswer(path, text, this.#invocation.configSources);
-    const text = await this.#invocation.askText(isHidden ? `${message} (Enter keeps it)` : message, {
-      initial: isHidden ? null : today,
-      isEditable: this.edits.has(path),
-      check: (typed) => {
-        if (isHidden && typed === '') return null;
-        const answer = isNone(typed) ? null : read(typed);
-        return answer !== null && 'problem' in answer ? answer.problem : null;
+    const text = await this.#invocation.askText(
+      isHidden ? `${message} (press Enter to keep the current value)` : message,
+      {
+        initial: isHidden ? null : today,
+        isEditable: this.edits.has(path),
+        check: (typed) => {
+          if (isHidden && typed === '') return null;
+          const answer = isNone(typed) ? null : read(typed);
+          return answer !== null && 'problem' in answer ? answer.problem : null;
+        },
+        // An address may have been typed with a password.
+        shown: (typed) => this.#config.shownAnswer(path, typed, this.#invocation.configSources),
       },
-      // An address may have been typed with a password.
-      shown: (typed) => this.#config.shownAnswer(path, typed, this.#invocation.configSources),
-    });
+    );
     if (isHidden && text === '') return void this.edits.set(path, today);
     const answer = isNone(text) ? { edits: new Map([[path, null]]) } : read(text);
     if ('edits' in answer) this.#answer(message, answer.edits);

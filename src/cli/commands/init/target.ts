@@ -41,7 +41,7 @@ export async function openTarget({ configSources, ownFile, openWith }: Invocatio
     profile,
     today,
     edit,
-    // The edits move the lines of the other settings.
+    // The edits change the line numbers of other settings, so messages use the present ones.
     open: async (edits, origins) =>
       openWith(
         await load(edits, (path) => origins.get(path as SettingPath) ?? today.origins[path as SettingPath]),

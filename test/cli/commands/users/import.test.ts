@@ -23,7 +23,6 @@ function around(...parts: Array<string | Buffer>): Buffer {
   return Buffer.concat(parts.map((part) => Buffer.from(part as string)));
 }
 
-/** Returns the failed lines by number, with their codes. */
 describe.each(BACKENDS)('users import, on %s', (backend) => {
   let stores: Stores;
 
