@@ -40,10 +40,10 @@ export interface Invocation extends Readers {
   note(text: string): void;
   config(): Promise<Config>;
   /**
-   * @param changesNothing whether an outdated embedded store stays as it is, which is an error; only for the first call.
-   * Default: whether this is a dry run
+   * @param migratesEmbedded whether an outdated embedded store is migrated; otherwise, it is an error. Only for the
+   * first call. Default: true, except in a dry run
    */
-  context(options?: { changesNothing?: boolean }): Promise<Context>;
+  context(options?: { migratesEmbedded?: boolean }): Promise<Context>;
   /** Reads from a context that waits this long for a store. Returns null if something fails or takes longer. */
   briefly<T>(settings: Settings, seconds: number, read: (context: Context) => Promise<T>): Promise<T | null>;
   readonly diagnostics: Diagnostics;
@@ -139,8 +139,8 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       ...{ settings, clock, actor: actorOf(values), notice, caution, warn, trace, migratesEmbedded },
     });
   };
-  const context: Invocation['context'] = ({ changesNothing = globals.dryRun } = {}) => {
-    opened ??= openWith(config(), !changesNothing);
+  const context: Invocation['context'] = ({ migratesEmbedded = !globals.dryRun } = {}) => {
+    opened ??= openWith(config(), migratesEmbedded);
     return opened;
   };
   const briefly: Invocation['briefly'] = async (settings, seconds, read) => {

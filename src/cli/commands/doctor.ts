@@ -48,7 +48,7 @@ async function makeChecks(
     const notMade = 'The settings are invalid.';
     return checks.map((check) => (check === configuration && made) || { check, findings: [], notMade });
   }
-  const context = await invocation.context({ changesNothing: true });
+  const context = await invocation.context({ migratesEmbedded: false });
   return invocation.withProgress('Checking', (onProgress) =>
     runChecks(checks, { ...doctorPorts(context, invocation, url), onProgress }),
   );

@@ -21,7 +21,7 @@ const metrics: Action<MetricsFlags, []> = async (invocation, { out }) => {
   const file = out === undefined || out === '-' ? null : invocation.publicFile(out);
   // Before a long walk. Only a regular file can be replaced.
   await file?.read();
-  const context = await invocation.context({ changesNothing: true });
+  const context = await invocation.context({ migratesEmbedded: false });
   const policy = statusPolicy(context.settings);
   const found = await invocation.withProgress('Reading', (onProgress) =>
     readStatus(context, policy, { signal, onProgress }),

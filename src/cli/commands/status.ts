@@ -9,7 +9,7 @@ export const defineStatus: DefineCommand = (command, run) => {
 };
 
 const status: Action<object, []> = async ({ context: open, signal, withProgress }) => {
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const policy = statusPolicy(context.settings);
   const found = await withProgress('Reading', (onProgress) =>
     readStatus(context, policy, { signal, onProgress }),

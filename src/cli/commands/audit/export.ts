@@ -16,7 +16,7 @@ export const defineExport: DefineCommand = (group, run) => {
 const exportRows: Action<object, [string]> = async (invocation, _flags, name) => {
   const { globals, signal } = invocation;
   const file = name === '-' ? null : invocation.privateFile(name);
-  const { auditLog } = await (await invocation.context({ changesNothing: true })).database();
+  const { auditLog } = await (await invocation.context({ migratesEmbedded: false })).database();
   if (file === null) return { view: auditStream(exportAuditLog(auditLog)) };
   await file.assertFree();
   if (!globals.dryRun) await file.create();

@@ -31,7 +31,7 @@ const list: Action<AuditFilter & ListFlags, []> = async (
   { context: open, globals },
   { since, until, action, target, ...flags },
 ) => {
-  const { auditLog } = await (await open({ changesNothing: true })).database();
+  const { auditLog } = await (await open({ migratesEmbedded: false })).database();
   // Commander gives the value of --actor to the global flag of the same name. This command records nothing, so it has no other use here.
   const filter = { since, until, action, target, actor: globals.actor ?? undefined };
   return listOutcome(auditList(auditLog.list(filter)), flags, globals, SEARCHED);

@@ -19,7 +19,7 @@ const verify: Action<{ requireAuthenticated?: true }, []> = async (
   { signal, withProgress, context: open },
   { requireAuthenticated },
 ) => {
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const [{ auditLog }, macKeys] = await Promise.all([context.database(), context.auditKeys()]);
   const report = await withProgress('Verifying', (onProgress) =>
     verifyAuditLog(

@@ -30,7 +30,7 @@ const get: Action<{ sub: string; jti: string; kid?: string; iat?: number }, []> 
   { sub, jti, kid, iat },
 ) => {
   const wanted = { sub: parseSubject(sub), jti, iat };
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
   const { keys } = await database.keys.snapshot();
   const now = context.clock.now();

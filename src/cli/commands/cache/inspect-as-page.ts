@@ -21,7 +21,7 @@ export async function inspectAsPage(
     throw contradiction('--html - cannot be combined with JSON output.', 'Write the page into a file.');
   const file = name === '-' ? null : invocation.ownFile(name);
   await file?.read();
-  const context = await invocation.context({ changesNothing: true });
+  const context = await invocation.context({ migratesEmbedded: false });
   const report = await invocation.withProgress('Reading', (onProgress) =>
     readReport(context, invocation, { top, onProgress }),
   );

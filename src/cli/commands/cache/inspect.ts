@@ -86,7 +86,7 @@ const WATCH_SECONDS = 2;
 
 async function createLook({ context: open, signal }: Invocation, flags: InspectFlags) {
   const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
   return async (now: number, since?: number, onProgress?: ReportProgress): Promise<Inspection> => {
     // Read each time, because a key may be compromised during a watch.

@@ -13,7 +13,7 @@ export const defineNodes: DefineCommand = (group, run) => {
 };
 
 const nodes: Action<ListFlags, []> = async ({ context: open, globals }, flags) => {
-  const registry = await (await open({ changesNothing: true })).registry();
+  const registry = await (await open({ migratesEmbedded: false })).registry();
   const found = await registry.nodes();
   const away = found.filter(({ reachable }) => !reachable);
   const exitCode = away.length === 0 ? EXIT.done : EXIT.partial;

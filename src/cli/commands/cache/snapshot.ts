@@ -17,7 +17,7 @@ export const defineSnapshot: DefineCommand = (group, run) => {
 const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   const { globals, signal, withProgress } = invocation;
   const file = newBackup(invocation, name);
-  const context = await invocation.context({ changesNothing: true });
+  const context = await invocation.context({ migratesEmbedded: false });
   const ports = await context.administration();
   await file.assertFree();
   await (await context.sealer()).assertSeals();

@@ -43,7 +43,7 @@ const follow: Action<FollowFlags, []> = async (
       '--json prints one document, so it needs --once.',
       'Without --json, each event is one JSON object on a line.',
     );
-  const { clock, ...context } = await invocation.context({ changesNothing: true });
+  const { clock, ...context } = await invocation.context({ migratesEmbedded: false });
   const { auditLog } = await context.database();
   const start = from === undefined ? await auditLog.head() : await findPosition(auditLog, from);
   const onFailure = (error: JwtctlError | null) =>

@@ -36,7 +36,7 @@ interface ExportFlags {
 const exportKeys: Action<ExportFlags, []> = async (invocation, flags) => {
   assertExportFlags(flags);
   if (flags.private) return exportPrivate(invocation, flags);
-  const database = await (await invocation.context({ changesNothing: true })).database();
+  const database = await (await invocation.context({ migratesEmbedded: false })).database();
   if (flags.kid !== undefined) return { view: publicKeyPem(await requireKey(database, flags.kid)) };
   return { view: jwkSetText(jwkSet((await database.keys.snapshot()).keys)) };
 };

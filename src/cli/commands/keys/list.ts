@@ -39,7 +39,7 @@ interface KeyListFlags extends ListFlags {
 
 const list: Action<KeyListFlags, []> = async ({ context: open, globals }, flags) => {
   const { state } = flags;
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const { keys } = await (await context.database()).keys.snapshot();
   const shown = keys.filter((key) => state === undefined || key.state === state);
   const now = context.clock.now();

@@ -12,6 +12,6 @@ export const defineShow: DefineCommand = (group, run) => {
 };
 
 const show: Action<object, [string]> = async ({ context: open }, _flags, kid) => {
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   return { view: keyRecordWithJwk(await requireKey(await context.database(), kid), context.clock.now()) };
 };

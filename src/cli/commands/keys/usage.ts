@@ -19,7 +19,7 @@ export const defineUsage: DefineCommand = (group, run) => {
 };
 
 const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, withProgress }, flags) => {
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const { database, registry, clock } = await context.administration();
   const keys =
     flags.kid === undefined ? (await database.keys.snapshot()).keys : [await requireKey(database, flags.kid)];

@@ -22,7 +22,7 @@ export const defineExplain: DefineCommand = (group, run) => {
 
 const explain: Action<{ aud?: string }, [string]> = async (invocation, flags, token) => {
   const { token: text, fault } = await readPastedToken(invocation, token);
-  const context = await invocation.context({ changesNothing: true });
+  const context = await invocation.context({ migratesEmbedded: false });
   const [{ auditLog, ...database }, registry, users] = await Promise.all([
     context.database(),
     context.registry(),

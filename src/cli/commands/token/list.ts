@@ -21,7 +21,7 @@ export const defineList: DefineCommand = (group, run) => {
 const list: Action<ListFlags & { sub: string; where?: string[] }, []> = async (invocation, flags) => {
   const sub = parseSubject(flags.sub);
   const pairs = parseNameValues('--where', flags.where ?? []);
-  const context = await invocation.context({ changesNothing: true });
+  const context = await invocation.context({ migratesEmbedded: false });
   const { database, registry, clock } = await context.administration();
   const now = clock.now();
   const { limit, search } = flags;

@@ -10,7 +10,7 @@ export const defineList: DefineCommand = (group, run) => {
 };
 
 const list: Action<ListFlags, []> = async ({ context: open, globals }, flags) => {
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const isManaged = context.settings.users.source === 'managed';
   const empty = isManaged ? 'There are no users. Run `jwtctl users add`.' : 'There are no users to list.';
   const users = (await context.users()).list(flags.search);

@@ -13,7 +13,7 @@ export const defineShow: DefineCommand = (group, run) => {
 };
 
 const show: Action<object, [string]> = async ({ context: open }, _flags, sub) => {
-  const context = await open({ changesNothing: true });
+  const context = await open({ migratesEmbedded: false });
   const user = found(await (await context.users()).find(parseSubject(sub)), sub);
   return { view: userRecord(user, context.clock.now()) };
 };
