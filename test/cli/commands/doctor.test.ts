@@ -171,6 +171,7 @@ test('commands that only read, and dry runs, leave an outdated embedded store as
   const backup = join(stores.home, 'backup');
   for (const words of [
     ...[['status'], ['metrics'], ['events', 'follow', '--once', '--from', '0']],
+    ['config', 'validate', '--connect'],
     ...[
       ['keys', 'list'],
       ['keys', 'show', kid],
@@ -184,6 +185,7 @@ test('commands that only read, and dry runs, leave an outdated embedded store as
     ...[
       ['token', 'list', '--sub', 'alice'],
       ['token', 'explain', token],
+      ['token', 'verify', token],
     ],
     ...[
       ['cache', 'inspect'],
@@ -202,9 +204,10 @@ test('commands that only read, and dry runs, leave an outdated embedded store as
       ['cache', 'flush', '--all', '--dry-run'],
     ],
   ]) {
-    const { exitCode, stderr } = await stores.run(...words);
+    const { exitCode, stdout, stderr } = await stores.run(...words);
     expect({ words, exitCode }).toEqual({ words, exitCode: 3 });
-    if (!['status', 'metrics'].includes(String(words[0]))) expect(stderr).toContain('jwtctl db migrate');
+    if (!['status', 'metrics'].includes(String(words[0])))
+      expect((stdout + stderr).replace(/\s+/g, ' ')).toContain('jwtctl db migrate');
   }
   expect(await rows()).toEqual(before);
   await stores.json('users', 'add', 'bob');

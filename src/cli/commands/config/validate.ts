@@ -24,7 +24,7 @@ const validate: Action<{ connect?: true }, []> = async ({ configSources, context
   const warnings = [...verdict.warnings];
   const opened: string[] = [];
   if (problems.length === 0) {
-    const usable = await context();
+    const usable = await context({ migratesEmbedded: false });
     warnings.push(...dateWarnings(usable));
     for (const check of checksOf(usable, connect)) {
       const problem = await problemOf(check.run);

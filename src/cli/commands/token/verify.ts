@@ -23,7 +23,7 @@ export const defineVerify: DefineCommand = (group, run) => {
 
 const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, token) => {
   const { token: text, fault } = await readPastedToken(invocation, token);
-  const context = await invocation.context();
+  const context = await invocation.context({ migratesEmbedded: false });
   const ports = await storeVerification(context);
   const requiresUser = context.settings.users.source !== 'off';
   const audience =
