@@ -150,7 +150,7 @@ export const STORES_ERRORS = {
     'Try again in a moment, or spread the load over more processes.',
   ),
   ERR_REDIS_PREFIX_IN_USE: state(
-    'Another installation uses this prefix in Redis: its high-water mark cannot be verified with the master keyring of this one, and is not from its database.',
+    "Another installation uses this prefix in Redis: the high-water mark there cannot be verified with this installation's keyring, and does not match its audit log.",
     'Choose another `redis.prefix` (`JWTCTL_REDIS_PREFIX`). If it is the same installation, set `masterKey.file` to a copy of its keyring.',
   ),
   ERR_REDIS_RESTARTED: unavailable(
