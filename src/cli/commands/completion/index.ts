@@ -10,7 +10,10 @@ import { COMPLETION_SCRIPTS, type Shell } from './scripts.js';
 /** A shell waits for the answer. */
 const MOST_SECONDS = 0.3;
 const MOST_SUBJECTS = 100;
-/** One page of a source. In an order that ignores the case, other subjects may stand among those with the prefix. */
+/**
+ * One page of a source. If the source ignores case when it sorts, other subjects can stand between those with the
+ * prefix.
+ */
 const MOST_READ = 1_000;
 
 /** Another person may have chosen a value of the store. No shell runs a part of these, and none is a flag. */
