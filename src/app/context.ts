@@ -49,12 +49,15 @@ export interface Context {
    * @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) if private keys are sealed under a lost master key
    */
   createKeyring(): Promise<string | null>;
-  /** Returns whether another installation uses the prefix in Redis. Without a keyring, any mark is another's. */
+  /**
+   * Returns whether another installation uses the prefix in Redis; false if Redis cannot be reached. Without a keyring,
+   * any mark is another's.
+   */
   hasForeignMarks(): Promise<boolean>;
   /**
-   * Called before commands that change many entries, because two installations under one prefix would remove each
+   * Called by `cache reconcile` and `cache restore`, because two installations under one prefix would remove each
    * other's tokens.
-   * @throws JwtctlError `ERR_REDIS_PREFIX_IN_USE` (state)
+   * @throws JwtctlError `ERR_REDIS_PREFIX_IN_USE` (state); kind `unavailable` if the marks cannot be read
    */
   assertOwnPrefix(): Promise<void>;
   /** The keys that authenticate the rows of the audit log. */

@@ -217,9 +217,13 @@ export function createContext(options: ContextOptions): Context {
     hasForeignMarks: async () => {
       const { marks, prefix } = await registry();
       if (marks === null) return false;
-      const { areMarksForeign } = await import('../domain/recovery/foreign-marks.js');
+      const [{ areMarksForeign }, { ifReachable }] = await Promise.all([
+        import('../domain/recovery/foreign-marks.js'),
+        import('../domain/shared/unavailable.js'),
+      ]);
       const macKeys = (await sealing.missingKeyring()) === null ? await markKeys() : null;
-      return areMarksForeign({ marks, prefix, macKeys });
+      const stored = await ifReachable(() => marks.read(), null);
+      return stored !== null && areMarksForeign(stored, { prefix, macKeys });
     },
     assertOwnPrefix: async () => {
       const { marks, prefix } = await registry();
@@ -229,7 +233,7 @@ export function createContext(options: ContextOptions): Context {
         database(),
         markKeys(),
       ]);
-      await assertOwnMarks({ marks, prefix, macKeys, auditLog });
+      await assertOwnMarks(marks, { prefix, macKeys, auditLog });
     },
     guard,
     recovery: async () => {

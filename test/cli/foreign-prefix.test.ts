@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
+import { closedPorts } from '../support/proxies/silent-server.js';
 import { openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
 let own: Stores;
@@ -16,7 +17,7 @@ beforeAll(async () => {
     await stores.json('users', 'add', 'alice');
     await stores.json('token', 'issue', '--sub', 'alice');
     await stores.json('users', 'add', 'bob');
-    // The last event, so that the mark has an audit row of its own installation.
+    // An event comes last, so that the mark names an audit row of this installation only.
     await stores.json('token', 'revoke', '--sub', 'bob', '--all', '--yes');
   }
 });
@@ -47,7 +48,7 @@ test('commands that change many entries refuse the prefix of another installatio
   expect(await reconcile(other)).toEqual(NOTHING_DROPPED);
 });
 
-test('a host without a keyring is refused by the audit log', async () => {
+test('recognizes another installation without a keyring, by the audit log', async () => {
   const bare = { JWTCTL_MASTER_KEY_FILE: '', XDG_DATA_HOME: join(own.home, 'no-keyring') };
   expect(await reconcile(on(own, bare))).toEqual(NOTHING_DROPPED);
   const wrong = on(other, { ...bare, JWTCTL_REDIS_PREFIX: String(own.env.JWTCTL_REDIS_PREFIX) });
@@ -55,7 +56,7 @@ test('a host without a keyring is refused by the audit log', async () => {
   expect(await liveTokens()).toBe(1);
 });
 
-test('accepts the own prefix after the master key was replaced, dropped, or lost', async () => {
+test('accepts its own prefix after the master key was replaced, dropped, or lost', async () => {
   const file = String(own.env.JWTCTL_MASTER_KEY_FILE);
   const [old, fresh] = [file, writeMasterKey(own.home, 'fresh.key')].map((name) =>
     readFileSync(name, 'utf8'),
@@ -67,7 +68,34 @@ test('accepts the own prefix after the master key was replaced, dropped, or lost
   expect(await liveTokens()).toBe(1);
 });
 
-test('accepts an empty prefix, such as that of a Redis that lost its data', async () => {
+test('recognizes another installation by the audit log while the keyring cannot be fetched', async () => {
+  const away = { JWTCTL_MASTER_KEY_FILE: '', JWTCTL_MASTER_KEY_COMMAND: 'exit 3' };
+  expect(await reconcile(on(own, away))).toEqual(NOTHING_DROPPED);
+  const wrong = on(other, { ...away, JWTCTL_REDIS_PREFIX: String(own.env.JWTCTL_REDIS_PREFIX) });
+  expect(await reconcile(wrong)).toEqual({ exitCode: 3, code: 'ERR_REDIS_PREFIX_IN_USE' });
+});
+
+test('cache reconcile stops while it cannot read who uses the prefix, although other masters work', async () => {
+  const { prefix, keys } = own.redis ?? expect.unreachable();
+  const [master] =
+    [...(await keys())].find(([, names]) => names.includes(`${prefix}:marks`)) ?? expect.unreachable();
+  const [closed] = await closedPorts(1);
+  const away = {
+    JWTCTL_REDIS_NAT_MAP: `${master}=127.0.0.1:${closed}`,
+    ...{ JWTCTL_REDIS_PREFIX: prefix, JWTCTL_TIMEOUT: '1s' },
+  };
+  for (const shell of [on(own, away), on(other, away)])
+    expect(await reconcile(shell)).toEqual({ exitCode: 4, code: 'ERR_REDIS_UNREACHABLE' });
+});
+
+test('accepts a mark that jwtctl did not write', async () => {
+  const { client, prefix } = own.redis ?? expect.unreachable();
+  await client.hset(`${prefix}:marks`, 'mark', 'garbage');
+  expect(await reconcile(own)).toEqual(NOTHING_DROPPED);
+  expect(await liveTokens()).toBe(1);
+});
+
+test('accepts a prefix without keys, such as after Redis lost its data', async () => {
   const { client, keys } = own.redis ?? expect.unreachable();
   for (const name of [...(await keys()).values()].flat()) await client.unlink(name);
   expect(await reconcile(own)).toEqual(NOTHING_DROPPED);

@@ -1,5 +1,6 @@
 import { restore } from '../../../domain/registry/restore.js';
 import { asSentence } from '../../../domain/shared/text.js';
+import { ifReachable } from '../../../domain/shared/unavailable.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { restorationReport } from '../../output/views/cache/backup.js';
@@ -25,7 +26,8 @@ const restoreBackup: Action<object, [string]> = async (invocation, _flags, name)
     context.users(),
     context.backups(),
   ]);
-  await context.assertOwnPrefix();
+  // While one master is away, the others get their entries back.
+  await ifReachable(() => context.assertOwnPrefix(), undefined);
   await (await context.guard()).assertCurrent();
   const backup = await backups.open(input.chunks(), input.name, signal);
   const report = await withProgress('Restoring', (onProgress) =>
