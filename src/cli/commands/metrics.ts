@@ -23,8 +23,10 @@ const metrics: Action<MetricsFlags, []> = async (invocation, { out }) => {
   await file?.read();
   const context = await invocation.context({ migratesEmbedded: false });
   const policy = statusPolicy(context.settings);
+  // `jwtctl serve` has the metric of the delivery, so a fault there does not concern this command.
+  const ports = { ...context, eventDelivery: async () => null };
   const found = await invocation.withProgress('Reading', (onProgress) =>
-    readStatus(context, policy, { signal, onProgress }),
+    readStatus(ports, policy, { signal, onProgress }),
   );
   signal.throwIfAborted();
   const { installationMetrics } = await import('../../metrics/installation-metrics.js');

@@ -91,6 +91,15 @@ describe('metrics, on SQLite,', () => {
     );
   });
 
+  test('does not depend on the delivery of events', async () => {
+    await stores.query("INSERT INTO event_consumers VALUES ('hooks.command', 'x', '', 0)");
+    const env = { ...stores.env, JWTCTL_HOOKS_COMMAND: 'true' };
+    const delivering = cli({ clock: stores.clock, home: stores.home, env });
+    expect((await delivering.run('status')).exitCode).toBe(3);
+    const { exitCode, stdout } = await delivering.run('metrics');
+    expect([exitCode, stdout]).toEqual([0, (await stores.run('metrics')).stdout]);
+  });
+
   test('shows a missing active key, and tokens under keys that are gone', async () => {
     await stores.query('UPDATE keystore SET state = ?', ['retired']);
     const retired = await stores.run('metrics');
