@@ -9,6 +9,8 @@ export interface Check<Ports = DoctorPorts> {
   readonly name: string;
   /** What is right if the check finds nothing. */
   readonly title: string;
+  /** The codes that this check reports in place of an earlier one that has the same error. */
+  readonly codes?: readonly ErrorCode[];
   /** @throws JwtctlError if the check cannot be made, for example because a store is away */
   run(ports: Ports): Promise<CheckOutcome>;
 }
@@ -50,20 +52,24 @@ export interface CheckResult {
   notMade: string | null;
 }
 
-/** Makes all checks at the same time. An error that ends several checks is a finding of the first one only. */
+/** Makes all checks at the same time. An error that ends several checks is a finding of one of them only. */
 export async function runChecks<Ports>(
   checks: ReadonlyArray<Check<Ports>>,
   ports: Ports,
 ): Promise<CheckResult[]> {
   const outcomes = await Promise.all(checks.map((check) => makeCheck(check, ports)));
-  const failed = new Map<string, string>();
+  const reporters = new Map<string, string>();
+  checks.forEach(({ name, codes = [] }, index) => {
+    const outcome = outcomes[index];
+    if (!(outcome instanceof JwtctlError)) return;
+    if (!reporters.has(outcome.message) || codes.includes(outcome.code)) reporters.set(outcome.message, name);
+  });
   return checks.map((check, index) => {
     const outcome = outcomes[index] ?? [];
     if ('notMade' in outcome) return { check, findings: [], notMade: outcome.notMade };
     if (!(outcome instanceof JwtctlError)) return { check, findings: outcome, notMade: null };
-    const first = failed.get(outcome.message);
-    if (first !== undefined) return { check, findings: [], notMade: `The check ${first} failed.` };
-    failed.set(outcome.message, check.name);
+    const reporter = reporters.get(outcome.message);
+    if (reporter !== check.name) return { check, findings: [], notMade: `The check \`${reporter}\` failed.` };
     return { check, findings: [errorFinding(outcome)], notMade: null };
   });
 }

@@ -168,6 +168,9 @@ test('commands that only read, and dry runs, leave an outdated embedded store as
   const before = await rows();
   expect((await check(stores, 'schema')).text).toContain('jwtctl db migrate');
   expect(await check(stores, 'active-key')).toMatchObject({ codes: ['ERR_SCHEMA_OUTDATED'] });
+  const { checks } = (await stores.run('doctor', '--json')).json();
+  const errors = checks.filter(({ result }: { result: string }) => result === 'error');
+  expect(errors).toMatchObject([{ check: 'schema', findings: [{ code: 'ERR_SCHEMA_OUTDATED' }] }]);
   const backup = join(stores.home, 'backup');
   for (const words of [
     ...[['status'], ['metrics'], ['events', 'follow', '--once', '--from', '0']],
@@ -263,7 +266,7 @@ describe('doctor, on MariaDB and a Redis Cluster,', () => {
     const results = new Map(json().checks.map((one: Record<string, unknown>) => [one.check, one]));
     expect(results.get('database')).toMatchObject({ findings: [{ code: 'ERR_MYSQL_UNREACHABLE' }] });
     for (const name of ['schema', 'active-key', 'private-keys', 'entries'])
-      expect(results.get(name), name).toMatchObject({ findings: [], reason: 'The check database failed.' });
+      expect(results.get(name), name).toMatchObject({ findings: [], reason: 'The check `database` failed.' });
     for (const name of ['registry', 'slots', 'replicas', 'eviction', 'memory'])
       expect(results.get(name), name).toMatchObject({ result: 'ok' });
   });
@@ -281,7 +284,8 @@ describe('doctor, on MariaDB and a Redis Cluster,', () => {
     const all = (await on({ JWTCTL_MYSQL_URL: url }).run('doctor')).stdout;
     await drop();
     expect(all.match(/no tables of jwtctl/g)).toHaveLength(1);
-    expect(all.match(/ skipped\. The check database failed\./g)).toHaveLength(10);
+    expect(all).toMatch(/^✗ schema\n.*no tables of jwtctl/m);
+    expect(all.match(/ skipped\. The check `schema` failed\./g)).toHaveLength(10);
     expect([exitCode, text]).toEqual([1, expect.stringContaining('jwtctl db migrate')]);
     const table = { JWTCTL_USERS_SOURCE: 'table', JWTCTL_USERS_TABLE: 'acounts', JWTCTL_USERS_COLUMN: 'id' };
     expect(await check(on(table), 'users')).toMatchObject({
