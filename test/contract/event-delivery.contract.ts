@@ -62,6 +62,15 @@ export function eventDeliveryContract(engine: SqlEngine): void {
       expect(await stored()).toMatchObject({ seq: 1_003 });
     });
 
+    test('counts what is not delivered, at most a given number of pages', async () => {
+      const host = process();
+      await host.deliver();
+      await disable(...Array.from({ length: 1_002 }, (_, index) => `user-${index}`));
+      expect(await host.backlog()).toMatchObject({ events: 1_002, isComplete: true, since: 1 });
+      expect(await host.backlog({ pages: 1 })).toMatchObject({ events: 1_000, isComplete: false, since: 1 });
+      expect(await host.backlog({ pages: 2 })).toMatchObject({ events: 1_002, isComplete: true });
+    });
+
     test('only the process with the lease delivers, and another one continues after it', async () => {
       const [one, other] = [process(), process()];
       await one.deliver();

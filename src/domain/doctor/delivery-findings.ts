@@ -1,33 +1,48 @@
+import type { Backlog } from '../event-stream/deliver.js';
 import { formatDuration } from '../shared/duration.js';
 import { type Finding, fault, warning } from './check.js';
 import type { StatusPorts } from './status-ports.js';
 
-/** Longer than the pauses between two attempts, and than the time until another process takes over. */
+/** Longer than the pauses between two attempts. */
 const MOST_LAG_SECONDS = 300;
 
-/** Judges how far the delivery to `hooks.command` is. Null without that setting. */
-export async function deliveryFindings({
+/** How long after the end of a lease another process may still need to take over. */
+const TAKEOVER_SECONDS = 30;
+
+/** More is not counted, because a report must not read a whole audit log. */
+const MOST_PAGES = 10;
+
+/**
+ * Reads how far the delivery to `hooks.command` is. Null without that setting.
+ * @throws JwtctlError (state) `ERR_POSITION_PRUNED`, `ERR_POSITION_UNKNOWN`
+ */
+export async function readBacklog({
   eventDelivery,
-  clock,
-}: Pick<StatusPorts, 'eventDelivery' | 'clock'>): Promise<readonly Finding[] | null> {
+}: Pick<StatusPorts, 'eventDelivery'>): Promise<Backlog | null> {
   const delivery = await eventDelivery(() => {});
-  if (delivery === null) return null;
-  const { events, since, hasBegun, isLeased } = await delivery.backlog();
+  return delivery === null ? null : delivery.backlog({ pages: MOST_PAGES });
+}
+
+export function deliveryFindings(
+  { events, isComplete, since, hasBegun, isLeased, leaseSeconds }: Backlog,
+  now: number,
+): readonly Finding[] {
   if (!hasBegun)
     return [
       warning(
-        'No process has delivered events to `hooks.command` yet, so the events until the first delivery are left out.',
+        'No process has delivered events to `hooks.command` yet. Events from before the first delivery will not be delivered.',
         'Start `jwtctl serve`, or schedule `jwtctl events deliver`.',
       ),
     ];
-  const lag = since === null ? 0 : clock.now() - since;
-  if (lag <= MOST_LAG_SECONDS) return [];
-  const waiting = `Events wait for \`hooks.command\`: ${events}, the oldest for ${formatDuration(lag)}`;
+  const lag = since === null ? 0 : now - since;
+  if (lag <= Math.max(MOST_LAG_SECONDS, leaseSeconds + TAKEOVER_SECONDS)) return [];
+  const count = isComplete ? events : `at least ${events}`;
+  const waiting = `Undelivered events for \`hooks.command\`: ${count}. The oldest has waited for ${formatDuration(lag)}`;
   return [
     isLeased
       ? fault(
           `${waiting}. A process has the lease to deliver them.`,
-          'The log of `jwtctl serve` says whether the command fails. If it does not, the command is too slow.',
+          'Check the log of `jwtctl serve` for failures of the command. If there are none, the command is too slow.',
         )
       : fault(
           `${waiting}. No process has the lease to deliver them.`,

@@ -6,7 +6,7 @@ import type { SigningKey } from '../model/signing-key.js';
 import type { RegistryNode, WalkControl } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
-import { deliveryFindings } from './delivery-findings.js';
+import { deliveryFindings, readBacklog } from './delivery-findings.js';
 import { type KeyStatus, keyStatus, noActiveKey, secondsLate } from './key-status.js';
 import type { StatusPolicy, StatusPorts } from './status-ports.js';
 import { verifiersWithoutKeys } from './verifiers-without-keys.js';
@@ -62,9 +62,11 @@ export async function readStatus(
     tried(() => readFleet(ports, at)),
   ]);
   if (database !== null) await tried(async () => (await ports.guard()).assertCurrent());
-  const undelivered = database && (await tried(() => deliveryFindings(ports)));
+  const backlog = database && (await tried(() => readBacklog(ports)));
   warnings.push(
-    ...(undelivered ?? []).map(({ message, remedy }) => `${message} ${remedy}`),
+    ...(backlog === null ? [] : deliveryFindings(backlog, ports.clock.now())).map(
+      ({ message, remedy }) => `${message} ${remedy}`,
+    ),
     ...(keys === null ? [] : keyWarnings(keys, policy, at)),
     ...(keys === null || tokens === null ? [] : tokenWarnings(tokens)),
     ...(snapshot === null || fleet === null ? [] : fleetWarnings(fleet, snapshot.keys)),

@@ -22,12 +22,16 @@ export interface DeliveryPorts {
 /** The events that are not delivered yet. */
 export interface Backlog {
   events: number;
+  /** False if there may be more events. */
+  isComplete: boolean;
   /** The time of the oldest one; null if there is none. */
   since: number | null;
-  /** False if no process has delivered yet. Then there is no position, and no event counts as missing. */
+  /** False if no process has delivered yet. Then there is no position, and no event counts as undelivered. */
   hasBegun: boolean;
   /** Whether a process has the lease, so it delivers or waits for events. */
   isLeased: boolean;
+  /** How long a lease lasts: longer than the command can take. */
+  leaseSeconds: number;
 }
 
 export interface Delivered {
@@ -101,20 +105,32 @@ export class EventDelivery {
   }
 
   /**
-   * Returns what there is to deliver, and changes nothing. Default: from the stored position on
+   * Returns what there is to deliver, and changes nothing.
+   * @param from default: the stored position
+   * @param pages how many pages to read at most, but the oldest event is always found; default: all
    * @throws JwtctlError (state) `ERR_POSITION_PRUNED`, `ERR_POSITION_UNKNOWN`
    */
-  async backlog(from?: StreamPosition): Promise<Backlog> {
+  async backlog({
+    from,
+    pages = Number.POSITIVE_INFINITY,
+  }: {
+    from?: StreamPosition | undefined;
+    pages?: number;
+  } = {}): Promise<Backlog> {
     const { auditLog, eventConsumers } = this.#ports.database;
     const stored = await eventConsumers.find(CONSUMER);
     const start = from ?? (stored === null ? null : parse(stored.position));
     let position = start === null ? await auditLog.head() : await findPosition(auditLog, start);
-    const found = { hasBegun: stored !== null, isLeased: stored?.isLeased === true };
+    const found = {
+      ...{ hasBegun: stored !== null, isLeased: stored?.isLeased === true },
+      leaseSeconds: this.#lease.seconds,
+    };
     let events = 0;
     let since: number | null = null;
-    for (;;) {
+    for (let read = 0; ; read++) {
       const page = await readEvents(auditLog, position);
-      if (page === null) return { ...found, events, since };
+      const isComplete = page === null;
+      if (isComplete || (since !== null && read >= pages)) return { ...found, events, isComplete, since };
       events += page.events.length;
       since ??= page.events[0]?.at ?? null;
       position = page.end;

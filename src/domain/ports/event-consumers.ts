@@ -10,7 +10,7 @@ export interface EventConsumers {
   advance(name: string, holder: string, position: string): Promise<boolean>;
   /** Ends the lease, so that another process need not wait for its end. */
   release(name: string, holder: string): Promise<void>;
-  /** Returns null for a missing consumer. `isLeased` is by the database's clock. */
+  /** Returns null for a missing consumer. `isLeased` uses the database's clock. */
   find(name: string): Promise<{ position: string; isLeased: boolean } | null>;
 }
 

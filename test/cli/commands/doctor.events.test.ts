@@ -28,7 +28,7 @@ describe.each(BACKENDS)('doctor, about events, on %s', (backend) => {
     expect(await warnings()).not.toContain('hooks.command');
   });
 
-  test('warns until the first delivery, and is content after it', async () => {
+  test('warns until the first delivery, and passes after it', async () => {
     expect(await check('true')).toMatchObject({
       ...{ exitCode: 0, result: 'warning', texts: [expect.stringMatching(/No process.* schedule/)] },
     });
@@ -62,9 +62,15 @@ describe.each(BACKENDS)('doctor, about events, on %s', (backend) => {
     '$HOME/no-such-program',
     'if true; then cat; fi',
     'exec cat',
-  ])('accepts a command whose program it cannot tell, or that the shell has: %s', async (command) =>
-    expect(await check(command)).toMatchObject({ exitCode: 0, result: 'ok' }),
+    'send () { cat; }; send',
+  ])(
+    'accepts a command whose program it cannot determine, or that is built into the shell: %s',
+    async (command) => expect(await check(command)).toMatchObject({ exitCode: 0, result: 'ok' }),
   );
+
+  test('knows no problem if the shell cannot be asked', async () =>
+    // Longer than an argument can be, so the shell is not started.
+    expect(await check('x'.repeat(200_000))).toMatchObject({ exitCode: 0, result: 'ok' }));
 
   test('finds events that wait for a command that fails, until they are delivered', async () => {
     await stores.json('users', 'disable', 'alice');
@@ -77,7 +83,7 @@ describe.each(BACKENDS)('doctor, about events, on %s', (backend) => {
     expect({ exitCode, texts }).toEqual({
       ...{
         exitCode: 1,
-        texts: [expect.stringMatching(/: 1, the oldest for 5m1s\. No process.*events deliver/)],
+        texts: [expect.stringMatching(/: 1\. The oldest has waited for 5m1s\. No process.*events deliver/)],
       },
     });
     expect(await warnings()).toContain('Run `jwtctl events deliver`.');
@@ -90,9 +96,34 @@ describe.each(BACKENDS)('doctor, about events, on %s', (backend) => {
     expect(await check('true')).toMatchObject({ exitCode: 0, result: 'ok' });
   });
 
-  test('finds a position of another database', async () => {
+  test('waits for as long as a command can take', async () => {
+    stores.env.JWTCTL_HOOKS_TIMEOUT = '10m';
+    await stores.json('users', 'enable', 'alice');
+    stores.clock.advance(660);
+    expect(await check('true')).toMatchObject({ exitCode: 0, result: 'ok' });
+    stores.clock.advance(1);
+    expect(await check('true')).toMatchObject({ exitCode: 1, result: 'error' });
+    delete stores.env.JWTCTL_HOOKS_TIMEOUT;
+    await stores.json('events', 'deliver');
+  });
+
+  test('only warns of a missing program while another process delivers in time', async () => {
+    const lease = "UPDATE event_consumers SET holder = 'host-one', leased_until = ";
+    await stores.query(`${lease}9999999999`);
+    const { exitCode, result, texts } = await check('/no/such/program');
+    expect({ exitCode, result }).toEqual({ exitCode: 0, result: 'warning' });
+    expect(texts).toEqual([expect.stringContaining('/no/such/program does not exist')]);
+    await stores.query(`${lease}0`);
+    expect(await check('/no/such/program')).toMatchObject({ exitCode: 1, result: 'error' });
+  });
+
+  test('finds a position of another database, and a missing program', async () => {
     await stores.query(`UPDATE event_consumers SET position = '2-${'0'.repeat(16)}'`);
     expect(await check('true')).toMatchObject({ exitCode: 1, code: 'ERR_POSITION_UNKNOWN' });
+    const { texts } = await check('/no/such/program');
+    expect(texts).toEqual([
+      ...[expect.stringContaining('/no/such/program does not exist'), expect.stringContaining('no position')],
+    ]);
     expect((await stores.run('status', '--json')).exitCode).toBe(3);
   });
 });

@@ -26,7 +26,7 @@ const deliver: Action<DeliverFlags, []> = async ({ context: open, globals, signa
     throw new JwtctlError('ERR_CONFIG_INCOMPLETE', 'hooks.command is not set.', {
       hint: 'Set hooks.command (JWTCTL_HOOKS_COMMAND) to the command that gets the events.',
     });
-  if (globals.dryRun) return { view: pendingDelivery((await events.backlog(from)).events) };
+  if (globals.dryRun) return { view: pendingDelivery((await events.backlog({ from })).events) };
   try {
     if (from !== undefined && !(await events.moveTo(from)))
       throw new JwtctlError(
