@@ -100,6 +100,8 @@ interface Address {
 
 /** `user:password@host:port/database?parameters` */
 function fromAuthority(text: string): Address {
+  // Otherwise, the first one and a part of the second one would become the user and the password.
+  if (/(?:mysql|mariadb):\/\//i.test(text)) throw new AddressProblem('has two addresses in it; keep one');
   const split = splitUserinfo(text, /(?:\/([^@/?#]*))?/);
   if (split === null) {
     if (text.includes('#')) throw new AddressProblem('has a # outside the password; remove it');

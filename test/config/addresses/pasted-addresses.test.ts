@@ -164,6 +164,8 @@ describe('an address of MySQL is refused by the part that is wrong', () => {
   it.each<[string, RegExp]>([
     ['mysql://app:hunter%402#@db.example/jwt', /password that is only partly percent-encoded/],
     ['mysql://app:hunter@a/b?c=d@db.example/jwt', /more than one @/],
+    ['mysql://app@db.example/jwtmysql://app@other.example/jwt', /two addresses/],
+    ['mysql://app:hunter2@db.example/jwtmariadb://app:hunter2@other.example/jwt', /two addresses/],
     ['mysql://app:hunter2@db.example', /names no database/],
     ['mysql://app:hunter2@db.example:3306', /names no database/],
     ['mysql://db.example/jwt', /has no user/],
