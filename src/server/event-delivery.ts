@@ -39,9 +39,10 @@ export async function startEventDelivery(
       if (delivery === null) return;
       const wasHolder = isHolder;
       ({ isHolder } = await delivery.deliver(stop));
-      if (failing !== null) log.info('events are delivered again');
+      // Without the lease, nothing was delivered.
+      if (isHolder && failing !== null) log.info('events are delivered again');
       else if (isHolder && !wasHolder) log.info('this process delivers the events');
-      failing = null;
+      if (isHolder) failing = null;
       pauseMs = isHolder ? INTERVAL_MS : STANDBY_MS;
     } catch (error) {
       if (stop.aborted) break;

@@ -57,9 +57,14 @@ test('tries again if the store of the position cannot be opened', async () => {
   const stop = new AbortController();
   const outage = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'MySQL is down.');
   let opened = 0;
+  let delivered = 0;
   const deliver = async () => {
+    delivered += 1;
+    // First, another process has the lease.
+    if (delivered === 1) return { events: 0, isHolder: false, position: null };
     stop.abort();
-    return { events: 0, isHolder: true, position: null };
+    logged.push('(the lease is free)');
+    return { events: 1, isHolder: true, position: null };
   };
   const context = {
     clock: { now: () => 0, pause: async () => {} },
@@ -75,5 +80,9 @@ test('tries again if the store of the position cannot be opened', async () => {
     error: (_: object, text: string) => void logged.push(text),
   } as unknown as Logger;
   await startEventDelivery(context, { log, stop: stop.signal, metrics: { onEventLag: () => {} } });
-  expect(logged).toEqual(['events are not delivered: MySQL is down.', 'events are delivered again']);
+  expect(logged).toEqual([
+    'events are not delivered: MySQL is down.',
+    '(the lease is free)',
+    'events are delivered again',
+  ]);
 });
