@@ -169,6 +169,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
       ...{ exitCode: 0, signal: null, stderr: '' },
     });
     expect(ended.json()).toMatchObject({ active: true, payload: { sub: 'alice' } });
+    expect(ended.elapsedMs).toBeLessThan(5_000);
   });
 
   test('opening rejects without a store or with an unknown setting', async () => {
